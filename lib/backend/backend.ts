@@ -1,0 +1,66 @@
+import type { BackendState, DiscoveryEvent } from '../model/index.js';
+import type { Clock } from './clock.js';
+import type { ConfigDriver } from './config-driver.js';
+import type { DiscoveryDriver } from './discovery-driver.js';
+import type { AddressResolver, CallAuthorizer } from './extension-points.js';
+import type { Logger } from './logger.js';
+import type { RegistryDriver } from './registry-driver.js';
+import type { View } from './view.js';
+
+/** What an app lends to each of its backends. */
+export interface BackendContext {
+  /** Unique for each app, also for two in one process. */
+  readonly appId: string;
+  /** Who the app is, whether it registers or not. */
+  readonly application: {
+    readonly name: string;
+    readonly profiles: readonly string[];
+    readonly zone?: string;
+  };
+  readonly logger: Logger;
+  readonly clock: Clock;
+  /** A number from 0 (inclusive) to 1 (exclusive). */
+  random(): number;
+  /** Folders that the backend may use; created by whoever writes first. */
+  readonly directories: {
+    /** For last known data, kept between runs. */
+    readonly snapshots: string;
+  };
+  /** Tells the app's event stream. Never throws. */
+  report(event: DiscoveryEvent): void;
+}
+
+/**
+ * What `consul({ ... })` returns: options that were checked, and nothing that runs. The same definition may be given to
+ * several apps, and to both `registry` and `config` of one, which then share one backend.
+ */
+export interface BackendDefinition {
+  /** The product: `consul`, `eureka` … */
+  readonly kind: string;
+  /** Unique within an app. @default the kind */
+  readonly name: string;
+  /** Makes this app's backend. Nothing starts before `open()`. */
+  create(context: BackendContext): Backend;
+}
+
+/**
+ * One registry product, as one app uses it.
+ *
+ * `open()` loads what the backend needs (an optional npm package by a literal `import()`) and begins to connect. It does
+ * not wait for a server: that is what `state` tells. It rejects only when the backend can never work, as with a missing
+ * package. After `close()` resolved there is no timer, no socket and no report left; what is registered by then has been
+ * revoked by its lease or is left to expire. Both may be called again and then do nothing.
+ *
+ * What the product lacks is absent here, and asking for it is an error when the app starts.
+ */
+export interface Backend {
+  readonly name: string;
+  readonly state: View<BackendState>;
+  readonly registry?: RegistryDriver;
+  readonly discovery?: DiscoveryDriver;
+  readonly config?: ConfigDriver;
+  readonly addressResolver?: AddressResolver;
+  readonly callAuthorizer?: CallAuthorizer;
+  open(): Promise<void>;
+  close(): Promise<void>;
+}

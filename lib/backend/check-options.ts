@@ -1,0 +1,147 @@
+import { describe, DiscoveryError } from '../model/index.js';
+
+/** Says what is wrong with a value, or undefined when it is right. `path` is the field's name from the outermost object. */
+export type Check = (value: unknown, path: string) => void;
+
+/**
+ * Checks an options object as the compiler would have, for those who have none: no unknown fields, right types and
+ * ranges. A field that is undefined counts as left out.
+ *
+ * @param what begins the message: `consul()`
+ * @throws DiscoveryError `INVALID_OPTION`, naming the field
+ */
+export function checkOptions(what: string, options: unknown, fields: Readonly<Record<string, Check>>): void {
+  try {
+    object(fields)(options, '');
+  } catch (error) {
+    if (!(error instanceof OptionProblem)) throw error;
+    const field = error.path === '' ? 'options' : error.path;
+    throw new DiscoveryError('INVALID_OPTION', `${what}: ${field} ${error.problem}`, { field });
+  }
+}
+
+/** Thrown by a check, caught by {@link checkOptions}. */
+class OptionProblem extends Error {
+  constructor(
+    readonly path: string,
+    readonly problem: string,
+  ) {
+    super(`${path} ${problem}`);
+  }
+}
+
+function fail(path: string, expected: string, value: unknown): never {
+  throw new OptionProblem(path, `must be ${expected}, got ${describe(value)}`);
+}
+
+/** An object with these fields and no others. */
+export function object(fields: Readonly<Record<string, Check>>): Check {
+  return (value, path) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) fail(path, 'an object', value);
+    for (const [key, field] of Object.entries(value)) {
+      const fieldPath = path === '' ? key : `${path}.${key}`;
+      const check = Object.hasOwn(fields, key) ? fields[key] : undefined;
+      if (check === undefined) {
+        throw new OptionProblem(fieldPath, `is no option; the options are ${Object.keys(fields).join(', ')}`);
+      }
+      if (field !== undefined) check(field, fieldPath);
+    }
+  };
+}
+
+/** A field that may not be left out. Goes around the check of the whole object. */
+export function required(keys: readonly string[], check: Check): Check {
+  return (value, path) => {
+    check(value, path);
+    for (const key of keys) {
+      if ((value as Record<string, unknown>)[key] === undefined) {
+        throw new OptionProblem(path === '' ? key : `${path}.${key}`, 'is required');
+      }
+    }
+  };
+}
+
+/** A text that isn't empty. */
+export const text: Check = (value, path) => {
+  if (typeof value !== 'string' || value === '') fail(path, 'a text', value);
+};
+
+/** True or false. */
+export const flag: Check = (value, path) => {
+  if (typeof value !== 'boolean') fail(path, 'true or false', value);
+};
+
+/** A function. */
+export const callable: Check = (value, path) => {
+  if (typeof value !== 'function') fail(path, 'a function', value);
+};
+
+/** Any value at all. */
+export const anything: Check = () => {};
+
+/** A finite number within bounds. */
+export function numberBetween(min: number, max: number): Check {
+  return (value, path) => {
+    if (typeof value !== 'number' || !(value >= min && value <= max))
+      fail(path, `a number from ${min} to ${max}`, value);
+  };
+}
+
+/** A whole number within bounds. */
+export function integerBetween(min: number, max: number): Check {
+  return (value, path) => {
+    if (!Number.isInteger(value) || (value as number) < min || (value as number) > max) {
+      fail(path, `a whole number from ${min} to ${max}`, value);
+    }
+  };
+}
+
+/** A duration in milliseconds, at least `min`. */
+export function milliseconds(min = 0): Check {
+  return numberBetween(min, 2 ** 31 - 1);
+}
+
+/** A TCP port. */
+export const port: Check = integerBetween(1, 65535);
+
+/** One of these texts. */
+export function oneOf(...allowed: readonly string[]): Check {
+  return (value, path) => {
+    if (!allowed.includes(value as string)) fail(path, `one of ${allowed.map((one) => `'${one}'`).join(', ')}`, value);
+  };
+}
+
+/** A list whose every item passes. */
+export function listOf(item: Check): Check {
+  return (value, path) => {
+    if (!Array.isArray(value)) fail(path, 'a list', value);
+    value.forEach((one, index) => item(one, `${path}[${index}]`));
+  };
+}
+
+/** An object with any keys whose every value passes. */
+export function recordOf(item: Check): Check {
+  return (value, path) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) fail(path, 'an object', value);
+    for (const [key, one] of Object.entries(value)) item(one, `${path}.${key}`);
+  };
+}
+
+/** Passes when one of the checks does; the message is `expected`. */
+export function either(expected: string, ...checks: readonly Check[]): Check {
+  return (value, path) => {
+    let inside: OptionProblem | undefined;
+    for (const check of checks) {
+      try {
+        check(value, path);
+        return;
+      } catch (error) {
+        if (!(error instanceof OptionProblem)) throw error;
+        // A problem deeper inside says more than "none of these".
+        if (error.path !== path) inside ??= error;
+      }
+    }
+    if (inside !== undefined) throw inside;
+    fail(path, expected, value);
+  };
+}

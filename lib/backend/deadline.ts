@@ -1,0 +1,58 @@
+import { DiscoveryError } from '../model/index.js';
+import type { Clock } from './clock.js';
+
+/**
+ * Runs `operation` with a signal that aborts after `timeoutMs` or with `signal`, and doesn't wait longer than that even
+ * when the operation ignores its signal.
+ *
+ * @throws DiscoveryError `TIMEOUT` or `ABORTED`, or whatever the operation rejects with
+ */
+export async function withDeadline<T>(
+  clock: Clock,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+  what: string,
+  operation: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  if (signal?.aborted === true) throw new DiscoveryError('ABORTED', `${what} was aborted`);
+  const controller = new AbortController();
+  let fail: (error: DiscoveryError) => void = () => {};
+  const cut = new Promise<never>((_, reject) => {
+    fail = (error) => {
+      controller.abort(error);
+      reject(error);
+    };
+  });
+  const onAbort = (): void => fail(new DiscoveryError('ABORTED', `${what} was aborted`));
+  const timer = clock.setTimer(
+    () => fail(new DiscoveryError('TIMEOUT', `${what} took longer than ${timeoutMs} ms`)),
+    timeoutMs,
+  );
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([operation(controller.signal), cut]);
+  } finally {
+    timer.cancel();
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+/** Resolves with `promise`, or rejects `ABORTED` as soon as `signal` aborts; the promise itself runs on. */
+export async function abandonOnAbort<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  what: string,
+): Promise<T> {
+  if (signal === undefined) return promise;
+  if (signal.aborted) throw new DiscoveryError('ABORTED', `${what} was aborted`);
+  let onAbort = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(new DiscoveryError('ABORTED', `${what} was aborted`));
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,33 @@
+import type { DiscoveryError, ServiceInstance } from '../model/index.js';
+
+/** What a driver says of a service: all its instances whatever their status, or that it could not ask. */
+export type DiscoveryReport =
+  | { readonly instances: readonly ServiceInstance[]; readonly error?: undefined }
+  | { readonly error: DiscoveryError; readonly instances?: undefined };
+
+/** Something being watched. */
+export interface Watch {
+  /**
+   * Asks the registry anew. Resolves when the answer was reported; rejects when it could not be had (which was
+   * reported too).
+   */
+  refresh(): Promise<void>;
+  /** Ends it. No report comes after this resolved. Never rejects; may be called again. */
+  close(): Promise<void>;
+}
+
+/** The read side of a backend. */
+export interface DiscoveryDriver {
+  /**
+   * Names of all services that the registry has at present.
+   * @throws DiscoveryError `BACKEND_UNAVAILABLE` when it can't be asked
+   */
+  listServices(signal?: AbortSignal): Promise<readonly string[]>;
+  /**
+   * Keeps reporting the instances of `service`: the first complete list or failure as soon as there is one, then every
+   * change. `report` is never called synchronously, never concurrently, never after `close()` resolved, and may throw
+   * without consequences. "There are none" is an empty list; "I could not ask" is an error; after an error the list is
+   * reported again once the registry answers, changed or not.
+   */
+  watch(service: string, report: (report: DiscoveryReport) => void): Watch;
+}

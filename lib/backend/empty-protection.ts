@@ -1,0 +1,78 @@
+import type { Clock, Timer } from './clock.js';
+import type { DiscoveryReport } from './discovery-driver.js';
+
+/** Options of an {@link EmptyProtection}. */
+export interface EmptyProtectionOptions {
+  readonly clock: Clock;
+  /** How long an empty list is held before the registry is asked again, in milliseconds. */
+  readonly holdMs: number;
+  /** Asks the registry independently; its answer comes through {@link EmptyProtection.receive}. */
+  readonly confirm: () => Promise<void>;
+  /** Takes the reports that are believed. */
+  readonly deliver: (report: DiscoveryReport) => void;
+}
+
+/**
+ * Doubts an empty list that follows a list that wasn't: registries send one when they restart, lose a partition or are
+ * asked with a token that may not read. It is held for a while and believed only when an independent read confirms it.
+ * A registry that can't be asked confirms nothing: the read is tried again after the same time.
+ */
+export class EmptyProtection {
+  private hadInstances = false;
+  private confirming = false;
+  private confirmed: DiscoveryReport | undefined;
+  private timer: Timer | undefined;
+  private closed = false;
+
+  constructor(private readonly options: EmptyProtectionOptions) {}
+
+  /** Takes a report of the driver. */
+  receive(report: DiscoveryReport): void {
+    if (this.closed) return;
+    const suspicious = report.instances?.length === 0 && this.hadInstances;
+    if (suspicious) {
+      if (this.confirming) this.confirmed = report;
+      else this.hold();
+      return;
+    }
+    if (report.instances !== undefined) {
+      this.release();
+      this.hadInstances = report.instances.length > 0;
+    }
+    this.options.deliver(report);
+  }
+
+  /** Forgets what is held. */
+  close(): void {
+    this.closed = true;
+    this.release();
+  }
+
+  private hold(): void {
+    this.timer ??= this.options.clock.setTimer(() => void this.ask(), this.options.holdMs, { background: true });
+  }
+
+  private async ask(): Promise<void> {
+    this.timer = undefined;
+    this.confirming = true;
+    this.confirmed = undefined;
+    try {
+      await this.options.confirm();
+    } catch {
+      // Reported by the watch; it confirms nothing.
+    }
+    // A list that wasn't empty came meanwhile, and has released everything.
+    if (this.closed || !this.confirming) return;
+    this.confirming = false;
+    if (this.confirmed === undefined) return this.hold();
+    this.hadInstances = false;
+    this.options.deliver(this.confirmed);
+  }
+
+  private release(): void {
+    this.timer?.cancel();
+    this.timer = undefined;
+    this.confirming = false;
+    this.confirmed = undefined;
+  }
+}

@@ -1,0 +1,304 @@
+import {
+  DiscoveryError,
+  messageOf,
+  patchRegistration,
+  toDiscoveryError,
+  type DiscoveryEvent,
+  type InstanceStatus,
+  type Registration,
+  type RegistrationPatch,
+} from '../model/index.js';
+import { Backoff } from './backoff.js';
+import { sleep, type Clock } from './clock.js';
+import { abandonOnAbort, withDeadline } from './deadline.js';
+import type { Lease, LeaseState, RegistryDriver, RevokeResult } from './registry-driver.js';
+import { ValueView, type View } from './view.js';
+
+/** What a product does for a lease; called one at a time. Every operation must be safe to repeat. */
+export interface LeaseOperations {
+  /** Makes the registry have this registration, whatever it had before. */
+  register(registration: Registration, signal: AbortSignal): Promise<void>;
+  /** Confirms the registration; `forgotten` leads to `register` at once. Absent when a connection keeps it alive. */
+  renew?(registration: Registration, signal: AbortSignal): Promise<'renewed' | 'forgotten'>;
+  /** Changes what the registry has. @default `register` */
+  change?(registration: Registration, previous: Registration, signal: AbortSignal): Promise<void>;
+  /** Makes the registry not have it; must succeed when it doesn't. */
+  deregister(registration: Registration, signal: AbortSignal): Promise<void>;
+}
+
+/** Options of a {@link LeaseKeeper}. */
+export interface LeaseKeeperOptions {
+  readonly clock: Clock;
+  /** Name of the backend. */
+  readonly backend: string;
+  readonly capabilities: RegistryDriver['capabilities'];
+  readonly operations: LeaseOperations;
+  /** Milliseconds between renewals. @default never */
+  readonly renewEveryMs?: () => number;
+  /** Each interval is shortened by a random part of at most this share. @default 0.1 */
+  readonly jitter?: number;
+  /** An operation that takes longer counts as failed, in milliseconds. @default 10000 */
+  readonly timeoutMs?: number;
+  readonly backoff?: { readonly initialMs?: number; readonly maxMs?: number };
+  /** Told of every success and failure. */
+  readonly report?: (event: DiscoveryEvent) => void;
+  /** Told when the lease is over, so that the driver forgets it. */
+  readonly onRevoked?: () => void;
+  /** @default Math.random */
+  readonly random?: () => number;
+}
+
+/**
+ * The lease of every product that is driven by requests: one loop that compares what is wanted with what the registry
+ * was last known to have, and does the one thing that is missing. Since all operations of a lease go through this loop,
+ * a late heartbeat can't undo a revocation: the removal is sent after whatever was in flight has ended.
+ */
+export class LeaseKeeper implements Lease {
+  readonly registered: Promise<void>;
+  private readonly stateView: ValueView<LeaseState>;
+  private desired: Registration;
+  /** What the registry has as far as we know; undefined: nothing, or we can't be sure. */
+  private actual: Registration | undefined;
+  /** Counts the times that the registry lost everything; what began before doesn't count as registered. */
+  private epoch = 0;
+  private renewAt = Infinity;
+  private readonly revoking = new AbortController();
+  /** Cuts off what is in flight, when whoever revokes can't wait for it. */
+  private readonly cutting = new AbortController();
+  private wake = new AbortController();
+  private readonly backoff: Backoff;
+  private readonly loop: Promise<void>;
+  private revocation: Promise<RevokeResult> | undefined;
+  private settleRegistered: { resolve: () => void; reject: (error: DiscoveryError) => void };
+  private pending: {
+    readonly registration: Registration;
+    resolve: () => void;
+    reject: (error: DiscoveryError) => void;
+  }[] = [];
+
+  constructor(
+    registration: Registration,
+    private readonly options: LeaseKeeperOptions,
+  ) {
+    this.desired = registration;
+    this.stateView = new ValueView<LeaseState>(Object.freeze({ phase: 'pending' }), (error) =>
+      options.report?.({ type: 'listener.failed', where: `lease of ${registration.instanceId}`, error }),
+    );
+    this.backoff = new Backoff({
+      clock: options.clock,
+      ...options.backoff,
+      ...(options.random === undefined ? {} : { random: options.random }),
+    });
+    this.settleRegistered = { resolve: () => {}, reject: () => {} };
+    this.registered = new Promise<void>((resolve, reject) => {
+      this.settleRegistered = { resolve, reject };
+    });
+    // Whoever doesn't care must not bring the process down.
+    this.registered.catch(() => {});
+    this.loop = this.keep();
+  }
+
+  get registration(): Registration {
+    return this.desired;
+  }
+
+  get state(): View<LeaseState> {
+    return this.stateView;
+  }
+
+  update(patch: RegistrationPatch): Promise<void> {
+    if (this.revoking.signal.aborted) return Promise.reject(this.revokedError());
+    const { status, metadata } = this.options.capabilities;
+    try {
+      if (patch.status !== undefined && status === 'unsupported') throw this.unsupported('status');
+      if (patch.metadata !== undefined && metadata === 'unsupported') throw this.unsupported('metadata');
+      this.desired = patchRegistration(this.desired, patch);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const { desired } = this;
+    return new Promise<void>((resolve, reject) => {
+      this.pending.push({ registration: desired, resolve, reject });
+      this.wake.abort();
+    });
+  }
+
+  setStatus(status: InstanceStatus): Promise<void> {
+    return this.update({ status });
+  }
+
+  /** Asks for a new registration, because the connection that carried it is gone. */
+  forgotten(): void {
+    this.epoch += 1;
+    this.actual = undefined;
+    this.backoff.reset();
+    if (this.stateView.current.phase === 'registered') this.stateView.set(Object.freeze({ phase: 'pending' }));
+    this.wake.abort();
+  }
+
+  /** Asks for a renewal now. */
+  renewNow(): void {
+    this.renewAt = this.options.clock.now();
+    this.wake.abort();
+  }
+
+  revoke(signal?: AbortSignal): Promise<RevokeResult> {
+    this.revocation ??= this.takeBack(signal);
+    return this.revocation;
+  }
+
+  private async keep(): Promise<void> {
+    const { signal } = this.revoking;
+    while (!signal.aborted) {
+      this.wake = new AbortController();
+      try {
+        await this.doWhatIsMissing();
+        this.backoff.reset();
+      } catch (error) {
+        if (signal.aborted) return;
+        this.failed(error);
+        await this.backoff.wait(this.wake.signal);
+        continue;
+      }
+      if (signal.aborted || this.actual !== this.desired) continue;
+      if (this.renewAt === Infinity) await untilAborted(this.wake.signal);
+      else await sleep(this.options.clock, this.renewAt - this.options.clock.now(), this.wake.signal);
+    }
+  }
+
+  private async doWhatIsMissing(): Promise<void> {
+    const { operations } = this.options;
+    const { desired: wanted, epoch } = this;
+    if (this.actual === wanted) {
+      if (operations.renew === undefined || this.options.clock.now() < this.renewAt) return;
+      const result = await this.attempt('renew', (signal) =>
+        operations.renew === undefined ? Promise.resolve('renewed' as const) : operations.renew(wanted, signal),
+      );
+      if (result === 'renewed' && epoch === this.epoch) return this.succeeded(wanted, false);
+      this.actual = undefined;
+    }
+    const previous = this.actual;
+    // Unknown until it is confirmed: a registration that timed out may have arrived.
+    this.actual = undefined;
+    await this.attempt(previous === undefined ? 'register' : 'change', (signal) =>
+      previous === undefined || operations.change === undefined
+        ? operations.register(wanted, signal)
+        : operations.change(wanted, previous, signal),
+    );
+    if (epoch === this.epoch) this.succeeded(wanted, true);
+  }
+
+  private attempt<T>(what: string, operation: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    // Not bound to the revocation: what is in flight ends by itself, in time, before the removal is sent.
+    const { signal } = this.cutting;
+    const name = `${what} ${this.desired.service} at ${this.options.backend}`;
+    return withDeadline(this.options.clock, this.options.timeoutMs ?? 10_000, signal, name, operation);
+  }
+
+  private succeeded(registration: Registration, news: boolean): void {
+    this.actual = registration;
+    const { renewEveryMs, clock, report, backend } = this.options;
+    if (renewEveryMs !== undefined) {
+      const random = this.options.random ?? Math.random;
+      this.renewAt = clock.now() + renewEveryMs() * (1 - random() * (this.options.jitter ?? 0.1));
+    }
+    if (this.revoking.signal.aborted) return;
+    this.settleRegistered.resolve();
+    const done = this.pending.filter((entry) => entry.registration === registration || this.desired === registration);
+    this.pending = this.pending.filter((entry) => !done.includes(entry));
+    for (const entry of done) entry.resolve();
+    if (this.desired === registration) this.setState({ phase: 'registered' });
+    if (news) {
+      const { service, instanceId, status } = registration;
+      report?.({ type: 'registration.registered', backend, service, instanceId, status });
+    }
+  }
+
+  private failed(error: unknown): void {
+    const { backend, report } = this.options;
+    const { service, instanceId } = this.desired;
+    const prefix = `${service} could not be registered at ${backend}`;
+    const wrapped = toDiscoveryError(error, 'BACKEND_UNAVAILABLE', prefix, { backend, service });
+    this.setState({ phase: 'retrying', error: wrapped });
+    report?.({ type: 'registration.failed', backend, service, instanceId, error: wrapped });
+  }
+
+  private async takeBack(signal: AbortSignal | undefined): Promise<RevokeResult> {
+    this.revoking.abort();
+    this.wake.abort();
+    const error = this.revokedError();
+    this.settleRegistered.reject(error);
+    for (const entry of this.pending.splice(0)) entry.reject(error);
+    const result = await this.removeRecord(signal);
+    this.setState({ phase: 'revoked' });
+    const { backend, report } = this.options;
+    const { service, instanceId, status } = this.desired;
+    report?.({
+      type: result === 'removed' ? 'registration.removed' : 'registration.left',
+      backend,
+      service,
+      instanceId,
+      status,
+    });
+    this.options.onRevoked?.();
+    return result;
+  }
+
+  private async removeRecord(signal: AbortSignal | undefined): Promise<RevokeResult> {
+    const { operations, clock, timeoutMs, backend } = this.options;
+    this.backoff.reset();
+    try {
+      await abandonOnAbort(this.loop, signal, `revoking ${this.desired.instanceId}`);
+    } catch {
+      this.cutting.abort();
+      await this.loop;
+      return 'left-to-expire';
+    }
+    while (signal?.aborted !== true) {
+      try {
+        await withDeadline(
+          clock,
+          timeoutMs ?? 10_000,
+          signal,
+          `deregister ${this.desired.service} at ${backend}`,
+          (cut) => operations.deregister(this.desired, cut),
+        );
+        return 'removed';
+      } catch (error) {
+        this.failed(error);
+        // Without a limit of the caller's one failure is enough: nobody would ever end this loop.
+        if (signal === undefined) return 'left-to-expire';
+        await this.backoff.wait(signal);
+      }
+    }
+    return 'left-to-expire';
+  }
+
+  private setState(state: LeaseState): void {
+    const { current } = this.stateView;
+    if (current.phase === 'revoked') return;
+    if (current.phase === state.phase && messageOf(current.error) === messageOf(state.error)) return;
+    this.stateView.set(Object.freeze(state));
+  }
+
+  private revokedError(): DiscoveryError {
+    const { service, instanceId } = this.desired;
+    return new DiscoveryError('LEASE_REVOKED', `the registration of ${instanceId} was revoked`, {
+      service,
+      backend: this.options.backend,
+    });
+  }
+
+  private unsupported(field: string): DiscoveryError {
+    const { backend } = this.options;
+    return new DiscoveryError('UNSUPPORTED', `${backend} can't change the ${field} of a registered instance`, {
+      backend,
+      field,
+    });
+  }
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}

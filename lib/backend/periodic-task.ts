@@ -1,0 +1,99 @@
+import { sleep, type Clock } from './clock.js';
+import { withDeadline } from './deadline.js';
+
+/** A task that runs again and again. */
+export interface PeriodicTaskOptions {
+  readonly clock: Clock;
+  /** What the task is, for error messages: `the heartbeat of ORDERS`. */
+  readonly what: string;
+  /** Milliseconds from the end of a run to the start of the next; asked anew every time. */
+  readonly intervalMs: () => number;
+  /** A run that takes longer is aborted and counts as failed, in milliseconds. @default the interval */
+  readonly timeoutMs?: () => number;
+  /** After failures the interval doubles up to this many times itself. @default 10 */
+  readonly maxSlowdown?: number;
+  /** Each interval is shortened by a random part of at most this share. @default 0.1 */
+  readonly jitter?: number;
+  readonly random?: () => number;
+  /** One run. */
+  readonly run: (signal: AbortSignal) => Promise<void>;
+  /** Hears of every failed run. */
+  readonly onError: (error: unknown) => void;
+}
+
+/**
+ * Runs a task at an interval. A run never overlaps another: one that is too slow is timed out, and the interval then
+ * doubles with every failure up to a bound and returns to normal with the first success.
+ */
+export class PeriodicTask {
+  private readonly stopping = new AbortController();
+  private wake = new AbortController();
+  private loop: Promise<void> | undefined;
+  private slowdown = 1;
+  private waiters: ((error: unknown) => void)[] = [];
+  private triggered = false;
+
+  constructor(private readonly options: PeriodicTaskOptions) {}
+
+  /** Starts it: the first run comes at once, or after one interval. Starting again does nothing. */
+  start(first: 'now' | 'after-interval'): void {
+    if (this.stopping.signal.aborted) return;
+    this.loop ??= this.runForever(first === 'now');
+  }
+
+  /**
+   * Asks for a run as soon as possible, shared by everybody who asks before it starts; resolves when it succeeded.
+   */
+  trigger(): Promise<void> {
+    if (this.stopping.signal.aborted) return Promise.reject(new Error(`${this.options.what} was stopped`));
+    this.triggered = true;
+    this.wake.abort();
+    return new Promise((resolve, reject) => {
+      this.waiters.push((error) => (error === undefined ? resolve() : reject(error)));
+    });
+  }
+
+  /** Ends it; resolves when no run is going on any more. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    this.wake.abort();
+    await this.loop;
+    this.settle(this.waiters.splice(0), new Error(`${this.options.what} was stopped`));
+  }
+
+  private async runForever(now: boolean): Promise<void> {
+    let skipSleep = now;
+    while (!this.stopping.signal.aborted) {
+      if (!skipSleep && !this.triggered) await sleep(this.options.clock, this.delay(), this.wake.signal);
+      skipSleep = false;
+      if (this.stopping.signal.aborted) return;
+      this.wake = new AbortController();
+      this.triggered = false;
+      await this.runOnce();
+    }
+  }
+
+  private async runOnce(): Promise<void> {
+    const waiters = this.waiters.splice(0);
+    const { clock, what, run } = this.options;
+    const timeoutMs = this.options.timeoutMs?.() ?? this.options.intervalMs();
+    try {
+      await withDeadline(clock, timeoutMs, this.stopping.signal, what, run);
+      this.slowdown = 1;
+      this.settle(waiters, undefined);
+    } catch (error) {
+      this.slowdown = Math.min(this.slowdown * 2, this.options.maxSlowdown ?? 10);
+      if (!this.stopping.signal.aborted) this.options.onError(error);
+      this.settle(waiters, error);
+    }
+  }
+
+  private delay(): number {
+    const jitter = (this.options.random ?? Math.random)() * (this.options.jitter ?? 0.1);
+    return this.options.intervalMs() * this.slowdown * (1 - jitter);
+  }
+
+  private settle(waiters: readonly ((error: unknown) => void)[], error: unknown): void {
+    for (const waiter of waiters) waiter(error);
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * Stable identifiers of everything that can go wrong. A code never changes its meaning; messages may.
+ *
+ * | code | thrown when |
+ * |---|---|
+ * | `INVALID_OPTION` | an option is unknown, has the wrong type or is out of range; `field` names it |
+ * | `INVALID_NAME` | a service, instance, document or file name holds what it must not (`../`, a control character …) |
+ * | `INVALID_INSTANCE` | a registry record or a static entry can't be an instance |
+ * | `DUPLICATE_BACKEND` | two different backends of one app have the same name |
+ * | `MODULE_ALREADY_CONFIGURED` | `DiscoveryModule.forRoot` was imported twice in one app |
+ * | `MISSING_PEER` | an optional npm package that a backend needs isn't installed |
+ * | `UNSUPPORTED` | the backend, or this version of its server, has no such feature |
+ * | `BACKEND_UNAVAILABLE` | no server of the backend answered |
+ * | `BACKEND_REFUSED` | the server answered and said no (rights, conflict, invalid data) |
+ * | `BACKEND_CLOSED` | used after `close()` |
+ * | `NO_SNAPSHOT` | nobody could say yet which instances the service has |
+ * | `NO_INSTANCE` | the registry answered, and the service has no instance that may be called |
+ * | `REGISTRATION_FAILED` | the app could not be registered and was told to fail fast |
+ * | `LEASE_REVOKED` | a lease was used after it was revoked |
+ * | `CONFIG_UNAVAILABLE` | the configuration could not be loaded at start |
+ * | `CONFIG_DOCUMENT_INVALID` | a configuration document doesn't parse |
+ * | `CONFIG_VALUE_INVALID` | a value doesn't fit its schema or type |
+ * | `CONFIG_VALUE_MISSING` | a value without a default isn't configured |
+ * | `CONFIG_CONFLICT` | a compare-and-set publish met a newer revision |
+ * | `SHUTDOWN_HOOKS_CONFLICT` | `enableShutdownHooks()` and `enableGracefulShutdown()` are both on |
+ * | `TIMEOUT` | a bounded wait ended |
+ * | `ABORTED` | the caller's signal ended the operation |
+ */
+export type DiscoveryErrorCode =
+  | 'INVALID_OPTION'
+  | 'INVALID_NAME'
+  | 'INVALID_INSTANCE'
+  | 'DUPLICATE_BACKEND'
+  | 'MODULE_ALREADY_CONFIGURED'
+  | 'MISSING_PEER'
+  | 'UNSUPPORTED'
+  | 'BACKEND_UNAVAILABLE'
+  | 'BACKEND_REFUSED'
+  | 'BACKEND_CLOSED'
+  | 'NO_SNAPSHOT'
+  | 'NO_INSTANCE'
+  | 'REGISTRATION_FAILED'
+  | 'LEASE_REVOKED'
+  | 'CONFIG_UNAVAILABLE'
+  | 'CONFIG_DOCUMENT_INVALID'
+  | 'CONFIG_VALUE_INVALID'
+  | 'CONFIG_VALUE_MISSING'
+  | 'CONFIG_CONFLICT'
+  | 'SHUTDOWN_HOOKS_CONFLICT'
+  | 'TIMEOUT'
+  | 'ABORTED';
+
+/** One try of a call or of a registry request, and how it ended. */
+export interface Attempt {
+  /** What was tried: `http://10.0.0.5:8080`, never with credentials. */
+  readonly target: string;
+  /** The error's message. */
+  readonly reason: string;
+  /** The error's code (`ECONNREFUSED` …) when it has one. */
+  readonly code?: string;
+}
+
+/** The facts that an error carries besides its message. */
+export interface DiscoveryErrorDetails {
+  readonly cause?: unknown;
+  /** The option, key or record field at fault. */
+  readonly field?: string;
+  readonly service?: string;
+  readonly backend?: string;
+  readonly attempts?: readonly Attempt[];
+}
+
+/** The one error class of this library; tell errors apart by `code`. */
+export class DiscoveryError extends Error {
+  readonly code: DiscoveryErrorCode;
+  readonly field?: string;
+  readonly service?: string;
+  readonly backend?: string;
+  readonly attempts?: readonly Attempt[];
+
+  constructor(code: DiscoveryErrorCode, message: string, details: DiscoveryErrorDetails = {}) {
+    super(message, 'cause' in details ? { cause: details.cause } : undefined);
+    this.name = new.target.name;
+    this.code = code;
+    if (details.field !== undefined) this.field = details.field;
+    if (details.service !== undefined) this.service = details.service;
+    if (details.backend !== undefined) this.backend = details.backend;
+    if (details.attempts !== undefined) this.attempts = details.attempts;
+  }
+}
+
+/** The registry was asked, and the service has no instance that may be called (`NO_INSTANCE`). */
+export class NoInstanceError extends DiscoveryError {
+  constructor(service: string, message: string, details: DiscoveryErrorDetails = {}) {
+    super('NO_INSTANCE', message, { ...details, service });
+  }
+}
+
+/** No registry could say yet which instances the service has (`NO_SNAPSHOT`). */
+export class NoSnapshotError extends DiscoveryError {
+  constructor(service: string, message: string, details: DiscoveryErrorDetails = {}) {
+    super('NO_SNAPSHOT', message, { ...details, service });
+  }
+}
+
+/** The text of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The `code` of anything that was thrown, when it has one. */
+export function codeOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** `error` itself when it is ours already, else ours around it. */
+export function toDiscoveryError(
+  error: unknown,
+  code: DiscoveryErrorCode,
+  prefix: string,
+  details: DiscoveryErrorDetails = {},
+): DiscoveryError {
+  if (error instanceof DiscoveryError) return error;
+  return new DiscoveryError(code, `${prefix}: ${messageOf(error)}`, { cause: error, ...details });
+}

@@ -1,0 +1,53 @@
+import type { DiscoveryError } from './errors.js';
+import type { InstanceStatus } from './service-instance.js';
+import type { InstancesDiff, Snapshot } from './snapshot.js';
+
+/** How a backend is doing. */
+export interface BackendState {
+  readonly phase: 'connecting' | 'ready' | 'degraded' | 'closed';
+  /** Why it is degraded, or why it isn't ready yet. */
+  readonly error?: DiscoveryError;
+}
+
+/** Everything that happens inside, as plain data: for logs, metrics and `diagnostics_channel`. */
+export type DiscoveryEvent =
+  | { readonly type: 'backend.state'; readonly backend: string; readonly state: BackendState }
+  | {
+      readonly type: 'registration.registered' | 'registration.removed' | 'registration.left';
+      readonly backend: string;
+      readonly service: string;
+      readonly instanceId: string;
+      readonly status: InstanceStatus;
+    }
+  | {
+      readonly type: 'registration.failed';
+      readonly backend: string;
+      readonly service: string;
+      readonly instanceId: string;
+      readonly error: DiscoveryError;
+    }
+  | {
+      readonly type: 'instances.changed';
+      readonly service: string;
+      readonly snapshot: Snapshot;
+      readonly diff: InstancesDiff;
+    }
+  | {
+      readonly type: 'instances.failed';
+      readonly service: string;
+      readonly backend: string;
+      readonly error: DiscoveryError;
+    }
+  | {
+      /** A registry's record that could not be an instance; it was left out. */
+      readonly type: 'record.skipped';
+      readonly backend: string;
+      readonly record: string;
+      readonly error: DiscoveryError;
+    }
+  | { readonly type: 'config.changed'; readonly keys: readonly string[] }
+  | { readonly type: 'config.rejected'; readonly backend?: string; readonly error: DiscoveryError }
+  | { readonly type: 'listener.failed'; readonly where: string; readonly error: unknown };
+
+/** The names of {@link DiscoveryEvent}. */
+export type DiscoveryEventType = DiscoveryEvent['type'];

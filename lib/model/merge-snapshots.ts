@@ -1,0 +1,55 @@
+import type { ServiceInstance } from './service-instance.js';
+import { unknownSnapshot, type Snapshot } from './snapshot.js';
+
+/** One backend's word on a service. */
+export interface BackendSnapshot {
+  readonly backend: string;
+  readonly snapshot: Snapshot;
+}
+
+/**
+ * Merges what several backends say of one service, by `scheme://host:port`: fresh beats stale, among equals the order of
+ * the list decides the fields, and a fresh OUT_OF_SERVICE anywhere wins. A backend that could not be asked hides
+ * nothing of the others; it is named in `partial`.
+ *
+ * The result is `fresh` when at least one backend is, `stale` when at least one remembers, else `unknown`.
+ */
+export function mergeSnapshots(service: string, parts: readonly BackendSnapshot[]): Snapshot {
+  const only = parts.length === 1 ? parts[0] : undefined;
+  const asked = parts.filter((part) => part.snapshot.state !== 'unknown');
+  const missing = parts.filter((part) => part.snapshot.state !== 'fresh');
+  const error = missing.find((part) => part.snapshot.error !== undefined)?.snapshot.error;
+  if (asked.length === 0) return unknownSnapshot(service, error);
+  const state = asked.some((part) => part.snapshot.state === 'fresh') ? 'fresh' : 'stale';
+  const instances = only === undefined ? mergeInstances(asked) : only.snapshot.instances;
+  const deciding = asked.filter((part) => part.snapshot.state === state);
+  const asOf = Math.min(...deciding.map((part) => part.snapshot.asOf ?? 0));
+  return Object.freeze({
+    service,
+    instances,
+    state,
+    asOf,
+    ...(error === undefined ? {} : { error }),
+    ...(missing.length === 0 ? {} : { partial: Object.freeze(missing.map((part) => part.backend)) }),
+  });
+}
+
+function mergeInstances(parts: readonly BackendSnapshot[]): readonly ServiceInstance[] {
+  const fresh = parts.filter((part) => part.snapshot.state === 'fresh');
+  const stale = parts.filter((part) => part.snapshot.state === 'stale');
+  const merged = new Map<string, ServiceInstance>();
+  for (const part of [...fresh, ...stale]) {
+    for (const instance of part.snapshot.instances) {
+      const known = merged.get(instance.url);
+      if (known === undefined) merged.set(instance.url, instance);
+      else if (
+        part.snapshot.state === 'fresh' &&
+        instance.status === 'OUT_OF_SERVICE' &&
+        known.status !== 'OUT_OF_SERVICE'
+      ) {
+        merged.set(instance.url, Object.freeze({ ...known, status: instance.status }));
+      }
+    }
+  }
+  return Object.freeze([...merged.values()]);
+}

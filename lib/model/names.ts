@@ -1,0 +1,73 @@
+import { DiscoveryError } from './errors.js';
+
+const CONTROL = /[\u0000-\u001f\u007f]/;
+
+/** Keys that would reach an object's prototype. */
+const PROTOTYPE_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
+
+/** True for `__proto__`, `constructor` and `prototype`, which outside data may not use as keys. */
+export function isPrototypeKey(key: string): boolean {
+  return PROTOTYPE_KEYS.has(key);
+}
+
+/**
+ * Checks the name of a service, an instance or a backend: a text of 1 to 255 characters without slashes,
+ * backslashes, control characters or a surrounding blank, and not `.` or `..`.
+ *
+ * @throws DiscoveryError `INVALID_NAME`, naming `field`
+ */
+export function assertName(value: unknown, field: string): asserts value is string {
+  const problem = nameProblem(value);
+  if (problem !== undefined) {
+    throw new DiscoveryError('INVALID_NAME', `${field} ${problem}, got ${describe(value)}`, { field });
+  }
+}
+
+/** Why `value` can't be a name, or undefined when it can. */
+export function nameProblem(value: unknown): string | undefined {
+  if (typeof value !== 'string') return 'must be a text';
+  if (value === '') return 'must not be empty';
+  if (value.length > 255) return 'must have at most 255 characters';
+  if (value === '.' || value === '..') return 'must not be a path';
+  if (/[/\\]/.test(value)) return 'must not contain a slash or a backslash';
+  if (CONTROL.test(value)) return 'must not contain control characters';
+  if (value.trim() !== value) return 'must not begin or end with a blank';
+  if (isPrototypeKey(value)) return 'must not be a reserved word of JavaScript objects';
+  return undefined;
+}
+
+/**
+ * Turns any name into one safe file name and back again ({@link fromFileName}): letters, digits, `.`, `_` and `-` stay,
+ * everything else, and a leading dot, is percent-encoded.
+ *
+ * @throws DiscoveryError `INVALID_NAME` when the name is empty or its file name would exceed 240 bytes
+ */
+export function toFileName(name: string, field: string): string {
+  const encoded = encodeURIComponent(name)
+    .replace(/[!'()*~]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
+    .replace(/^\./, '%2E');
+  if (encoded === '' || encoded.length > 240) {
+    throw new DiscoveryError('INVALID_NAME', `${field} can't be used as a file name: ${describe(name)}`, { field });
+  }
+  return encoded;
+}
+
+/** The name that {@link toFileName} was given, or undefined when this is no file name of its making. */
+export function fromFileName(fileName: string): string | undefined {
+  try {
+    const name = decodeURIComponent(fileName);
+    return toFileName(name, 'file name') === fileName ? name : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A short, quoted form of any value for messages. */
+export function describe(value: unknown): string {
+  if (typeof value === 'string') return value.length > 60 ? `'${value.slice(0, 57)}...'` : `'${value}'`;
+  if (Array.isArray(value)) return 'a list';
+  if (value === null || value === undefined || typeof value === 'number' || typeof value === 'boolean') {
+    return String(value);
+  }
+  return `a ${typeof value}`;
+}

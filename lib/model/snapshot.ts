@@ -1,0 +1,81 @@
+import type { DiscoveryError } from './errors.js';
+import { sameInstance, type ServiceInstance } from './service-instance.js';
+
+/**
+ * How far a snapshot can be trusted.
+ * - `unknown`: nobody could say yet (not the same as "there are none");
+ * - `fresh`: the registry's word, watched;
+ * - `stale`: the last word before the registry stopped answering. It is served on.
+ */
+export type SnapshotState = 'unknown' | 'fresh' | 'stale';
+
+/** An immutable list of a service's instances, with its state and age. */
+export interface Snapshot {
+  readonly service: string;
+  /** All known instances, whatever their status. */
+  readonly instances: readonly ServiceInstance[];
+  readonly state: SnapshotState;
+  /** When a registry last confirmed the list, in milliseconds since the epoch; absent while `unknown`. */
+  readonly asOf?: number;
+  /** Why the state isn't `fresh`, or why some backends are missing. */
+  readonly error?: DiscoveryError;
+  /** Names of the backends that could not be asked; absent when all could. */
+  readonly partial?: readonly string[];
+}
+
+const NO_INSTANCES: readonly ServiceInstance[] = Object.freeze([]);
+
+/** The snapshot before anybody answered. */
+export function unknownSnapshot(service: string, error?: DiscoveryError): Snapshot {
+  return Object.freeze({
+    service,
+    instances: NO_INSTANCES,
+    state: 'unknown' as const,
+    ...(error === undefined ? {} : { error }),
+  });
+}
+
+/** What changed between two lists of one service, matched by `url`. */
+export interface InstancesDiff {
+  readonly added: readonly ServiceInstance[];
+  readonly removed: readonly ServiceInstance[];
+  readonly changed: readonly { readonly before: ServiceInstance; readonly after: ServiceInstance }[];
+}
+
+/** Compares two lists of one service. Instances that are the same object cost one look-up. */
+export function diffInstances(before: readonly ServiceInstance[], after: readonly ServiceInstance[]): InstancesDiff {
+  const old = new Map(before.map((instance) => [instance.url, instance]));
+  const added: ServiceInstance[] = [];
+  const changed: { before: ServiceInstance; after: ServiceInstance }[] = [];
+  for (const instance of after) {
+    const previous = old.get(instance.url);
+    if (previous === undefined) added.push(instance);
+    else if (!sameInstance(previous, instance)) changed.push({ before: previous, after: instance });
+    old.delete(instance.url);
+  }
+  return { added, removed: [...old.values()], changed };
+}
+
+/** True when nothing was added, removed or changed. */
+export function isEmptyDiff(diff: InstancesDiff): boolean {
+  return diff.added.length === 0 && diff.removed.length === 0 && diff.changed.length === 0;
+}
+
+/**
+ * `next`, with every unchanged instance replaced by the object that `previous` held for it, and `previous` itself when
+ * nothing changed: so statistics, tables and subscribers can compare by identity.
+ */
+export function keepIdentity(
+  previous: readonly ServiceInstance[],
+  next: readonly ServiceInstance[],
+): readonly ServiceInstance[] {
+  const old = new Map(previous.map((instance) => [instance.url, instance]));
+  let same = previous.length === next.length;
+  const kept = next.map((instance, index) => {
+    const before = old.get(instance.url);
+    const result = before !== undefined && sameInstance(before, instance) ? before : instance;
+    if (result !== previous[index]) same = false;
+    return result;
+  });
+  return same ? previous : Object.freeze(kept);
+}
