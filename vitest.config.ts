@@ -21,7 +21,9 @@ export default defineConfig({
     hookTimeout: 60_000,
     projects: [
       project('unit', ['test/unit/**/*.test.ts']),
-      project('contract', ['test/contract/**/*.test.ts']),
+      project('contract', ['test/contract/**/*.test.ts'], { testTimeout: 60_000 }),
+      project('wings', ['test/wings/**/*.test.ts'], { testTimeout: 60_000 }),
+      project('servers', ['test/servers/**/*.test.ts'], { testTimeout: 120_000, hookTimeout: 300_000 }),
       project('nest-12', ['test/nest/**/*.test.ts']),
       { ...project('nest-11', ['test/nest/**/*.test.ts']), resolve: { alias: nest11 } },
       project('e2e', ['test/e2e/**/*.test.ts'], { fileParallelism: false, testTimeout: 120_000, hookTimeout: 180_000 }),

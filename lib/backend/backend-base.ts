@@ -18,6 +18,8 @@ export abstract class BackendBase {
     this.stateView = new ValueView<BackendState>(Object.freeze({ phase: 'connecting' }), (error) =>
       context.report({ type: 'listener.failed', where: `state of ${name}`, error }),
     );
+    // The first listener, so that events come in the order of the states, also when another listener sets one.
+    this.stateView.subscribe((state) => context.report({ type: 'backend.state', backend: name, state }));
   }
 
   get state(): View<BackendState> {
@@ -26,7 +28,7 @@ export abstract class BackendBase {
 
   open(): Promise<void> {
     if (this.closing !== undefined) return Promise.reject(this.closedError());
-    this.opening ??= this.start();
+    this.opening ??= (async () => this.start())();
     return this.opening;
   }
 
@@ -61,18 +63,19 @@ export abstract class BackendBase {
   private async shutDown(): Promise<void> {
     // What begins to open must have opened before it can be closed.
     await this.opening?.catch(() => {});
-    await this.stop();
-    this.setState({ phase: 'closed' });
-    this.stateView.close();
+    try {
+      await this.stop();
+    } finally {
+      this.setState({ phase: 'closed' });
+      this.stateView.close();
+    }
   }
 
   private setState(state: BackendState): void {
     const { current } = this.stateView;
     if (current.phase === 'closed') return;
     if (current.phase === state.phase && current.error?.message === state.error?.message) return;
-    const frozen = Object.freeze(state);
-    this.stateView.set(frozen);
-    this.context.report({ type: 'backend.state', backend: this.name, state: frozen });
+    this.stateView.set(Object.freeze(state));
   }
 
   private closedError(): DiscoveryError {

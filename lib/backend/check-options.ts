@@ -1,4 +1,4 @@
-import { describe, DiscoveryError } from '../model/index.js';
+import { describe, DiscoveryError, isPrototypeKey } from '../model/index.js';
 
 /** Says what is wrong with a value, or undefined when it is right. `path` is the field's name from the outermost object. */
 export type Check = (value: unknown, path: string) => void;
@@ -34,10 +34,17 @@ function fail(path: string, expected: string, value: unknown): never {
   throw new OptionProblem(path, `must be ${expected}, got ${describe(value)}`);
 }
 
+/** A value of the wrong kind: only the kind is told, since a secret may stand in the wrong place. */
+function failKind(path: string, expected: string, value: unknown): never {
+  const told =
+    typeof value === 'string' && value !== '' ? 'a text' : typeof value === 'number' ? 'a number' : undefined;
+  throw new OptionProblem(path, `must be ${expected}, got ${told ?? describe(value)}`);
+}
+
 /** An object with these fields and no others. */
 export function object(fields: Readonly<Record<string, Check>>): Check {
   return (value, path) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) fail(path, 'an object', value);
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) failKind(path, 'an object', value);
     for (const [key, field] of Object.entries(value)) {
       const fieldPath = path === '' ? key : `${path}.${key}`;
       const check = Object.hasOwn(fields, key) ? fields[key] : undefined;
@@ -63,7 +70,7 @@ export function required(keys: readonly string[], check: Check): Check {
 
 /** A text that isn't empty. */
 export const text: Check = (value, path) => {
-  if (typeof value !== 'string' || value === '') fail(path, 'a text', value);
+  if (typeof value !== 'string' || value === '') failKind(path, 'a text that is not empty', value);
 };
 
 /** True or false. */
@@ -73,7 +80,7 @@ export const flag: Check = (value, path) => {
 
 /** A function. */
 export const callable: Check = (value, path) => {
-  if (typeof value !== 'function') fail(path, 'a function', value);
+  if (typeof value !== 'function') failKind(path, 'a function', value);
 };
 
 /** Any value at all. */
@@ -114,7 +121,7 @@ export function oneOf(...allowed: readonly string[]): Check {
 /** A list whose every item passes. */
 export function listOf(item: Check): Check {
   return (value, path) => {
-    if (!Array.isArray(value)) fail(path, 'a list', value);
+    if (!Array.isArray(value)) failKind(path, 'a list', value);
     value.forEach((one, index) => item(one, `${path}[${index}]`));
   };
 }
@@ -122,8 +129,12 @@ export function listOf(item: Check): Check {
 /** An object with any keys whose every value passes. */
 export function recordOf(item: Check): Check {
   return (value, path) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) fail(path, 'an object', value);
-    for (const [key, one] of Object.entries(value)) item(one, `${path}.${key}`);
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) failKind(path, 'an object', value);
+    for (const [key, one] of Object.entries(value)) {
+      const itemPath = path === '' ? key : `${path}.${key}`;
+      if (isPrototypeKey(key)) throw new OptionProblem(itemPath, 'is a reserved word of JavaScript objects');
+      item(one, itemPath);
+    }
   };
 }
 
@@ -142,6 +153,6 @@ export function either(expected: string, ...checks: readonly Check[]): Check {
       }
     }
     if (inside !== undefined) throw inside;
-    fail(path, expected, value);
+    failKind(path, expected, value);
   };
 }

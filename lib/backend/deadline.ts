@@ -44,7 +44,11 @@ export async function abandonOnAbort<T>(
   what: string,
 ): Promise<T> {
   if (signal === undefined) return promise;
-  if (signal.aborted) throw new DiscoveryError('ABORTED', `${what} was aborted`);
+  if (signal.aborted) {
+    // Nobody else may be listening to it.
+    promise.catch(() => {});
+    throw new DiscoveryError('ABORTED', `${what} was aborted`);
+  }
   let onAbort = (): void => {};
   const aborted = new Promise<never>((_, reject) => {
     onAbort = () => reject(new DiscoveryError('ABORTED', `${what} was aborted`));

@@ -19,6 +19,11 @@ export interface Watch {
 /** The read side of a backend. */
 export interface DiscoveryDriver {
   /**
+   * True when "there are none" is never said by mistake: by a registry that lost its data, a partition, or a token that
+   * may not read. Empty lists are then believed at once, whatever the app's empty protection. @default false
+   */
+  readonly emptyIsCertain?: boolean;
+  /**
    * Names of all services that the registry has at present.
    * @throws DiscoveryError `BACKEND_UNAVAILABLE` when it can't be asked
    */

@@ -19,8 +19,8 @@ export interface EmptyProtectionOptions {
  */
 export class EmptyProtection {
   private hadInstances = false;
-  private confirming = false;
-  private confirmed: DiscoveryReport | undefined;
+  /** The question that is under way, and the answer it got; another object for each question. */
+  private question: { answer?: DiscoveryReport } | undefined;
   private timer: Timer | undefined;
   private closed = false;
 
@@ -31,8 +31,8 @@ export class EmptyProtection {
     if (this.closed) return;
     const suspicious = report.instances?.length === 0 && this.hadInstances;
     if (suspicious) {
-      if (this.confirming) this.confirmed = report;
-      else this.hold();
+      if (this.question === undefined) this.hold();
+      else this.question.answer = report;
       return;
     }
     if (report.instances !== undefined) {
@@ -54,25 +54,24 @@ export class EmptyProtection {
 
   private async ask(): Promise<void> {
     this.timer = undefined;
-    this.confirming = true;
-    this.confirmed = undefined;
+    const question: { answer?: DiscoveryReport } = {};
+    this.question = question;
     try {
       await this.options.confirm();
     } catch {
       // Reported by the watch; it confirms nothing.
     }
     // A list that wasn't empty came meanwhile, and has released everything.
-    if (this.closed || !this.confirming) return;
-    this.confirming = false;
-    if (this.confirmed === undefined) return this.hold();
+    if (this.question !== question) return;
+    this.question = undefined;
+    if (question.answer === undefined) return this.hold();
     this.hadInstances = false;
-    this.options.deliver(this.confirmed);
+    this.options.deliver(question.answer);
   }
 
   private release(): void {
     this.timer?.cancel();
     this.timer = undefined;
-    this.confirming = false;
-    this.confirmed = undefined;
+    this.question = undefined;
   }
 }

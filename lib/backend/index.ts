@@ -1,5 +1,7 @@
+export * from './address.js';
 export * from './backend.js';
 export * from './backend-base.js';
+export * from './backend-set.js';
 export * from './backoff.js';
 export * from './check-options.js';
 export * from './clock.js';
@@ -13,6 +15,7 @@ export * from './lease-keeper.js';
 export * from './logger.js';
 export * from './optional-peer.js';
 export * from './periodic-task.js';
+export * from './rate-limit.js';
 export * from './registry-driver.js';
 export * from './reporter.js';
 export * from './server-list.js';

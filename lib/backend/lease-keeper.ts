@@ -12,9 +12,13 @@ import { Backoff } from './backoff.js';
 import { sleep, type Clock } from './clock.js';
 import { abandonOnAbort, withDeadline } from './deadline.js';
 import type { Lease, LeaseState, RegistryDriver, RevokeResult } from './registry-driver.js';
+import { RateLimit } from './rate-limit.js';
 import { ValueView, type View } from './view.js';
 
-/** What a product does for a lease; called one at a time. Every operation must be safe to repeat. */
+/**
+ * What a product does for a lease; called one at a time. Every operation must be safe to repeat, and must end soon after
+ * its signal aborts: the next one doesn't wait longer for it.
+ */
 export interface LeaseOperations {
   /** Makes the registry have this registration, whatever it had before. */
   register(registration: Registration, signal: AbortSignal): Promise<void>;
@@ -40,6 +44,10 @@ export interface LeaseKeeperOptions {
   /** An operation that takes longer counts as failed, in milliseconds. @default 10000 */
   readonly timeoutMs?: number;
   readonly backoff?: { readonly initialMs?: number; readonly maxMs?: number };
+  /** Changes that may follow each other at once; beyond them one in `changeIntervalMs`, the newest. @default 2 */
+  readonly changeBurst?: number;
+  /** @default 500 */
+  readonly changeIntervalMs?: number;
   /** Told of every success and failure. */
   readonly report?: (event: DiscoveryEvent) => void;
   /** Told when the lease is over, so that the driver forgets it. */
@@ -67,6 +75,11 @@ export class LeaseKeeper implements Lease {
   private readonly cutting = new AbortController();
   private wake = new AbortController();
   private readonly backoff: Backoff;
+  /** Keeps a flapping status from flooding the registry. */
+  private readonly changes: RateLimit;
+  private changed = false;
+  /** Operations that have not ended, also those whose time was up. */
+  private readonly underWay = new Set<Promise<unknown>>();
   private readonly loop: Promise<void>;
   private revocation: Promise<RevokeResult> | undefined;
   private settleRegistered: { resolve: () => void; reject: (error: DiscoveryError) => void };
@@ -89,13 +102,19 @@ export class LeaseKeeper implements Lease {
       ...options.backoff,
       ...(options.random === undefined ? {} : { random: options.random }),
     });
+    this.changes = new RateLimit({
+      clock: options.clock,
+      burst: options.changeBurst ?? 2,
+      intervalMs: options.changeIntervalMs ?? 500,
+    });
     this.settleRegistered = { resolve: () => {}, reject: () => {} };
     this.registered = new Promise<void>((resolve, reject) => {
       this.settleRegistered = { resolve, reject };
     });
     // Whoever doesn't care must not bring the process down.
     this.registered.catch(() => {});
-    this.loop = this.keep();
+    // Not at once: the driver has no lease yet that its operations could ask for.
+    this.loop = Promise.resolve().then(() => this.keep());
   }
 
   get registration(): Registration {
@@ -117,6 +136,8 @@ export class LeaseKeeper implements Lease {
       return Promise.reject(error);
     }
     const { desired } = this;
+    this.changed = true;
+    this.setPending();
     return new Promise<void>((resolve, reject) => {
       this.pending.push({ registration: desired, resolve, reject });
       this.wake.abort();
@@ -132,12 +153,13 @@ export class LeaseKeeper implements Lease {
     this.epoch += 1;
     this.actual = undefined;
     this.backoff.reset();
-    if (this.stateView.current.phase === 'registered') this.stateView.set(Object.freeze({ phase: 'pending' }));
+    this.setPending();
     this.wake.abort();
   }
 
   /** Asks for a renewal now. */
   renewNow(): void {
+    if (this.options.operations.renew === undefined) return;
     this.renewAt = this.options.clock.now();
     this.wake.abort();
   }
@@ -150,6 +172,8 @@ export class LeaseKeeper implements Lease {
   private async keep(): Promise<void> {
     const { signal } = this.revoking;
     while (!signal.aborted) {
+      if (this.changed && !(await this.changes.take(signal))) return;
+      this.changed = false;
       this.wake = new AbortController();
       try {
         await this.doWhatIsMissing();
@@ -162,7 +186,7 @@ export class LeaseKeeper implements Lease {
       }
       if (signal.aborted || this.actual !== this.desired) continue;
       if (this.renewAt === Infinity) await untilAborted(this.wake.signal);
-      else await sleep(this.options.clock, this.renewAt - this.options.clock.now(), this.wake.signal);
+      else if (await sleep(this.options.clock, this.untilRenewal(), this.wake.signal)) this.renewAt = -Infinity;
     }
   }
 
@@ -174,8 +198,9 @@ export class LeaseKeeper implements Lease {
       const result = await this.attempt('renew', (signal) =>
         operations.renew === undefined ? Promise.resolve('renewed' as const) : operations.renew(wanted, signal),
       );
-      if (result === 'renewed' && epoch === this.epoch) return this.succeeded(wanted, false);
-      this.actual = undefined;
+      if (result === 'renewed' && epoch === this.epoch) this.succeeded(wanted, false);
+      else this.actual = undefined;
+      return;
     }
     const previous = this.actual;
     // Unknown until it is confirmed: a registration that timed out may have arrived.
@@ -188,17 +213,32 @@ export class LeaseKeeper implements Lease {
     if (epoch === this.epoch) this.succeeded(wanted, true);
   }
 
+  /** At most the interval: a clock that was set back must not postpone the renewal. */
+  private untilRenewal(): number {
+    const { clock, renewEveryMs } = this.options;
+    return Math.min(this.renewAt - clock.now(), renewEveryMs?.() ?? Infinity);
+  }
+
   private attempt<T>(what: string, operation: (signal: AbortSignal) => Promise<T>): Promise<T> {
     // Not bound to the revocation: what is in flight ends by itself, in time, before the removal is sent.
     const { signal } = this.cutting;
     const name = `${what} ${this.desired.service} at ${this.options.backend}`;
-    return withDeadline(this.options.clock, this.options.timeoutMs ?? 10_000, signal, name, operation);
+    return withDeadline(this.options.clock, this.options.timeoutMs ?? 10_000, signal, name, (cut) => {
+      const running = operation(cut);
+      const ended = running.then(
+        () => void this.underWay.delete(ended),
+        () => void this.underWay.delete(ended),
+      );
+      this.underWay.add(ended);
+      return running;
+    });
   }
 
   private succeeded(registration: Registration, news: boolean): void {
     this.actual = registration;
-    const { renewEveryMs, clock, report, backend } = this.options;
-    if (renewEveryMs !== undefined) {
+    const { renewEveryMs, clock, report, backend, operations } = this.options;
+    this.renewAt = Infinity;
+    if (renewEveryMs !== undefined && operations.renew !== undefined) {
       const random = this.options.random ?? Math.random;
       this.renewAt = clock.now() + renewEveryMs() * (1 - random() * (this.options.jitter ?? 0.1));
     }
@@ -214,10 +254,10 @@ export class LeaseKeeper implements Lease {
     }
   }
 
-  private failed(error: unknown): void {
+  private failed(error: unknown, what: 'registered' | 'deregistered' = 'registered'): void {
     const { backend, report } = this.options;
     const { service, instanceId } = this.desired;
-    const prefix = `${service} could not be registered at ${backend}`;
+    const prefix = `${service} could not be ${what} at ${backend}`;
     const wrapped = toDiscoveryError(error, 'BACKEND_UNAVAILABLE', prefix, { backend, service });
     this.setState({ phase: 'retrying', error: wrapped });
     report?.({ type: 'registration.failed', backend, service, instanceId, error: wrapped });
@@ -254,6 +294,8 @@ export class LeaseKeeper implements Lease {
       await this.loop;
       return 'left-to-expire';
     }
+    // A request whose time was up may still be on its way; the removal must come after it.
+    await this.stragglers(signal);
     while (signal?.aborted !== true) {
       try {
         await withDeadline(
@@ -263,15 +305,27 @@ export class LeaseKeeper implements Lease {
           `deregister ${this.desired.service} at ${backend}`,
           (cut) => operations.deregister(this.desired, cut),
         );
-        return 'removed';
+        return this.underWay.size === 0 ? 'removed' : 'left-to-expire';
       } catch (error) {
-        this.failed(error);
+        this.failed(error, 'deregistered');
         // Without a limit of the caller's one failure is enough: nobody would ever end this loop.
         if (signal === undefined) return 'left-to-expire';
         await this.backoff.wait(signal);
       }
     }
     return 'left-to-expire';
+  }
+
+  /** Waits for operations that didn't end with their signal, as long as for one. */
+  private async stragglers(signal: AbortSignal | undefined): Promise<void> {
+    if (this.underWay.size === 0) return;
+    const { clock, timeoutMs } = this.options;
+    const all = Promise.all(this.underWay);
+    await withDeadline(clock, timeoutMs ?? 10_000, signal, 'what is under way', () => all).catch(() => {});
+  }
+
+  private setPending(): void {
+    if (this.stateView.current.phase === 'registered') this.stateView.set(Object.freeze({ phase: 'pending' }));
   }
 
   private setState(state: LeaseState): void {

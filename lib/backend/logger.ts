@@ -9,7 +9,15 @@ export interface Logger {
 /** Writes nothing. */
 export const silentLogger: Logger = { error() {}, warn() {}, log() {}, debug() {} };
 
-/** A URL without user, password, query and fragment, fit for logs and error messages. */
+/** A URL or address without user, password, query and fragment, fit for logs and error messages. */
 export function withoutSecrets(url: string): string {
-  return url.replace(/\/\/[^/@\s]*@/, '//').replace(/[?#].*$/, '');
+  return url
+    .replace(/[?#][^]*$/, '')
+    .replace(/\/\/[^/\s]*@/g, '//')
+    .replace(/^[^/\s]*@/, '');
+}
+
+/** Any text with the URLs in it as {@link withoutSecrets} leaves them: for the messages of other libraries' errors. */
+export function withoutSecretUrls(text: string): string {
+  return text.replace(/[A-Za-z][A-Za-z0-9+.-]*:\/\/[^\s'"`<>]+/g, (url) => withoutSecrets(url));
 }

@@ -13,7 +13,8 @@ export async function loadOptionalPeer<T>(backend: string, packageName: string, 
   } catch (error) {
     const missing =
       ['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND'].includes(codeOf(error) ?? '') &&
-      messageOf(error).includes(packageName);
+      // In quotes stands what was not found; the path of who asked for it may hold the package's name too.
+      (messageOf(error).includes(`'${packageName}'`) || messageOf(error).includes(`'${packageName}/`));
     throw new DiscoveryError(
       'MISSING_PEER',
       missing

@@ -1,3 +1,4 @@
+import { DiscoveryError } from '../model/index.js';
 import { sleep, type Clock } from './clock.js';
 import { withDeadline } from './deadline.js';
 
@@ -15,7 +16,9 @@ export interface PeriodicTaskOptions {
   /** Each interval is shortened by a random part of at most this share. @default 0.1 */
   readonly jitter?: number;
   readonly random?: () => number;
-  /** One run. */
+  /**
+   * One run. It must end soon after its signal aborts: one that doesn't is left behind, and would meet the next one.
+   */
   readonly run: (signal: AbortSignal) => Promise<void>;
   /** Hears of every failed run. */
   readonly onError: (error: unknown) => void;
@@ -32,6 +35,7 @@ export class PeriodicTask {
   private slowdown = 1;
   private waiters: ((error: unknown) => void)[] = [];
   private triggered = false;
+  private running: { readonly ended: Promise<void>; readonly timeoutMs: number } | undefined;
 
   constructor(private readonly options: PeriodicTaskOptions) {}
 
@@ -45,7 +49,7 @@ export class PeriodicTask {
    * Asks for a run as soon as possible, shared by everybody who asks before it starts; resolves when it succeeded.
    */
   trigger(): Promise<void> {
-    if (this.stopping.signal.aborted) return Promise.reject(new Error(`${this.options.what} was stopped`));
+    if (this.stopping.signal.aborted) return Promise.reject(this.stopped());
     this.triggered = true;
     this.wake.abort();
     return new Promise((resolve, reject) => {
@@ -53,12 +57,13 @@ export class PeriodicTask {
     });
   }
 
-  /** Ends it; resolves when no run is going on any more. */
+  /** Ends it; resolves when no run is going on any more (one that ignores its signal is given its time limit). */
   async stop(): Promise<void> {
     this.stopping.abort();
     this.wake.abort();
     await this.loop;
-    this.settle(this.waiters.splice(0), new Error(`${this.options.what} was stopped`));
+    this.settle(this.waiters.splice(0), this.stopped());
+    await this.lastRun();
   }
 
   private async runForever(now: boolean): Promise<void> {
@@ -78,7 +83,11 @@ export class PeriodicTask {
     const { clock, what, run } = this.options;
     const timeoutMs = this.options.timeoutMs?.() ?? this.options.intervalMs();
     try {
-      await withDeadline(clock, timeoutMs, this.stopping.signal, what, run);
+      await withDeadline(clock, timeoutMs, this.stopping.signal, what, (signal) => {
+        const running = run(signal);
+        this.running = { ended: running.catch(() => {}), timeoutMs };
+        return running;
+      });
       this.slowdown = 1;
       this.settle(waiters, undefined);
     } catch (error) {
@@ -86,6 +95,17 @@ export class PeriodicTask {
       if (!this.stopping.signal.aborted) this.options.onError(error);
       this.settle(waiters, error);
     }
+  }
+
+  private async lastRun(): Promise<void> {
+    const { clock, what } = this.options;
+    const { running } = this;
+    if (running === undefined) return;
+    await withDeadline(clock, running.timeoutMs, undefined, what, () => running.ended).catch(() => {});
+  }
+
+  private stopped(): DiscoveryError {
+    return new DiscoveryError('ABORTED', `${this.options.what} was stopped`);
   }
 
   private delay(): number {

@@ -1,6 +1,6 @@
 import { codeOf, DiscoveryError, messageOf, type Attempt } from '../model/index.js';
 import type { Clock } from './clock.js';
-import { withoutSecrets } from './logger.js';
+import { withoutSecrets, withoutSecretUrls } from './logger.js';
 
 /** Options of a {@link ServerList}. */
 export interface ServerListOptions {
@@ -55,6 +55,7 @@ export class ServerList {
     this.servers = [...new Set(servers)];
     for (const server of this.quarantine) if (!this.servers.includes(server)) this.quarantine.delete(server);
     if (this.current !== undefined && !this.servers.includes(this.current)) this.current = undefined;
+    this.limitQuarantine();
   }
 
   /**
@@ -74,23 +75,27 @@ export class ServerList {
         this.succeeded(server);
         return result;
       } catch (error) {
+        cause = error;
+        // Not the server's word: the caller gave up.
+        if (aborted()) break;
         if (!this.options.isServerFailure(error)) {
           // It answered, if only to say no.
           this.succeeded(server);
           throw error;
         }
-        cause = error;
         const code = codeOf(error);
         attempts.push({
           target: withoutSecrets(server),
-          reason: messageOf(error),
+          reason: withoutSecretUrls(messageOf(error)),
           ...(code === undefined ? {} : { code }),
         });
-        if (!aborted()) this.failed(server);
+        this.failed(server);
       }
     }
     const { backend } = this.options;
-    if (aborted()) throw new DiscoveryError('ABORTED', `the request to ${backend} was aborted`, { backend, attempts });
+    if (aborted()) {
+      throw new DiscoveryError('ABORTED', `the request to ${backend} was aborted`, { backend, attempts, cause });
+    }
     const tried = attempts.map((attempt) => `${attempt.target} (${attempt.reason})`).join(', ');
     throw new DiscoveryError('BACKEND_UNAVAILABLE', `no server of ${backend} answered: ${tried || 'none is known'}`, {
       backend,
@@ -110,27 +115,34 @@ export class ServerList {
 
   private succeeded(server: string): void {
     this.quarantine.delete(server);
-    if (this.current === server) return;
+    // A call that was under way during an update must not bring its server back.
+    if (this.current === server || !this.servers.includes(server)) return;
     this.current = server;
-    const { sessionMs } = this.options;
-    if (sessionMs !== undefined) this.sessionEnds = this.options.clock.now() + sessionMs * (0.5 + this.random());
+    this.beginSession();
   }
 
   private failed(server: string): void {
+    if (!this.servers.includes(server)) return;
     if (this.current === server) this.current = undefined;
     this.quarantine.add(server);
+    this.limitQuarantine();
+  }
+
+  private limitQuarantine(): void {
     if (this.quarantine.size >= this.servers.length * (this.options.quarantineLimit ?? 2 / 3)) this.quarantine.clear();
   }
 
-  /** The next call goes to another server, if there is one; the order among equals changes with every session. */
+  /** The next call goes to another server, if there is one: also to one that failed once, which may be back. */
   private endSession(): void {
     const previous = this.current;
-    this.current = undefined;
-    this.sessionEnds = Infinity;
-    const others = this.servers.filter((server) => server !== previous && !this.quarantine.has(server));
-    const next = others[Math.floor(this.random() * others.length)] ?? previous;
-    if (next !== undefined) this.current = next;
-    const { sessionMs } = this.options;
-    if (sessionMs !== undefined) this.sessionEnds = this.options.clock.now() + sessionMs * (0.5 + this.random());
+    this.quarantine.clear();
+    const others = this.servers.filter((server) => server !== previous);
+    this.current = others[Math.floor(this.random() * others.length)] ?? previous;
+    this.beginSession();
+  }
+
+  private beginSession(): void {
+    const { sessionMs, clock } = this.options;
+    if (sessionMs !== undefined) this.sessionEnds = clock.now() + sessionMs * (0.5 + this.random());
   }
 }

@@ -12,11 +12,15 @@ export interface View<T> {
   subscribe(listener: (value: T) => void): Unsubscribe;
 }
 
+interface Listener<T> {
+  readonly call: (value: T) => void;
+}
+
 /** A {@link View} that its owner can set. */
 export class ValueView<T> implements View<T> {
   private value: T;
-  private readonly listeners = new Set<{ readonly call: (value: T) => void }>();
-  private readonly queue: T[] = [];
+  private readonly listeners = new Set<Listener<T>>();
+  private readonly queue: { readonly value: T; readonly listening: readonly Listener<T>[] }[] = [];
   private emitting = false;
 
   /** @param onListenerError hears of what a listener threw */
@@ -49,11 +53,14 @@ export class ValueView<T> implements View<T> {
   set(value: T): void {
     if (Object.is(value, this.value)) return;
     this.value = value;
-    this.queue.push(value);
+    // A copy of the listeners of this moment: who subscribes before it is delivered hears of the next value, not of this.
+    this.queue.push({ value, listening: Array.from(this.listeners) });
     if (this.emitting) return;
     this.emitting = true;
     try {
-      while (this.queue.length > 0) this.emit(this.queue.shift() as T);
+      for (let next = this.queue.shift(); next !== undefined; next = this.queue.shift()) {
+        this.emit(next.value, next.listening);
+      }
     } finally {
       this.emitting = false;
     }
@@ -64,9 +71,7 @@ export class ValueView<T> implements View<T> {
     this.listeners.clear();
   }
 
-  private emit(value: T): void {
-    // A copy: who subscribes from within a listener hears of the next value, not of this one.
-    const listening = Array.from(this.listeners);
+  private emit(value: T, listening: readonly Listener<T>[]): void {
     for (const entry of listening) {
       if (!this.listeners.has(entry)) continue;
       try {

@@ -1,5 +1,6 @@
 import { Backoff } from './backoff.js';
-import { sleep, type Clock } from './clock.js';
+import type { Clock } from './clock.js';
+import { RateLimit } from './rate-limit.js';
 
 /** Options of a {@link WatchLoop}. */
 export interface WatchLoopOptions {
@@ -29,16 +30,14 @@ export class WatchLoop {
   private restart = new AbortController();
   private readonly backoff: Backoff;
   private loop: Promise<void> | undefined;
-  private readonly burst: number;
-  private readonly minIntervalMs: number;
-  private tokens: number;
-  private refilledAt: number;
+  private readonly rate: RateLimit;
 
   constructor(private readonly options: WatchLoopOptions) {
-    this.burst = options.burst ?? 2;
-    this.minIntervalMs = options.minIntervalMs ?? 1000;
-    this.tokens = this.burst;
-    this.refilledAt = options.clock.now();
+    this.rate = new RateLimit({
+      clock: options.clock,
+      ...(options.burst === undefined ? {} : { burst: options.burst }),
+      ...(options.minIntervalMs === undefined ? {} : { intervalMs: options.minIntervalMs }),
+    });
     this.backoff = new Backoff({
       clock: options.clock,
       ...options.backoff,
@@ -64,10 +63,10 @@ export class WatchLoop {
   }
 
   private async runForever(): Promise<void> {
-    while (!this.closing.signal.aborted) {
+    // A restart doesn't shorten the wait for the turn; one that comes meanwhile is done with by the round that follows.
+    while (await this.rate.take(this.closing.signal)) {
       if (this.restart.signal.aborted) this.restart = new AbortController();
       const { signal } = this.restart;
-      if (!(await this.takeToken())) return;
       try {
         await this.options.round(signal);
         this.backoff.reset();
@@ -77,20 +76,5 @@ export class WatchLoop {
         await this.backoff.wait(signal);
       }
     }
-  }
-
-  /** Waits for this round's turn; a restart doesn't shorten that. Resolves with false when the loop was closed. */
-  private async takeToken(): Promise<boolean> {
-    const now = this.options.clock.now();
-    const earned = this.minIntervalMs === 0 ? this.burst : (now - this.refilledAt) / this.minIntervalMs;
-    this.tokens = Math.min(this.burst, this.tokens + earned);
-    this.refilledAt = now;
-    if (this.tokens < 1) {
-      await sleep(this.options.clock, (1 - this.tokens) * this.minIntervalMs, this.closing.signal);
-      this.tokens = 1;
-      this.refilledAt = this.options.clock.now();
-    }
-    this.tokens -= 1;
-    return !this.closing.signal.aborted;
   }
 }

@@ -73,10 +73,11 @@ export interface DiscoveryErrorDetails {
 /** The one error class of this library; tell errors apart by `code`. */
 export class DiscoveryError extends Error {
   readonly code: DiscoveryErrorCode;
-  readonly field?: string;
-  readonly service?: string;
-  readonly backend?: string;
-  readonly attempts?: readonly Attempt[];
+  // Declared only: a field that wasn't given is no property, and doesn't show where errors are printed.
+  declare readonly field?: string;
+  declare readonly service?: string;
+  declare readonly backend?: string;
+  declare readonly attempts?: readonly Attempt[];
 
   constructor(code: DiscoveryErrorCode, message: string, details: DiscoveryErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
@@ -103,9 +104,19 @@ export class NoSnapshotError extends DiscoveryError {
   }
 }
 
-/** The text of anything that was thrown. */
+/** The text of anything that was thrown; never empty for an error. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (error instanceof Error) {
+    if (error.message !== '') return error.message;
+    // A connection refused at every address of a host: Node says it in the errors inside.
+    const inside: unknown = error instanceof AggregateError ? error.errors[0] : undefined;
+    return inside instanceof Error && inside.message !== '' ? inside.message : (codeOf(error) ?? error.name);
+  }
+  try {
+    return String(error);
+  } catch {
+    return `a ${typeof error}`;
+  }
 }
 
 /** The `code` of anything that was thrown, when it has one. */

@@ -9,19 +9,22 @@ export interface BackendSnapshot {
 
 /**
  * Merges what several backends say of one service, by `scheme://host:port`: fresh beats stale, among equals the order of
- * the list decides the fields, and a fresh OUT_OF_SERVICE anywhere wins. A backend that could not be asked hides
- * nothing of the others; it is named in `partial`.
+ * the list decides the fields, and a fresh OUT_OF_SERVICE anywhere wins. Of several records that one backend has at one
+ * address (an instance that died without a word, and the one started in its place) one that is UP goes before the
+ * others. A backend that could not be asked hides nothing of the others; it is named in `partial`.
  *
  * The result is `fresh` when at least one backend is, `stale` when at least one remembers, else `unknown`.
  */
 export function mergeSnapshots(service: string, parts: readonly BackendSnapshot[]): Snapshot {
-  const only = parts.length === 1 ? parts[0] : undefined;
   const asked = parts.filter((part) => part.snapshot.state !== 'unknown');
   const missing = parts.filter((part) => part.snapshot.state !== 'fresh');
   const error = missing.find((part) => part.snapshot.error !== undefined)?.snapshot.error;
-  if (asked.length === 0) return unknownSnapshot(service, error);
+  const partial = missing.map((part) => part.backend);
+  if (asked.length === 0) return unknownSnapshot(service, error, partial);
   const state = asked.some((part) => part.snapshot.state === 'fresh') ? 'fresh' : 'stale';
-  const instances = only === undefined ? mergeInstances(asked) : only.snapshot.instances;
+  const only = asked.length === 1 ? asked[0] : undefined;
+  const instances =
+    only !== undefined && isUnique(only.snapshot.instances) ? only.snapshot.instances : mergeInstances(asked);
   const deciding = asked.filter((part) => part.snapshot.state === state);
   const asOf = Math.min(...deciding.map((part) => part.snapshot.asOf ?? 0));
   return Object.freeze({
@@ -30,8 +33,13 @@ export function mergeSnapshots(service: string, parts: readonly BackendSnapshot[
     state,
     asOf,
     ...(error === undefined ? {} : { error }),
-    ...(missing.length === 0 ? {} : { partial: Object.freeze(missing.map((part) => part.backend)) }),
+    ...(missing.length === 0 ? {} : { partial: Object.freeze(partial) }),
   });
+}
+
+/** True when no two have one address: then there is nothing to merge. */
+function isUnique(instances: readonly ServiceInstance[]): boolean {
+  return new Set(instances.map((instance) => instance.url)).size === instances.length;
 }
 
 function mergeInstances(parts: readonly BackendSnapshot[]): readonly ServiceInstance[] {
@@ -39,10 +47,15 @@ function mergeInstances(parts: readonly BackendSnapshot[]): readonly ServiceInst
   const stale = parts.filter((part) => part.snapshot.state === 'stale');
   const merged = new Map<string, ServiceInstance>();
   for (const part of [...fresh, ...stale]) {
+    const own = new Set<string>();
     for (const instance of part.snapshot.instances) {
       const known = merged.get(instance.url);
-      if (known === undefined) merged.set(instance.url, instance);
-      else if (
+      if (known === undefined) {
+        merged.set(instance.url, instance);
+        own.add(instance.url);
+      } else if (own.has(instance.url) && instance.status === 'UP' && known.status !== 'OUT_OF_SERVICE') {
+        if (known.status !== 'UP') merged.set(instance.url, instance);
+      } else if (
         part.snapshot.state === 'fresh' &&
         instance.status === 'OUT_OF_SERVICE' &&
         known.status !== 'OUT_OF_SERVICE'

@@ -2,6 +2,12 @@ import { DiscoveryError } from './errors.js';
 
 const CONTROL = /[\u0000-\u001f\u007f]/;
 
+/** Half of a pair: no text, and nothing that can be sent or encoded. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** What could begin a line of its own in a log, or hide the one it stands in. */
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
+
 /** Keys that would reach an object's prototype. */
 const PROTOTYPE_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
 
@@ -31,6 +37,7 @@ export function nameProblem(value: unknown): string | undefined {
   if (value === '.' || value === '..') return 'must not be a path';
   if (/[/\\]/.test(value)) return 'must not contain a slash or a backslash';
   if (CONTROL.test(value)) return 'must not contain control characters';
+  if (LONE_SURROGATE.test(value)) return 'must be well-formed Unicode';
   if (value.trim() !== value) return 'must not begin or end with a blank';
   if (isPrototypeKey(value)) return 'must not be a reserved word of JavaScript objects';
   return undefined;
@@ -40,10 +47,11 @@ export function nameProblem(value: unknown): string | undefined {
  * Turns any name into one safe file name and back again ({@link fromFileName}): letters, digits, `.`, `_` and `-` stay,
  * everything else, and a leading dot, is percent-encoded.
  *
- * @throws DiscoveryError `INVALID_NAME` when the name is empty or its file name would exceed 240 bytes
+ * @throws DiscoveryError `INVALID_NAME` when the name is empty or no well-formed text, or its file name would exceed
+ * 240 bytes
  */
 export function toFileName(name: string, field: string): string {
-  const encoded = encodeURIComponent(name)
+  const encoded = encodeURIComponent(LONE_SURROGATE.test(name) ? '' : name)
     .replace(/[!'()*~]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`)
     .replace(/^\./, '%2E');
   if (encoded === '' || encoded.length > 240) {
@@ -62,9 +70,14 @@ export function fromFileName(fileName: string): string | undefined {
   }
 }
 
-/** A short, quoted form of any value for messages. */
+/** A short, quoted form of any value for messages: one line, and without the user and password of a URL. */
 export function describe(value: unknown): string {
-  if (typeof value === 'string') return value.length > 60 ? `'${value.slice(0, 57)}...'` : `'${value}'`;
+  if (typeof value === 'string') {
+    const safe = value
+      .replace(/\/\/[^/?#\s]*@/g, '//')
+      .replace(CONTROLS, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+    return safe.length > 60 ? `'${safe.slice(0, 57)}...'` : `'${safe}'`;
+  }
   if (Array.isArray(value)) return 'a list';
   if (value === null || value === undefined || typeof value === 'number' || typeof value === 'boolean') {
     return String(value);

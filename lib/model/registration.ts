@@ -70,6 +70,15 @@ export function createRegistration(input: RegistrationInput): Registration {
   assertName(input.service, 'service');
   assertHost(input.host);
   assertPort(input.port, 'port');
+  if (input.ip !== undefined) assertHost(input.ip, 'ip');
+  const { healthPath } = input;
+  if (healthPath !== undefined && !(typeof healthPath === 'string' && /^\/[\x21-\x7e]*$/.test(healthPath))) {
+    throw new DiscoveryError(
+      'INVALID_OPTION',
+      `healthPath must be a path that begins with a slash, got ${describe(healthPath)}`,
+      { field: 'healthPath' },
+    );
+  }
   const instanceId = input.instanceId ?? `${input.service}:${input.host}:${input.port}`;
   assertName(instanceId, 'instanceId');
   if (input.tags !== undefined && !(Array.isArray(input.tags) && input.tags.every((tag) => typeof tag === 'string'))) {

@@ -8,7 +8,13 @@ import { assertName, describe, isPrototypeKey } from './names.js';
 export type InstanceStatus = 'STARTING' | 'UP' | 'DOWN' | 'OUT_OF_SERVICE' | 'UNKNOWN';
 
 /** Every {@link InstanceStatus}. */
-export const INSTANCE_STATUSES: readonly InstanceStatus[] = ['STARTING', 'UP', 'DOWN', 'OUT_OF_SERVICE', 'UNKNOWN'];
+export const INSTANCE_STATUSES: readonly InstanceStatus[] = Object.freeze([
+  'STARTING',
+  'UP',
+  'DOWN',
+  'OUT_OF_SERVICE',
+  'UNKNOWN',
+] as const);
 
 /** String properties of an instance; without a prototype, so that any key is safe to read. */
 export type Metadata = Readonly<Record<string, string>>;
@@ -39,6 +45,10 @@ export interface ServiceInstance {
 /** A host name or IPv4 address, or an IPv6 address without brackets, perhaps with a zone index. */
 const HOST = /^(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9._-]+)?)$/;
 
+/** A host whose last label is a number: a URL takes it for an IPv4 address, so it must be a right one. */
+const NUMERIC = /(?:^|\.)(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?$/;
+const IPV4 = /^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}$/;
+
 /** What {@link createServiceInstance} needs; everything else has a default. */
 export interface ServiceInstanceInput {
   readonly service: string;
@@ -68,7 +78,8 @@ export function createServiceInstance(input: ServiceInstanceInput): ServiceInsta
   assertHost(input.host);
   assertPort(input.port, 'port');
   const scheme = input.scheme ?? 'http';
-  if (!/^[a-z][a-z0-9+.-]{0,31}$/.test(scheme)) throw invalid('scheme', 'must be a lower-case URL scheme', scheme);
+  if (typeof scheme !== 'string' || !/^[a-z][a-z0-9+.-]{0,31}$/.test(scheme))
+    throw invalid('scheme', 'must be a lower-case URL scheme', scheme);
   const weight = input.weight ?? 1;
   if (typeof weight !== 'number' || !(weight >= 0 && weight <= 1e9)) {
     throw invalid('weight', 'must be a number from 0 to 1e9', weight);
@@ -79,6 +90,7 @@ export function createServiceInstance(input: ServiceInstanceInput): ServiceInsta
   }
   const id = input.id ?? `${input.host}:${input.port}`;
   if (typeof id !== 'string' || id === '' || id.length > 1024) throw invalid('id', 'must be a text', id);
+  if (input.zone !== undefined && typeof input.zone !== 'string') throw invalid('zone', 'must be a text', input.zone);
   return Object.freeze({
     service: input.service,
     id,
@@ -90,16 +102,20 @@ export function createServiceInstance(input: ServiceInstanceInput): ServiceInsta
     weight,
     ...(input.zone === undefined || input.zone === '' ? {} : { zone: input.zone }),
     backend: input.backend,
-    url: `${scheme}://${authority(input.host, input.port)}`,
+    // Host names know no case: one instance must not be two because two registries spell it differently.
+    url: `${scheme}://${authority(input.host.toLowerCase(), input.port)}`,
   });
 }
 
 /**
  * Copies string, number and boolean values into a frozen object without a prototype; other values are left out.
  *
- * @throws DiscoveryError `INVALID_INSTANCE` for a key that would reach the prototype
+ * @throws DiscoveryError `INVALID_INSTANCE` for a key that would reach the prototype, or when it is no object
  */
 export function createMetadata(input: Readonly<Record<string, unknown>>): Metadata {
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
+    throw invalid('metadata', 'must be an object', input);
+  }
   const metadata = Object.create(null) as Record<string, string>;
   for (const [key, value] of Object.entries(input)) {
     if (isPrototypeKey(key)) throw invalid(`metadata.${key}`, 'is a reserved word of JavaScript objects', key);
@@ -123,9 +139,15 @@ export function assertPort(value: unknown, field: string): asserts value is numb
 
 /** @throws DiscoveryError `INVALID_INSTANCE` unless `value` can stand as the host of a URL */
 export function assertHost(value: unknown, field = 'host'): asserts value is string {
-  if (typeof value !== 'string' || value.length > 253 || !HOST.test(value)) {
+  if (typeof value !== 'string' || value.length > 253 || !HOST.test(value) || !isAddressOrName(value)) {
     throw invalid(field, 'must be a host name or an address', value);
   }
+}
+
+/** What looks like an address must be one, or no URL could be made of it. */
+function isAddressOrName(host: string): boolean {
+  if (host.includes(':')) return URL.canParse(`http://[${host.replace(/%.*$/, '')}]`);
+  return !NUMERIC.test(host) || IPV4.test(host);
 }
 
 /** True when the two carry the same data (the object identity doesn't matter). */

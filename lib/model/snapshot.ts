@@ -26,12 +26,13 @@ export interface Snapshot {
 const NO_INSTANCES: readonly ServiceInstance[] = Object.freeze([]);
 
 /** The snapshot before anybody answered. */
-export function unknownSnapshot(service: string, error?: DiscoveryError): Snapshot {
+export function unknownSnapshot(service: string, error?: DiscoveryError, partial: readonly string[] = []): Snapshot {
   return Object.freeze({
     service,
     instances: NO_INSTANCES,
     state: 'unknown' as const,
     ...(error === undefined ? {} : { error }),
+    ...(partial.length === 0 ? {} : { partial: Object.freeze([...partial]) }),
   });
 }
 
@@ -42,16 +43,20 @@ export interface InstancesDiff {
   readonly changed: readonly { readonly before: ServiceInstance; readonly after: ServiceInstance }[];
 }
 
-/** Compares two lists of one service. Instances that are the same object cost one look-up. */
+/**
+ * Compares two lists of one service. Instances that are the same object cost one look-up. Of several records with one
+ * `url` the first counts.
+ */
 export function diffInstances(before: readonly ServiceInstance[], after: readonly ServiceInstance[]): InstancesDiff {
-  const old = new Map(before.map((instance) => [instance.url, instance]));
+  const old = byUrl(before);
   const added: ServiceInstance[] = [];
   const changed: { before: ServiceInstance; after: ServiceInstance }[] = [];
-  for (const instance of after) {
-    const previous = old.get(instance.url);
+  const now = byUrl(after);
+  for (const [url, instance] of now) {
+    const previous = old.get(url);
     if (previous === undefined) added.push(instance);
     else if (!sameInstance(previous, instance)) changed.push({ before: previous, after: instance });
-    old.delete(instance.url);
+    old.delete(url);
   }
   return { added, removed: [...old.values()], changed };
 }
@@ -69,13 +74,22 @@ export function keepIdentity(
   previous: readonly ServiceInstance[],
   next: readonly ServiceInstance[],
 ): readonly ServiceInstance[] {
-  const old = new Map(previous.map((instance) => [instance.url, instance]));
+  let old: Map<string, ServiceInstance> | undefined;
   let same = previous.length === next.length;
   const kept = next.map((instance, index) => {
+    // Mostly it is where it was. Several records may have one url, so the place comes before the look-up.
+    const there = previous[index];
+    if (there !== undefined && sameInstance(there, instance)) return there;
+    same = false;
+    old ??= byUrl(previous);
     const before = old.get(instance.url);
-    const result = before !== undefined && sameInstance(before, instance) ? before : instance;
-    if (result !== previous[index]) same = false;
-    return result;
+    return before !== undefined && sameInstance(before, instance) ? before : instance;
   });
   return same ? previous : Object.freeze(kept);
+}
+
+function byUrl(instances: readonly ServiceInstance[]): Map<string, ServiceInstance> {
+  const map = new Map<string, ServiceInstance>();
+  for (const instance of instances) if (!map.has(instance.url)) map.set(instance.url, instance);
+  return map;
 }

@@ -1,0 +1,107 @@
+import { DiscoveryError, isPrototypeKey, messageOf, type ConfigDocument } from '../model/index.js';
+
+/** A value of a configuration: what JSON can say. Objects have no prototype; everything is frozen. */
+export type ConfigData =
+  null | string | number | boolean | readonly ConfigData[] | { readonly [key: string]: ConfigData };
+
+/** The keys and values of one document: dotted keys, each with a value that isn't an object. */
+export type FlatConfig = ReadonlyMap<string, ConfigData>;
+
+/**
+ * Reads a document. Nested objects and dotted keys mean the same: `checkout: { limit: 5 }` is `checkout.limit: 5`.
+ *
+ * @throws DiscoveryError `CONFIG_DOCUMENT_INVALID` for a text that doesn't parse, a document that isn't a map of keys,
+ * and a key that would reach the prototype of objects; `field` names the key
+ */
+export async function parseDocument(document: ConfigDocument): Promise<FlatConfig> {
+  const flat = new Map<string, ConfigData>();
+  const { content, id } = document;
+  if (content.format === 'entries') {
+    for (const [key, value] of Object.entries(content.entries)) put(flat, id, key, value);
+    return flat;
+  }
+  if (content.format === 'text') {
+    put(flat, id, id, content.text);
+    return flat;
+  }
+  const data = await readText(id, content.format, content.text);
+  if (data === null || data === undefined) return flat;
+  if (typeof data !== 'object' || Array.isArray(data)) throw invalid(id, `must hold keys and values`);
+  flatten(flat, id, '', data);
+  return flat;
+}
+
+async function readText(id: string, format: 'yaml' | 'json' | 'properties', text: string): Promise<unknown> {
+  // A byte order mark is no part of the text.
+  const clean = text.replace(/^\ufeff/, '');
+  if (clean.trim() === '') return null;
+  try {
+    switch (format) {
+      case 'json':
+        return JSON.parse(clean) as unknown;
+      case 'yaml': {
+        // Loaded with the first YAML document: an app without one doesn't pay for the parser.
+        const { parse } = await import('yaml');
+        return parse(clean, { maxAliasCount: 100 }) as unknown;
+      }
+      case 'properties': {
+        const { parse } = await import('dot-properties');
+        return parse(clean);
+      }
+    }
+  } catch (cause) {
+    throw invalid(id, `doesn't parse as ${format}: ${messageOf(cause).split('\n', 1)[0]}`, undefined, cause);
+  }
+}
+
+function flatten(flat: Map<string, ConfigData>, id: string, prefix: string, data: object): void {
+  for (const [key, value] of Object.entries(data)) {
+    const path = prefix === '' ? key : `${prefix}.${key}`;
+    if (isObject(value) && Object.keys(value).length > 0) {
+      checkKey(id, path);
+      flatten(flat, id, path, value);
+    } else put(flat, id, path, freeze(id, path, value));
+  }
+}
+
+function put(flat: Map<string, ConfigData>, id: string, key: string, value: ConfigData): void {
+  checkKey(id, key);
+  flat.set(key, value);
+}
+
+function checkKey(id: string, key: string): void {
+  for (const part of key.split('.')) {
+    if (isPrototypeKey(part)) throw invalid(id, `has the key '${key}', which is reserved in JavaScript objects`, key);
+  }
+}
+
+/** Copies data of any parser into frozen data of our own. */
+function freeze(id: string, path: string, value: unknown): ConfigData {
+  if (value === null || value === undefined) return null;
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
+  if (typeof value === 'bigint') return Number(value);
+  if (value instanceof Date) return value.toISOString();
+  if (Array.isArray(value)) {
+    return Object.freeze(value.map((item, index) => freeze(id, `${path}[${index}]`, item)));
+  }
+  if (isObject(value)) {
+    const copy = Object.create(null) as Record<string, ConfigData>;
+    for (const [key, item] of Object.entries(value)) {
+      checkKey(id, `${path}.${key}`);
+      copy[key] = freeze(id, `${path}.${key}`, item);
+    }
+    return Object.freeze(copy);
+  }
+  throw invalid(id, `has a value of an unknown kind at '${path}'`, path);
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}
+
+function invalid(id: string, problem: string, field?: string, cause?: unknown): DiscoveryError {
+  return new DiscoveryError('CONFIG_DOCUMENT_INVALID', `the configuration document '${id}' ${problem}`, {
+    field: field ?? id,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}

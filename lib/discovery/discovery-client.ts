@@ -1,0 +1,139 @@
+import { Observable } from 'rxjs';
+import { createLoadBalancer, FIRST_TRY, type BalancingStrategy, type LoadBalancer } from '../balancing/index.js';
+import {
+  DiscoveryError,
+  NoInstanceError,
+  NoSnapshotError,
+  type ServiceInstance,
+  type Snapshot,
+} from '../model/index.js';
+import type { DiscoveryDriver, NamedDriver } from '../backend/index.js';
+import { routableInstances, ServiceBalancer } from './service-balancer.js';
+import type { ServiceView } from './service-view.js';
+import type { ServiceViews } from './service-views.js';
+
+/** What a {@link DiscoveryClient} needs of its app. */
+export interface DiscoveryClientOptions {
+  readonly views: ServiceViews;
+  readonly sources: readonly NamedDriver<DiscoveryDriver>[];
+  /** How long the first question about a service may wait, in milliseconds. */
+  readonly firstSnapshotTimeoutMs: number;
+  /** The strategy of {@link DiscoveryClient.choose}. */
+  readonly balancing: BalancingStrategy;
+}
+
+/** The read side: which services there are, and which instances they have. Injectable. */
+export class DiscoveryClient {
+  private readonly loadBalancer: LoadBalancer;
+  private readonly balancers = new WeakMap<ServiceView, ServiceBalancer>();
+
+  constructor(private readonly options: DiscoveryClientOptions) {
+    this.loadBalancer = createLoadBalancer(options.balancing);
+  }
+
+  /**
+   * Names of all services in all backends, sorted. A backend that can't be asked is left out.
+   * @throws DiscoveryError `BACKEND_UNAVAILABLE` when none could be asked
+   */
+  async getServices(): Promise<readonly string[]> {
+    const results = await Promise.allSettled(this.options.sources.map(({ driver }) => driver.listServices()));
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed !== undefined && results.every((result) => result.status === 'rejected')) throw failed.reason;
+    const names = results.flatMap((result) => (result.status === 'fulfilled' ? result.value : []));
+    return [...new Set(names)].sort();
+  }
+
+  /**
+   * The instances of a service that may be called (UP, weight above 0), or all of them with `{ all: true }`. Answered
+   * from the watched view; only the first question about a service waits.
+   *
+   * @throws NoSnapshotError when no registry answered in time; a service that has no instances gives an empty list
+   */
+  async getInstances(service: string, options: { readonly all?: boolean } = {}): Promise<readonly ServiceInstance[]> {
+    const snapshot = await this.getSnapshot(service);
+    return options.all === true ? snapshot.instances : routableInstances(snapshot);
+  }
+
+  /**
+   * The instances with the state and age of the list.
+   * @throws NoSnapshotError when no registry answered in time
+   */
+  getSnapshot(service: string): Promise<Snapshot> {
+    return this.options.views.with(service, (view) => this.knownSnapshot(view));
+  }
+
+  /**
+   * The snapshot of a service, and every one that follows. The first value comes when a registry has answered; an outage
+   * shows as `stale`, and never as an error of the Observable.
+   */
+  watchInstances(service: string): Observable<Snapshot> {
+    return new Observable((subscriber) => {
+      const { view, release } = this.options.views.acquire(service);
+      if (view.current.state !== 'unknown') subscriber.next(view.current);
+      const unsubscribe = view.subscribe((snapshot) => {
+        if (snapshot.state !== 'unknown') subscriber.next(snapshot);
+      });
+      return () => {
+        unsubscribe();
+        release();
+      };
+    });
+  }
+
+  /**
+   * One instance, picked by the app's strategy.
+   * @throws NoInstanceError when there is none that may be called; NoSnapshotError when no registry answered in time
+   */
+  choose(service: string): Promise<ServiceInstance> {
+    return this.options.views.with(service, async (view) => {
+      const snapshot = await this.knownSnapshot(view);
+      let balancer = this.balancers.get(view);
+      if (balancer === undefined) this.balancers.set(view, (balancer = new ServiceBalancer(view, this.loadBalancer)));
+      const instance = balancer.pick(FIRST_TRY);
+      if (instance === undefined) throw noInstance(snapshot);
+      return instance;
+    });
+  }
+
+  /** Asks the registries anew, for one service or for all that are watched; resolves when the answers are in. */
+  refresh(service?: string): Promise<void> {
+    if (service === undefined) return this.options.views.refreshAll();
+    return this.options.views.with(service, (view) => view.refresh());
+  }
+
+  private async knownSnapshot(view: ServiceView): Promise<Snapshot> {
+    const { current } = view;
+    if (current.state !== 'unknown') return current;
+    const { firstSnapshotTimeoutMs } = this.options;
+    const snapshot = await view.settled(firstSnapshotTimeoutMs);
+    if (snapshot.state === 'unknown') throw noSnapshot(snapshot, firstSnapshotTimeoutMs);
+    return snapshot;
+  }
+}
+
+/** The error for a snapshot without an instance that may be called. */
+export function noInstance(snapshot: Snapshot): NoInstanceError {
+  const { service, instances, state } = snapshot;
+  const known = instances.map((instance) => `${instance.url} is ${instance.status}`).join(', ');
+  return new NoInstanceError(
+    service,
+    `${service} has no instance that may be called: ${known === '' ? 'none is registered' : known}` +
+      (state === 'stale' ? ' (as of before the registry stopped answering)' : ''),
+  );
+}
+
+/** The error for a snapshot that nobody could make. */
+export function noSnapshot(snapshot: Snapshot, waitedMs: number): NoSnapshotError {
+  const { service, error } = snapshot;
+  const reason = error === undefined ? `no registry answered within ${waitedMs} ms` : error.message;
+  return new NoSnapshotError(
+    service,
+    `the instances of ${service} aren't known yet: ${reason}`,
+    error === undefined ? {} : { cause: error },
+  );
+}
+
+/** True for our errors that say there was nobody to call. */
+export function isNobodyToCall(error: unknown): error is DiscoveryError {
+  return error instanceof NoInstanceError || error instanceof NoSnapshotError;
+}

@@ -1,0 +1,180 @@
+import {
+  createServiceInstance,
+  diffInstances,
+  isEmptyDiff,
+  keepIdentity,
+  mergeSnapshots,
+  unknownSnapshot,
+  type DiscoveryEvent,
+  type ServiceInstance,
+  type Snapshot,
+} from '../model/index.js';
+import {
+  EmptyProtection,
+  ValueView,
+  type Clock,
+  type DiscoveryDriver,
+  type DiscoveryReport,
+  type NamedDriver,
+  type Unsubscribe,
+  type View,
+  type Watch,
+} from '../backend/index.js';
+
+/** What a {@link ServiceView} needs of its app. */
+export interface ServiceViewOptions {
+  readonly clock: Clock;
+  readonly sources: readonly NamedDriver<DiscoveryDriver>[];
+  /** The service's name on a backend, when it differs. */
+  readonly nameFor?: ((service: string, backend: string) => string) | undefined;
+  /** Hold an unexpected empty list this long and confirm it, in milliseconds; absent: believe it. */
+  readonly emptyProtectionMs?: number | undefined;
+  readonly report: (event: DiscoveryEvent) => void;
+}
+
+interface Source {
+  readonly backend: string;
+  readonly watch: Watch;
+  readonly protection: EmptyProtection | undefined;
+  snapshot: Snapshot;
+  answered: boolean;
+}
+
+/** Everything the backends say of one service, watched and merged into one snapshot. */
+export class ServiceView implements View<Snapshot> {
+  private readonly view: ValueView<Snapshot>;
+  private readonly sources: readonly Source[];
+  private readonly waiting = new Set<() => void>();
+  private closed = false;
+
+  /** Opens the watches. */
+  constructor(
+    readonly service: string,
+    private readonly options: ServiceViewOptions,
+  ) {
+    this.view = new ValueView(unknownSnapshot(service), (error) =>
+      options.report({ type: 'listener.failed', where: `a watcher of ${service}`, error }),
+    );
+    this.sources = options.sources.map(({ backend, driver }) => this.openSource(backend, driver));
+  }
+
+  get current(): Snapshot {
+    return this.view.current;
+  }
+
+  get listenerCount(): number {
+    return this.view.listenerCount;
+  }
+
+  subscribe(listener: (snapshot: Snapshot) => void): Unsubscribe {
+    return this.view.subscribe(listener);
+  }
+
+  /**
+   * The snapshot once every backend has answered or failed, or one of them has named instances; after `timeoutMs` what
+   * is known by then (which may be `unknown`). At once when it is so already.
+   */
+  settled(timeoutMs: number): Promise<Snapshot> {
+    if (this.isSettled()) return Promise.resolve(this.current);
+    return new Promise((resolve) => {
+      const end = (): void => {
+        timer.cancel();
+        this.waiting.delete(end);
+        resolve(this.current);
+      };
+      const timer = this.options.clock.setTimer(end, timeoutMs);
+      this.waiting.add(end);
+    });
+  }
+
+  /** Asks every backend anew; rejects only when none of them answered. */
+  async refresh(): Promise<void> {
+    const results = await Promise.allSettled(this.sources.map((source) => source.watch.refresh()));
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed !== undefined && results.every((result) => result.status === 'rejected')) throw failed.reason;
+  }
+
+  /** Closes the watches; nothing is told afterwards. */
+  async close(): Promise<void> {
+    this.closed = true;
+    this.view.close();
+    for (const end of Array.from(this.waiting)) end();
+    for (const source of this.sources) source.protection?.close();
+    await Promise.allSettled(this.sources.map((source) => source.watch.close()));
+  }
+
+  private openSource(backend: string, driver: DiscoveryDriver): Source {
+    const { clock, emptyProtectionMs, nameFor } = this.options;
+    const deliver = (report: DiscoveryReport): void => this.receive(source, report);
+    const protection =
+      emptyProtectionMs === undefined || driver.emptyIsCertain === true
+        ? undefined
+        : new EmptyProtection({ clock, holdMs: emptyProtectionMs, confirm: () => source.watch.refresh(), deliver });
+    const source: Source = {
+      backend,
+      watch: driver.watch(nameFor?.(this.service, backend) ?? this.service, (report) => {
+        if (protection === undefined) deliver(report);
+        else protection.receive(report);
+      }),
+      protection,
+      snapshot: unknownSnapshot(this.service),
+      answered: false,
+    };
+    return source;
+  }
+
+  private receive(source: Source, report: DiscoveryReport): void {
+    if (this.closed) return;
+    const before = source.snapshot;
+    if (report.instances === undefined) {
+      const { error } = report;
+      source.snapshot =
+        before.state === 'unknown'
+          ? unknownSnapshot(this.service, error)
+          : Object.freeze({ ...before, state: 'stale' as const, error });
+      this.options.report({ type: 'instances.failed', service: this.service, backend: source.backend, error });
+    } else {
+      source.snapshot = Object.freeze({
+        service: this.service,
+        instances: keepIdentity(
+          before.instances,
+          report.instances.map((instance) => this.asAsked(instance)),
+        ),
+        state: 'fresh' as const,
+        asOf: this.options.clock.now(),
+      });
+    }
+    source.answered = true;
+    this.merge();
+    if (this.isSettled()) for (const end of Array.from(this.waiting)) end();
+  }
+
+  private merge(): void {
+    const before = this.view.current;
+    const merged = mergeSnapshots(this.service, this.sources);
+    const instances = keepIdentity(before.instances, merged.instances);
+    const same =
+      instances === before.instances &&
+      merged.state === before.state &&
+      merged.error?.message === before.error?.message &&
+      merged.partial?.join() === before.partial?.join();
+    if (same) return;
+    const snapshot: Snapshot = Object.freeze({ ...merged, instances });
+    this.view.set(snapshot);
+    const diff = diffInstances(before.instances, instances);
+    if (isEmptyDiff(diff)) return;
+    this.options.report({ type: 'instances.changed', service: this.service, snapshot, diff });
+  }
+
+  private isSettled(): boolean {
+    const { state, instances } = this.current;
+    return (
+      this.closed || (state === 'fresh' && instances.length > 0) || this.sources.every((source) => source.answered)
+    );
+  }
+
+  /** The instance under the name that was asked for, which may differ in case or by `nameFor`. */
+  private asAsked(instance: ServiceInstance): ServiceInstance {
+    return instance.service === this.service ? instance : createServiceInstance({ ...instance, service: this.service });
+  }
+}

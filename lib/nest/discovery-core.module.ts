@@ -1,0 +1,119 @@
+import {
+  Global,
+  Inject,
+  Module,
+  type DynamicModule,
+  type FactoryProvider,
+  type OnApplicationShutdown,
+  type Provider,
+} from '@nestjs/common';
+import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { ConfigClient } from '../config/index.js';
+import { DiscoveryClient } from '../discovery/index.js';
+import { ServiceHttpClient } from '../http/index.js';
+import { EventHub } from '../observability/index.js';
+import { ServiceRegistry } from '../registration/index.js';
+import { AppInstanceBinder } from './app-instance-binder.js';
+import { AppInstances } from './app-instances.js';
+import { AppRegistration } from './app-registration.js';
+import { declared } from './declared-providers.js';
+import { InstanceBinder } from './declarations.js';
+import { DISCOVERY_MODULE_OPTIONS } from './discovery.constants.js';
+import type { DiscoveryModuleOptions } from './discovery-options.interface.js';
+import { DiscoveryRuntime } from './discovery-runtime.js';
+import { HandlerExplorer } from './handler-explorer.js';
+import { resolveOptions } from './resolve-options.js';
+
+/** The clients and values that decorators declared. Its lists go on growing until Nest reads them. */
+@Global()
+@Module({ providers: declared.providers, exports: declared.tokens })
+export class DeclaredProvidersModule {}
+
+const PROVIDERS: Provider[] = [
+  {
+    provide: DiscoveryRuntime,
+    useFactory: (options: DiscoveryModuleOptions | undefined) => DiscoveryRuntime.start(resolveOptions(options)),
+    inject: [{ token: DISCOVERY_MODULE_OPTIONS, optional: true }],
+  },
+  {
+    provide: DiscoveryClient,
+    useFactory: (runtime: DiscoveryRuntime) => runtime.discovery,
+    inject: [DiscoveryRuntime],
+  },
+  { provide: ServiceRegistry, useFactory: (runtime: DiscoveryRuntime) => runtime.registry, inject: [DiscoveryRuntime] },
+  { provide: ConfigClient, useFactory: (runtime: DiscoveryRuntime) => runtime.config, inject: [DiscoveryRuntime] },
+  { provide: EventHub, useFactory: (runtime: DiscoveryRuntime) => runtime.events, inject: [DiscoveryRuntime] },
+  {
+    provide: ServiceHttpClient,
+    useFactory: (runtime: DiscoveryRuntime) => runtime.unboundClient(),
+    inject: [DiscoveryRuntime],
+  },
+  AppInstances,
+  {
+    provide: AppRegistration,
+    useFactory: (runtime: DiscoveryRuntime, instances: AppInstances, host: HttpAdapterHost) =>
+      new AppRegistration(runtime, instances, host),
+    inject: [DiscoveryRuntime, AppInstances, HttpAdapterHost],
+  },
+  {
+    provide: InstanceBinder,
+    useFactory: (runtime: DiscoveryRuntime) => new AppInstanceBinder(runtime),
+    inject: [DiscoveryRuntime],
+  },
+  {
+    provide: HandlerExplorer,
+    useFactory: (instances: AppInstances, runtime: DiscoveryRuntime) => new HandlerExplorer(instances, runtime),
+    inject: [AppInstances, DiscoveryRuntime],
+  },
+];
+
+const EXPORTS = [
+  DiscoveryRuntime,
+  DiscoveryClient,
+  ServiceRegistry,
+  ConfigClient,
+  EventHub,
+  ServiceHttpClient,
+  AppRegistration,
+  InstanceBinder,
+  HandlerExplorer,
+];
+
+/** What every module of the app may inject. Global, and therefore the last to be closed: it closes the backends. */
+@Global()
+@Module({})
+export class DiscoveryCoreModule implements OnApplicationShutdown {
+  private readonly insert = (provider: FactoryProvider): void => this.insertLate(provider);
+
+  constructor(
+    @Inject(DiscoveryRuntime) private readonly runtime: DiscoveryRuntime,
+    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
+  ) {
+    // What was declared since Nest read the lists, and whatever comes from now on, from lazily loaded modules.
+    for (const provider of declared.providers) this.insert(provider);
+    declared.listeners.add(this.insert);
+  }
+
+  /** The module with its options. */
+  static withOptions(options: readonly Provider[], imports: DynamicModule['imports'] = []): DynamicModule {
+    return {
+      module: DiscoveryCoreModule,
+      imports: [...imports, DeclaredProvidersModule],
+      providers: [...options, ...PROVIDERS],
+      exports: EXPORTS,
+    };
+  }
+
+  async onApplicationShutdown(): Promise<void> {
+    declared.listeners.delete(this.insert);
+    await this.runtime.close();
+  }
+
+  private insertLate(provider: FactoryProvider): void {
+    for (const module of this.modules.values()) {
+      if (module.metatype !== DeclaredProvidersModule || module.providers.has(provider.provide)) continue;
+      module.addProvider(provider);
+      module.addExportedProviderOrModule(provider);
+    }
+  }
+}

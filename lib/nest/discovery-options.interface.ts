@@ -1,0 +1,112 @@
+import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } from '@nestjs/common';
+import type { BackendDefinition, Clock } from '../backend/index.js';
+import type { CallOptions } from '../http/index.js';
+import type { StandardSchema } from '../config/index.js';
+import type { AddressOptions, ShutdownOptions } from '../registration/index.js';
+
+/** A backend used for some of what it can do, as in a migration from one registry to another. */
+export interface NarrowedBackend {
+  readonly backend: BackendDefinition;
+  /** Register in it. @default true */
+  readonly register?: boolean;
+  /** Read from it. @default true */
+  readonly discover?: boolean;
+}
+
+/** One backend, or several: the app registers in all, and reads are merged, the first winning. */
+export type Registries = BackendDefinition | NarrowedBackend | readonly (BackendDefinition | NarrowedBackend)[];
+
+/** What this app registers as. */
+export interface ServiceOptions extends AddressOptions {
+  /** The name that others call it by. */
+  readonly name: string;
+  /** Unique among the service's instances. @default `name:host:port` */
+  readonly instanceId?: string;
+  /** The port that others call, when it isn't the one that the server listens on. */
+  readonly port?: number;
+  /** @default 'https' for a TLS server, else 'http' */
+  readonly scheme?: string;
+  /** @default {} */
+  readonly metadata?: Readonly<Record<string, string | number | boolean>>;
+  /** @default [] */
+  readonly tags?: readonly string[];
+  /** Share of the traffic; 0 takes none. @default 1 */
+  readonly weight?: number;
+  /** Path that answers 200 while the instance is healthy, for registries that ask by themselves. */
+  readonly healthPath?: string;
+}
+
+/** How services are looked up. */
+export interface DiscoveryOptions {
+  /** How long the first question about a service may wait for a registry, in milliseconds. @default 5000 */
+  readonly firstSnapshotTimeoutMs?: number;
+  /** How long an unused watch stays open, in milliseconds. @default 30000 */
+  readonly lingerMs?: number;
+  /**
+   * Doubt an empty list that follows one that wasn't: hold it this long and believe it when a second read confirms it,
+   * in milliseconds; false believes it at once. @default 5000
+   */
+  readonly emptyProtectionMs?: number | false;
+  /** The service's name on a backend, when it differs. */
+  readonly nameFor?: (service: string, backend: string) => string;
+}
+
+/** How configuration is loaded. */
+export interface ConfigOptions {
+  /** Start without it when it can't be loaded. @default false */
+  readonly optional?: boolean;
+  /** How long the first load may take, in milliseconds. @default 10000 */
+  readonly loadTimeoutMs?: number;
+  /** Changes that follow each other this closely are taken as one, in milliseconds. @default 50 */
+  readonly debounceMs?: number;
+  /** Keep the last known documents on disk and start with them when a backend is down. @default false */
+  readonly snapshots?: boolean;
+  /** Checks the whole configuration, as one object, whenever it is about to change. */
+  readonly schema?: StandardSchema;
+}
+
+/** Options of `DiscoveryModule.forRoot`. */
+export interface DiscoveryModuleOptions {
+  /** What this app registers as; leave it out for an app that only calls others. */
+  readonly service?: ServiceOptions;
+  /** Where services register and are found. @default local() */
+  readonly registry?: Registries;
+  /** Where configuration comes from; of several the first wins. @default local() */
+  readonly config?: BackendDefinition | readonly BackendDefinition[];
+  /**
+   * When to register: in the background as soon as the server listens; the same, but the app doesn't start without a
+   * registry (`fail-fast`); or when `AppRegistration.register()` is called. @default 'background'
+   */
+  readonly registration?: 'background' | 'fail-fast' | 'manual';
+  /** How long `fail-fast` waits for the registry, in milliseconds. @default 10000 */
+  readonly registrationTimeoutMs?: number;
+  readonly discovery?: DiscoveryOptions;
+  readonly configOptions?: ConfigOptions;
+  /** How calls are made, to every service. */
+  readonly http?: CallOptions;
+  /** How calls are made, to one service; what is left out is as in `http`. */
+  readonly clients?: Readonly<Record<string, CallOptions>>;
+  readonly shutdown?: ShutdownOptions;
+  /** The zone that this app runs in. */
+  readonly zone?: string;
+  /** Which layers of configuration apply. @default `SERVICE_PROFILES` (comma list), else `NODE_ENV` */
+  readonly profiles?: readonly string[];
+  /** Folder for last known data. @default below the system's temporary folder */
+  readonly snapshotDirectory?: string;
+  /** Time; for tests. @default the system's */
+  readonly clock?: Clock;
+}
+
+/** Gives the options, for `useClass` and `useExisting`. */
+export interface DiscoveryOptionsFactory {
+  createDiscoveryOptions(): DiscoveryModuleOptions | Promise<DiscoveryModuleOptions>;
+}
+
+/** Options of `DiscoveryModule.forRootAsync`: one of `useFactory`, `useClass` and `useExisting`. */
+export interface DiscoveryModuleAsyncOptions extends Pick<ModuleMetadata, 'imports'> {
+  readonly inject?: (InjectionToken | OptionalFactoryDependency)[];
+  // The parameters are whatever `inject` names.
+  readonly useFactory?: (...dependencies: never[]) => DiscoveryModuleOptions | Promise<DiscoveryModuleOptions>;
+  readonly useClass?: Type<DiscoveryOptionsFactory>;
+  readonly useExisting?: InjectionToken<DiscoveryOptionsFactory>;
+}

@@ -1,0 +1,209 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import {
+  BackendSet,
+  DiskSnapshot,
+  type BackendContext,
+  type BackendDefinition,
+  type Logger,
+} from '../backend/index.js';
+import { ConfigClient, ConfigSnapshots, ConfigStore, ConfigValues } from '../config/index.js';
+import { DiscoveryClient, ServiceViews } from '../discovery/index.js';
+import { Connections, ServiceCaller, ServiceHttpClient, type CallOptions } from '../http/index.js';
+import { DiscoveryError, toFileName } from '../model/index.js';
+import { EventHub, EventLog } from '../observability/index.js';
+import { ServiceRegistry } from '../registration/index.js';
+import { coerce } from '../config/index.js';
+import { nestLogger } from './nest-logger.js';
+import type { ResolvedOptions } from './resolve-options.js';
+
+/** Everything of one app, put together: the one place that knows all the parts. */
+export class DiscoveryRuntime {
+  readonly events: EventHub;
+  readonly logger: Logger = nestLogger('DiscoveryModule');
+  readonly backends: BackendSet;
+  readonly views: ServiceViews;
+  readonly discovery: DiscoveryClient;
+  readonly registry: ServiceRegistry;
+  readonly configStore: ConfigStore;
+  readonly configValues: ConfigValues;
+  readonly config: ConfigClient;
+  private readonly connections = new Connections();
+  private readonly clients = new Map<string, ServiceHttpClient>();
+  private closing: Promise<void> | undefined;
+
+  private constructor(readonly options: ResolvedOptions) {
+    const appId = randomUUID();
+    this.events = new EventHub(appId);
+    const log = new EventLog(this.logger);
+    this.events.subscribe((event) => log.write(event));
+    const report = this.events.report.bind(this.events);
+    const { clock, nameFor } = options;
+    this.backends = new BackendSet(options.uses, (definition) => this.contextFor(appId, definition));
+    this.views = new ServiceViews({
+      clock,
+      sources: this.backends.discoveries,
+      nameFor,
+      emptyProtectionMs: options.emptyProtectionMs,
+      lingerMs: options.lingerMs,
+      report,
+    });
+    this.discovery = new DiscoveryClient({
+      views: this.views,
+      sources: this.backends.discoveries,
+      firstSnapshotTimeoutMs: options.firstSnapshotTimeoutMs,
+      balancing: options.callOptionsFor('').balancing,
+    });
+    this.registry = new ServiceRegistry({ registries: this.backends.registries, report, nameFor });
+    this.configStore = new ConfigStore({
+      clock,
+      sources: this.backends.configs,
+      scope: { kind: 'application', application: options.application, profiles: options.profiles },
+      optional: options.config.optional,
+      loadTimeoutMs: options.config.loadTimeoutMs,
+      debounceMs: options.config.debounceMs,
+      snapshots: options.config.snapshots
+        ? new ConfigSnapshots(new DiskSnapshot(options.snapshotDirectory), this.logger)
+        : undefined,
+      report,
+    });
+    this.configValues = new ConfigValues(this.configStore);
+    this.config = new ConfigClient(this.configStore, this.backends.configs);
+  }
+
+  /**
+   * Opens the backends and loads the configuration. What was opened is closed again when that fails.
+   * @throws DiscoveryError
+   */
+  static async start(
+    options: ResolvedOptions,
+    production = process.env['NODE_ENV'] === 'production',
+  ): Promise<DiscoveryRuntime> {
+    const runtime = new DiscoveryRuntime(options);
+    if (options.usesDefaultBackend && production) {
+      runtime.logger.warn(
+        'registry or config was left out, so local() is used, which works between processes of one machine only',
+      );
+    }
+    try {
+      await runtime.backends.open();
+      await runtime.loadConfig();
+    } catch (error) {
+      await runtime.close();
+      throw error;
+    }
+    return runtime;
+  }
+
+  /** The client of a service; one for each token. */
+  clientFor(token: string, service: string, options: CallOptions): ServiceHttpClient {
+    let client = this.clients.get(token);
+    if (client === undefined) {
+      const bound = { service, options: this.options.callOptionsFor(service, options) };
+      client = new ServiceHttpClient(this.caller(bound), service);
+      this.clients.set(token, client);
+    }
+    return client;
+  }
+
+  /** The client that calls any service. */
+  unboundClient(): ServiceHttpClient {
+    return new ServiceHttpClient(this.caller(), undefined);
+  }
+
+  /** Opens the watch of a client that somebody in this app uses; one that a test has replaced isn't there. */
+  warmUp(token: string): void {
+    this.clients.get(token)?.warmUp();
+  }
+
+  /**
+   * Waits until a registry that is used for registration answers.
+   * @throws DiscoveryError `REGISTRATION_FAILED` when one doesn't within the time
+   */
+  async registriesReady(timeoutMs: number): Promise<void> {
+    const names = new Set(this.backends.registries.map(({ backend }) => backend));
+    const waiting = this.backends.all.filter((backend) => names.has(backend.name));
+    await Promise.all(
+      waiting.map(
+        (backend) =>
+          new Promise<void>((resolve, reject) => {
+            const check = (): void => {
+              if (backend.state.current.phase === 'ready') end(resolve);
+            };
+            const end = (settle: () => void): void => {
+              timer.cancel();
+              unsubscribe();
+              settle();
+            };
+            const unsubscribe = backend.state.subscribe(check);
+            const timer = this.options.clock.setTimer(() => {
+              const { error } = backend.state.current;
+              const reason = error?.message ?? `it didn't answer within ${timeoutMs} ms`;
+              end(() => reject(registrationFailed(backend.name, reason, error)));
+            }, timeoutMs);
+            check();
+          }),
+      ),
+    );
+  }
+
+  /** Releases everything. Never rejects; may be called again. */
+  close(): Promise<void> {
+    this.closing ??= this.closeParts();
+    return this.closing;
+  }
+
+  private async closeParts(): Promise<void> {
+    // Whatever was not taken out by the shutdown sequence is left to its lease: there is no time to wait any more.
+    await this.registry.revokeAll(AbortSignal.timeout(this.options.shutdown.deregisterTimeoutMs));
+    await Promise.allSettled([this.views.close(), this.configStore.close()]);
+    await this.backends.close();
+    this.connections.close();
+    this.events.close();
+  }
+
+  private async loadConfig(): Promise<void> {
+    const { schema } = this.options.config;
+    await this.configStore.load();
+    if (schema === undefined) return;
+    this.configStore.addValidator((tree) => {
+      coerce('the configuration', tree.get('') ?? {}, { schema });
+    });
+  }
+
+  private caller(bound?: { readonly service: string; readonly options: Required<CallOptions> }): ServiceCaller {
+    const { all } = this.backends;
+    return new ServiceCaller(
+      {
+        views: this.views,
+        resolvers: all.flatMap((backend) => backend.addressResolver ?? []),
+        authorizers: all.flatMap((backend) => backend.callAuthorizer ?? []),
+        firstSnapshotTimeoutMs: this.options.firstSnapshotTimeoutMs,
+        optionsFor: (service) => this.options.callOptionsFor(service),
+      },
+      this.connections,
+      bound,
+    );
+  }
+
+  private contextFor(appId: string, definition: BackendDefinition): BackendContext {
+    const { application, profiles, zone, clock, snapshotDirectory } = this.options;
+    return {
+      appId,
+      application: { name: application, profiles, ...(zone === undefined ? {} : { zone }) },
+      logger: nestLogger(`Discovery:${definition.name}`),
+      clock,
+      random: Math.random,
+      directories: { snapshots: join(snapshotDirectory, toFileName(definition.name, 'backend name')) },
+      report: (event) => this.events.report(event),
+    };
+  }
+}
+
+/** The error of an app that was told not to run unregistered. */
+export function registrationFailed(backend: string, reason: string, cause: unknown): DiscoveryError {
+  return new DiscoveryError('REGISTRATION_FAILED', `the app can't be registered at ${backend}: ${reason}`, {
+    backend,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}

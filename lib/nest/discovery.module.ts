@@ -1,0 +1,106 @@
+import {
+  Inject,
+  Module,
+  type DynamicModule,
+  type OnApplicationBootstrap,
+  type OnModuleDestroy,
+  type OnModuleInit,
+  type Provider,
+} from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import { DiscoveryError } from '../model/index.js';
+import { AppInstanceBinder } from './app-instance-binder.js';
+import { AppRegistration } from './app-registration.js';
+import { InstanceBinder } from './declarations.js';
+import { DISCOVERY_MODULE_OPTIONS } from './discovery.constants.js';
+import type {
+  DiscoveryModuleAsyncOptions,
+  DiscoveryModuleOptions,
+  DiscoveryOptionsFactory,
+} from './discovery-options.interface.js';
+import { DiscoveryCoreModule } from './discovery-core.module.js';
+import { HandlerExplorer } from './handler-explorer.js';
+import { checkModuleOptions } from './resolve-options.js';
+
+/**
+ * Service discovery for an app. Import it once, with `forRoot` or `forRootAsync`, and last in the root module: Nest then
+ * runs its shutdown before that of the modules whose databases and queues are still needed while requests come in.
+ * Everything that it provides can be injected in every module.
+ *
+ * @publicApi
+ */
+@Module({})
+export class DiscoveryModule implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
+  constructor(
+    @Inject(AppRegistration) private readonly registration: AppRegistration,
+    @Inject(InstanceBinder) private readonly binder: InstanceBinder,
+    @Inject(HandlerExplorer) private readonly handlers: HandlerExplorer,
+    @Inject(ModulesContainer) modules: ModulesContainer,
+  ) {
+    const imported = [...modules.values()].filter((module) => module.metatype === DiscoveryModule);
+    if (imported.length > 1) {
+      throw new DiscoveryError(
+        'MODULE_ALREADY_CONFIGURED',
+        'DiscoveryModule.forRoot or forRootAsync is imported more than once: import it in the root module only, what it provides is everywhere',
+      );
+    }
+  }
+
+  /**
+   * The module with its options. Without an argument the app registers on the local backend, under the name in
+   * `SERVICE_NAME` or in the nearest package.json.
+   *
+   * @throws DiscoveryError `INVALID_OPTION`, `INVALID_NAME` or `INVALID_INSTANCE`, naming the field
+   */
+  static forRoot(options?: DiscoveryModuleOptions): DynamicModule {
+    if (options !== undefined) checkModuleOptions(options);
+    return {
+      module: DiscoveryModule,
+      imports: [DiscoveryCoreModule.withOptions([{ provide: DISCOVERY_MODULE_OPTIONS, useValue: options }])],
+    };
+  }
+
+  /** The module with options that other providers give, checked when they have. */
+  static forRootAsync(options: DiscoveryModuleAsyncOptions): DynamicModule {
+    return {
+      module: DiscoveryModule,
+      imports: [DiscoveryCoreModule.withOptions(optionsProviders(options), options.imports)],
+    };
+  }
+
+  onModuleInit(): void {
+    if (this.binder instanceof AppInstanceBinder) this.binder.start(this.handlers.exploreSoon);
+  }
+
+  async onApplicationBootstrap(): Promise<void> {
+    this.handlers.explore();
+    await this.registration.start();
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.registration.shutDown();
+    this.handlers.close();
+  }
+}
+
+function optionsProviders(options: DiscoveryModuleAsyncOptions): Provider[] {
+  const { inject = [], useFactory, useClass, useExisting } = options;
+  const given = [useFactory, useClass, useExisting].filter((one) => one !== undefined);
+  if (given.length !== 1) {
+    throw new DiscoveryError(
+      'INVALID_OPTION',
+      'forRootAsync takes exactly one of useFactory, useClass and useExisting',
+      {
+        field: 'useFactory',
+      },
+    );
+  }
+  if (useFactory !== undefined) return [{ provide: DISCOVERY_MODULE_OPTIONS, useFactory, inject }];
+  const token = useExisting ?? useClass ?? DISCOVERY_MODULE_OPTIONS;
+  const fromFactory: Provider = {
+    provide: DISCOVERY_MODULE_OPTIONS,
+    useFactory: (factory: DiscoveryOptionsFactory) => factory.createDiscoveryOptions(),
+    inject: [token],
+  };
+  return useClass === undefined ? [fromFactory] : [fromFactory, useClass];
+}

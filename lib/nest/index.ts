@@ -1,0 +1,12 @@
+export * from './app-registration.js';
+export { DISCOVERY_MODULE_OPTIONS } from './discovery.constants.js';
+export { getConfigRefToken, getDiscoverableClientToken } from './declared-providers.js';
+export { InstanceBinder } from './declarations.js';
+export * from './decorators/config-value.decorator.js';
+export { DiscoverableClient, type DiscoverableClientOptions } from './decorators/discoverable-client.decorator.js';
+export * from './decorators/on-config-change.decorator.js';
+export * from './decorators/on-instances-change.decorator.js';
+export * from './discovery.module.js';
+export * from './discovery-options.interface.js';
+export * from './graceful-shutdown.js';
+export * from './lifecycle-hooks.interface.js';

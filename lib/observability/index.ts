@@ -1,0 +1,2 @@
+export * from './event-hub.js';
+export * from './event-log.js';
