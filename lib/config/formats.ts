@@ -14,19 +14,22 @@ export type FlatConfig = ReadonlyMap<string, ConfigData>;
  * and a key that would reach the prototype of objects; `field` names the key
  */
 export async function parseDocument(document: ConfigDocument): Promise<FlatConfig> {
-  const flat = new Map<string, ConfigData>();
   const { content, id } = document;
-  if (content.format === 'entries') {
-    for (const [key, value] of Object.entries(content.entries)) put(flat, id, key, value);
-    return flat;
-  }
-  if (content.format === 'text') {
-    put(flat, id, id, content.text);
-    return flat;
-  }
-  const data = await readText(id, content.format, content.text);
+  if (content.format === 'entries') return flattenConfig(id, content.entries);
+  if (content.format === 'text') return flattenConfig(id, { [id]: content.text });
+  return flattenConfig(id, await readText(id, content.format, content.text));
+}
+
+/**
+ * Data that was read already, as dotted keys and frozen values.
+ *
+ * @param id names the document in messages
+ * @throws DiscoveryError as {@link parseDocument}
+ */
+export function flattenConfig(id: string, data: unknown): FlatConfig {
+  const flat = new Map<string, ConfigData>();
   if (data === null || data === undefined) return flat;
-  if (typeof data !== 'object' || Array.isArray(data)) throw invalid(id, `must hold keys and values`);
+  if (!isObject(data)) throw invalid(id, 'must hold keys and values');
   flatten(flat, id, '', data);
   return flat;
 }

@@ -158,7 +158,7 @@ export class InMemoryRegistry {
     this.server.pause();
   }
 
-  /** Ends a {@link pause}: what waited goes on, watches hear of what they missed. */
+  /** Ends a {@link pause}: what waited goes on, the latest first, and watches hear of what they missed. */
   resume(): void {
     this.server.resume();
   }

@@ -71,7 +71,8 @@ export class InMemoryServer {
   /** Leases that ended without an answer; their records go when the server is back. */
   private readonly abandoned = new Set<object>();
   private revisions = 0;
-  private pausing: { readonly over: Promise<void>; readonly end: () => void } | undefined;
+  /** Requests that wait for the end of a pause; undefined when there is none. */
+  private held: (() => void)[] | undefined;
   private error: DiscoveryError | undefined;
 
   /** Why it doesn't answer, or undefined while it does. */
@@ -80,7 +81,7 @@ export class InMemoryServer {
   }
 
   get paused(): boolean {
-    return this.pausing !== undefined;
+    return this.held !== undefined;
   }
 
   observe(observer: ServerObserver): () => void {
@@ -101,8 +102,10 @@ export class InMemoryServer {
     this.stats.inFlight += 1;
     try {
       await Promise.resolve();
-      while (this.pausing !== undefined) {
-        await abandonOnAbort(this.pausing.over, signal, 'the request to the in-memory registry');
+      while (this.held !== undefined) {
+        const { held } = this;
+        const released = new Promise<void>((resolve) => held.push(resolve));
+        await abandonOnAbort(released, signal, 'the request to the in-memory registry');
       }
       if (signal?.aborted === true)
         throw new DiscoveryError('ABORTED', 'the request to the in-memory registry was aborted');
@@ -124,19 +127,15 @@ export class InMemoryServer {
   }
 
   pause(): void {
-    if (this.pausing !== undefined) return;
-    let end = (): void => {};
-    const over = new Promise<void>((resolve) => {
-      end = resolve;
-    });
-    this.pausing = { over, end };
+    this.held ??= [];
   }
 
   resume(): void {
-    const { pausing } = this;
-    if (pausing === undefined) return;
-    this.pausing = undefined;
-    pausing.end();
+    const { held } = this;
+    if (held === undefined) return;
+    this.held = undefined;
+    // The latest first: who relies on the order of requests that are under way is found out.
+    for (const release of held.reverse()) release();
     this.announceAvailability();
   }
 
@@ -179,7 +178,7 @@ export class InMemoryServer {
 
   /** A lease ended without having reached the server: its record expires, at the latest when the server is back. */
   abandon(owner: object): void {
-    if (this.error === undefined && this.pausing === undefined) this.removeOwnedBy(owner);
+    if (this.error === undefined && this.held === undefined) this.removeOwnedBy(owner);
     else this.abandoned.add(owner);
   }
 
@@ -222,7 +221,7 @@ export class InMemoryServer {
   }
 
   private announceAvailability(): void {
-    if (this.pausing === undefined && this.error === undefined) {
+    if (this.held === undefined && this.error === undefined) {
       for (const owner of this.abandoned) this.removeOwnedBy(owner);
       this.abandoned.clear();
     }

@@ -38,6 +38,11 @@ export interface ContractHarness {
    * them go on. Absent when the harness can't; the suite's randomised test remains.
    */
   holdRenewal?(service: string, instanceId: string): Promise<() => Promise<void>>;
+  /**
+   * From now on requests get no answer, without failing. Resolves with a function that lets them go on, preferably not
+   * in their order. Absent when the harness can't.
+   */
+  pause?(): Promise<() => Promise<void>>;
   /** Handles that the clients hold open at the server or in the driver, whatever counts for the product. */
   openHandles?(): number;
   /** Configuration only: how the product names and holds documents. @default names as they are */
@@ -59,7 +64,10 @@ export interface ConfigHarness {
 
 /** How long things take at this product. */
 export interface ContractTiming {
-  /** What must happen has happened within this time, in milliseconds. @default 5000 */
+  /**
+   * What must happen has happened within this time, in milliseconds. Shorter than the lease of a record: a revocation
+   * that does nothing must not pass because the record expires. @default 5000
+   */
   readonly patienceMs?: number;
   /** How long "nothing happens" is watched, in milliseconds. @default 300 */
   readonly quietMs?: number;

@@ -22,6 +22,10 @@ function createHarness(): Promise<ContractHarness> {
       while (registry.stats.heartbeats === before) await new Promise((resolve) => setTimeout(resolve, 5));
       return () => Promise.resolve(registry.resume());
     },
+    pause: () => {
+      registry.pause();
+      return Promise.resolve(() => Promise.resolve(registry.resume()));
+    },
     openHandles: () => registry.stats.openWatches + registry.stats.openConfigWatches,
     config: {
       documentId: (base) => base,

@@ -8,8 +8,9 @@ import type { ContractHarness, ContractTiming } from './contract-harness.js';
 import { describeDiscoveryContract } from './discovery-contract.js';
 import { describeRegistryContract } from './registry-contract.js';
 
-const LEASE_MS = 3000;
-const timing: ContractTiming = { patienceMs: 6000, quietMs: 200, expiryMs: LEASE_MS + 3000 };
+/** Longer than the patience. */
+const LEASE_MS = 9000;
+const timing: ContractTiming = { patienceMs: 7000, quietMs: 200, expiryMs: LEASE_MS + 5000 };
 
 /** Its server is the file system; an outage is a file where a folder should be (permissions don't stop root). */
 async function createHarness(): Promise<ContractHarness> {

@@ -205,6 +205,29 @@ export function describeRegistryContract(
       await contract.stays(() => recording.reports.at(-1)?.instances?.length === 0, 'it does not come back');
     });
 
+    test('a change in flight cannot undo a revocation', async ({ skip }) => {
+      const { pause } = contract.harness;
+      if (pause === undefined) return skip('nothing can hold the requests of this product');
+      const [writer, reader] = [await contract.openRegistry(), await contract.openRegistry()];
+      if (writer.registry.capabilities.metadata === 'unsupported') return skip('the product has no change of metadata');
+      const lease = writer.registry.register(registrationOf());
+      await lease.registered;
+      const recording = contract.watch(reader, lease.registration.service);
+      await contract.untilInstances(recording, (list) => list.length === 1, 'the instance is seen');
+      const resume = await pause.call(contract.harness);
+      const update = expect(lease.update({ metadata: { late: 'yes' } })).rejects.toMatchObject({
+        code: 'LEASE_REVOKED',
+      });
+      await contract.stays(() => lease.state.current.phase !== 'revoked', 'the change is under way');
+      const revocation = lease.revoke();
+      await update;
+      await contract.stays(() => lease.state.current.phase !== 'revoked', 'the revocation waits for it');
+      await resume();
+      expect(await revocation).toBe('removed');
+      await contract.untilInstances(recording, (list) => list.length === 0, 'the instance is gone');
+      await contract.stays(() => recording.reports.at(-1)?.instances?.length === 0, 'it does not come back');
+    });
+
     test('registered again after the registry forgot', async ({ skip }) => {
       const { forget } = contract.harness;
       if (forget === undefined) return skip('nothing can make this registry forget');

@@ -231,6 +231,16 @@ describe('ServerList', () => {
       expect(await call()).toBe('a');
     });
 
+    it('begin without a quarantine', async () => {
+      const { clock, call, down, list } = setUp(['a', 'b', 'c', 'd', 'e', 'f'], { sessionMs, random: () => 0.999 });
+      down.add('a').add('b');
+      expect(await call()).toBe('c');
+      expect(list.quarantined).toEqual(['a', 'b']);
+      await clock.advance(30 * 60_000);
+      expect(await call()).toBe('f');
+      expect(list.quarantined).toEqual([]);
+    });
+
     it('move on within the call when the server picked is still down', async () => {
       const { clock, call, down, take } = setUp(['a', 'b'], { sessionMs });
       down.add('a');

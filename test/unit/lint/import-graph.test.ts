@@ -18,7 +18,7 @@ function importsOf(path: string, source: string): string[] {
 /** Why the file `path` may not import `target`, or undefined when it may. */
 function problem(path: string, target: string): string | undefined {
   const [, floor = '', wing = '', room = ''] = path.split('/');
-  const isNest = /^@nestjs\//.test(target);
+  const isNest = target.startsWith('@nestjs/');
   if (/^nestjs-service-discovery(\/|$)/.test(target)) return 'its own package';
   if (floor === 'testing') return undefined;
   const inNestRoom = floor === 'backends' && room === 'nest';

@@ -87,10 +87,12 @@ describe('records of the local backend', () => {
 
   it('with a time in the future expire too, a lease after they were seen', async () => {
     const drivers = await fixture.open();
-    await place(ofPort(4), elsewhere, Date.now() + 3_600_000, 400);
+    await place(ofPort(4), elsewhere, Date.now() + 3_600_000, 1000);
     const { reports } = watching(drivers, 'S');
     await until(() => ports(reports)?.length === 1, 'it is found');
     await until(() => ports(reports)?.length === 0, 'it expires');
+    // Not because somebody removed a file that is long dead.
+    expect(await readdir(folder('S'))).toEqual(['i4.json']);
   });
 
   it('that are long dead are removed by whoever sees them', async () => {

@@ -3,8 +3,7 @@ import { createRegistration, patchRegistration, toInstance } from '../../../lib/
 import { discoveryErrorOf } from './helpers.js';
 
 const base = { service: 'ORDERS', host: '10.0.0.1', port: 8080 };
-const registration = (over: Record<string, unknown> = {}) =>
-  createRegistration({ ...base, ...over });
+const registration = (over: Record<string, unknown> = {}) => createRegistration({ ...base, ...over });
 
 describe('createRegistration', () => {
   it('fills in the defaults and freezes everything', () => {

@@ -63,6 +63,14 @@ describe('diffInstances', () => {
     );
   });
 
+  it('takes the first of several records at one address', () => {
+    const [first, second] = [instance({ id: 'first' }), instance({ id: 'second' })];
+    expect(diffInstances([], [first, second]).added).toEqual([first]);
+    expect(diffInstances([first, second], []).removed).toEqual([first]);
+    expect(diffInstances([first, second], [second]).changed).toEqual([{ before: first, after: second }]);
+    expect(isEmptyDiff(diffInstances([first], [first, second]))).toBe(true);
+  });
+
   it('reports one address once', () => {
     fc.assert(
       fc.property(anyList, anyList, (before, after) => {

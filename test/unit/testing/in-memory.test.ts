@@ -43,6 +43,7 @@ describe('the in-memory registry', () => {
     await clock.settle();
     const added = registry.addInstance('STOCK', { port: 8081, metadata: { version: '1' } });
     expect(added).toMatchObject({ id: '127.0.0.1:8081', url: 'http://127.0.0.1:8081', status: 'UP' });
+    expect(reports, 'never synchronously').toHaveLength(1);
     registry.addInstance('STOCK', { id: 'b', host: 'b', port: 8082 });
     registry.updateInstance('STOCK', 'b', { status: 'DOWN' });
     registry.removeInstance('STOCK', 'b');

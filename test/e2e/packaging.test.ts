@@ -1,0 +1,119 @@
+import { execFile } from 'node:child_process';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const root = join(import.meta.dirname, '../..');
+const run = promisify(execFile);
+
+/** Takes the package's own environment away: npm's variables of this run would lead the inner one astray. */
+function cleanEnv(more: Record<string, string> = {}): NodeJS.ProcessEnv {
+  const entries = Object.entries(process.env).filter(([name]) => !/^(npm_|VITEST|NODE_ENV|NODE_OPTIONS)/.test(name));
+  return { ...Object.fromEntries(entries), ...more };
+}
+
+let folder: string;
+let tarball: string;
+
+/** A stock app of its own, with the tarball installed. */
+async function install(app: string): Promise<string> {
+  const target = join(folder, app);
+  await cp(join(import.meta.dirname, 'apps', app), target, { recursive: true });
+  await run('npm', ['install', '--no-audit', '--no-fund', tarball], { cwd: target, env: cleanEnv() });
+  await mkdir(join(target, 'config'));
+  await writeFile(join(target, 'config/application.yaml'), 'limit: 5\n');
+  return target;
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'nsd-packaging-'));
+  const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], {
+    cwd: root,
+    env: cleanEnv(),
+  });
+  const packed: unknown = JSON.parse(stdout);
+  const [first] = (Array.isArray(packed) ? packed : Object.values(packed as object)) as { readonly filename: string }[];
+  tarball = join(folder, first?.filename ?? '');
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe('the tarball', () => {
+  test('holds the build and nothing else', async () => {
+    const { stdout } = await run('tar', ['-tzf', tarball]);
+    const files = stdout.trim().split('\n');
+    expect(files).toContain('package/dist/esm/index.js');
+    expect(files).toContain('package/dist/cjs/index.d.ts');
+    expect(
+      files.filter((file) => !/^package\/(dist\/|package\.json|README\.md|LICENSE|CHANGELOG\.md)/.test(file)),
+    ).toEqual([]);
+  });
+
+  test('every import of the build is declared, and no type of an optional package leaks into the core', async () => {
+    const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as Record<
+      string,
+      Record<string, unknown>
+    >;
+    const declared = new Set([
+      ...Object.keys(manifest['dependencies'] ?? {}),
+      ...Object.keys(manifest['peerDependencies'] ?? {}),
+    ]);
+    const optional = Object.keys(manifest['peerDependenciesMeta'] ?? {});
+    const { stdout } = await run('grep', ['-rhoE', String.raw`(from|import\() ?'[^.'][^']*'`, join(root, 'dist/esm')]);
+    const packages = new Set(
+      stdout
+        .split('\n')
+        .map((line) => /'([^']+)'/.exec(line)?.[1] ?? '')
+        .filter((name) => name !== '' && !name.startsWith('node:'))
+        .map((name) => name.split('/', name.startsWith('@') ? 2 : 1).join('/')),
+    );
+    expect([...packages].filter((name) => !declared.has(name))).toEqual([]);
+    const core = await run('grep', [
+      '-rlE',
+      `from '(${optional.join('|')})`,
+      '--include=*.d.ts',
+      join(root, 'dist/esm'),
+    ]).catch(() => ({ stdout: '' }));
+    expect(core.stdout.split('\n').filter((file) => file !== '' && !file.includes('/backends/'))).toEqual([]);
+  });
+
+  test('every entry point has its files, for import and for require', async () => {
+    const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
+      readonly exports: Record<string, string | Record<string, { readonly types: string; readonly default: string }>>;
+    };
+    for (const [entry, conditions] of Object.entries(manifest.exports)) {
+      if (typeof conditions === 'string') continue;
+      expect(Object.keys(conditions), entry).toEqual(['module-sync', 'import', 'require']);
+      for (const { types, default: file } of Object.values(conditions)) {
+        await expect(readFile(join(root, types)), types).resolves.toBeDefined();
+        await expect(readFile(join(root, file)), file).resolves.toBeDefined();
+      }
+    }
+  });
+});
+
+describe('a stock app', () => {
+  test('on Nest 12, as ES modules, with every declaration file checked', async () => {
+    const app = await install('nest-12-esm');
+    await run('npm', ['run', 'build'], { cwd: app, env: cleanEnv() });
+    const { stdout } = await run(process.execPath, ['dist/main.js', join(app, 'registry'), join(app, 'config')], {
+      cwd: app,
+      env: cleanEnv(),
+    });
+    expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toEqual({ limit: 5, name: 'esm' });
+  });
+
+  test('on Nest 11, as CommonJS, with its own jest', async () => {
+    const app = await install('nest-11-cjs');
+    const env = cleanEnv({ REGISTRY_DIRECTORY: join(app, 'registry'), CONFIG_DIRECTORY: join(app, 'config') });
+    await run('npm', ['run', 'build'], { cwd: app, env });
+    const { stdout } = await run(process.execPath, ['dist/main.js'], { cwd: app, env });
+    expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toEqual({ limit: 5, name: 'cjs' });
+    const jest = await run('npm', ['test', '--', '--ci'], { cwd: app, env });
+    expect(jest.stderr).toMatch(/Tests: +3 passed/);
+  });
+});
