@@ -36,8 +36,9 @@ export interface Lease {
   /** `update({ status })`. */
   setStatus(status: InstanceStatus): Promise<void>;
   /**
-   * Takes it back: at once for this side, and at the registry as soon as that answers. Tries until the registry
-   * confirmed it or `signal` aborts. Never rejects; a second call gives the first one's promise.
+   * Takes it back: at once for this side, and at the registry as soon as that answers. With a signal it tries until the
+   * registry confirmed it or the signal aborts, without one it tries once. Never rejects; a second call gives the first
+   * one's promise.
    */
   revoke(signal?: AbortSignal): Promise<RevokeResult>;
 }
