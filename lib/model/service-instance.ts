@@ -42,8 +42,8 @@ export interface ServiceInstance {
   readonly url: string;
 }
 
-/** A host name or IPv4 address, or an IPv6 address without brackets, perhaps with a zone index. */
-const HOST = /^(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(?:%[A-Za-z0-9._-]+)?)$/;
+/** A host name or IPv4 address, or an IPv6 address without brackets (and without a zone index, which no URL takes). */
+const HOST = /^(?:[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)$/;
 
 /** A host whose last label is a number: a URL takes it for an IPv4 address, so it must be a right one. */
 const NUMERIC = /(?:^|\.)(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?$/;
@@ -146,7 +146,7 @@ export function assertHost(value: unknown, field = 'host'): asserts value is str
 
 /** What looks like an address must be one, or no URL could be made of it. */
 function isAddressOrName(host: string): boolean {
-  if (host.includes(':')) return URL.canParse(`http://[${host.replace(/%.*$/, '')}]`);
+  if (host.includes(':')) return URL.canParse(`http://[${host}]`);
   return !NUMERIC.test(host) || IPV4.test(host);
 }
 
