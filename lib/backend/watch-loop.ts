@@ -65,6 +65,8 @@ export class WatchLoop {
   private async runForever(): Promise<void> {
     // A restart doesn't shorten the wait for the turn; one that comes meanwhile is done with by the round that follows.
     while (await this.rate.take(this.closing.signal)) {
+      // Closed in the moment between the turn and here: a new signal would never abort.
+      if (this.closing.signal.aborted) return;
       if (this.restart.signal.aborted) this.restart = new AbortController();
       const { signal } = this.restart;
       try {
