@@ -37,7 +37,22 @@ describe('createServiceInstance', () => {
   const bad: [keyof ServiceInstanceInput, unknown[]][] = [
     ['host', [undefined, null, '', ' ', 'a b', 'a/b', 'http://h', 'h:80', '[::1]', 'u@h', 'h?', 'h#', 'é', 'a\n']],
     ['host', ['-h', '.h', 'h-', 'x'.repeat(254), 5, ['h'], '256.1.1.1', '1.2.3', '01.2.3.4', '1.2.3.4.5', 'h.5']],
-    ['host', ['1.2.3.4.', '0x7f000001', 'h.0x1', '2130706433', 'a:b', ':', ':::', '1::2::3', '12345::', '::1%', 'fe80::1%eth0']],
+    [
+      'host',
+      [
+        '1.2.3.4.',
+        '0x7f000001',
+        'h.0x1',
+        '2130706433',
+        'a:b',
+        ':',
+        ':::',
+        '1::2::3',
+        '12345::',
+        '::1%',
+        'fe80::1%eth0',
+      ],
+    ],
     ['port', [undefined, null, 0, -1, 65536, 70000, 1.5, Number.NaN, Infinity, '80', [80]]],
     ['scheme', ['', 'HTTP', 'ht tp', 'http:', '1http', '//', 5, ['http'], 'x'.repeat(33)]],
     ['status', ['', 'up', 'FOO', 5, ['UP'], '__proto__']],
