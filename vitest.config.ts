@@ -17,6 +17,8 @@ const project = (name: string, include: string[], more: Record<string, unknown> 
 export default defineConfig({
   test: {
     pool: 'forks',
+    globalSetup: ['./test/servers/global-setup.ts'],
+    reporters: ['default', './test/servers/reporter.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     projects: [

@@ -1,0 +1,46 @@
+/**
+ * Every version that `test/servers` installs, in one place. A change here gives a new folder in the cache, so nothing
+ * stale is ever reused.
+ */
+export const versions = {
+  nats: {
+    /** From Debian 12; elsewhere the same release is built with Go. */
+    debian: { upstream: '2.9.10', goModule: 'v2.9.10' },
+    /** Built with Go. 2.11 brought per-key TTL and delete markers. */
+    current: 'v2.14.5',
+  },
+  go: {
+    /** What the programs below are built with where the machine's own Go is older than `oldest`, or missing. */
+    toolchain: '1.25.5',
+    /** NATS asks for it. */
+    oldest: [1, 25],
+    /** Debian 12's Go, too old to build with, but able to fetch the toolchain. */
+    debianPackage: 'golang-1.19-go',
+    debianFolder: 'usr/lib/go-1.19',
+  },
+  zookeeper: {
+    /** From Debian 12; elsewhere the same release comes from Maven Central. */
+    debian: '3.8.0',
+    maven: '3.8.0',
+  },
+  /** Built with Go from the module's own sources. */
+  consul: 'v1.20.5',
+  eureka: {
+    springBoot: '3.5.7',
+    springCloud: '2025.0.0',
+  },
+  /**
+   * The Nacos server is not published by its makers as a library. These are rebuilds by others, with the original
+   * packages, good for tests and nothing else; docs/servers.md says which ones exist.
+   */
+  nacos2: {
+    group: 'group.springframework.nacos',
+    version: '2.3.2-OEM',
+    springBoot: '2.7.18',
+  },
+  nacos3: {
+    group: 'io.github.pig-mesh.nacos',
+    version: '3.1.0-bugfix',
+    springBoot: '3.5.7',
+  },
+} as const;
