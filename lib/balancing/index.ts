@@ -1,4 +1,5 @@
+export * from './balancer.js';
+export * from './endpoint.js';
 export * from './load-balancers.js';
+export * from './outlier-detector.js';
 export * from './picker.js';
-export * from './random.js';
-export * from './round-robin.js';

@@ -1,10 +1,19 @@
 import { DiscoveryError, describe, type ServiceInstance } from '../model/index.js';
-import type { BalancingStrategy, LoadBalancer, PickContext, Picker, PickFunction } from './picker.js';
-import { RandomPicker } from './random.js';
+import { ConsistentHashPicker, StickyPicker } from './consistent-hash.js';
+import type { Endpoint } from './endpoint.js';
+import { LeastPendingPicker } from './least-pending.js';
+import { PowerOfTwoPicker } from './p2c.js';
+import {
+  STRATEGIES,
+  type BalancingStrategy,
+  type LoadBalancer,
+  type PickContext,
+  type Picker,
+  type PickFunction,
+} from './picker.js';
+import { OtherPicker, RandomPicker, StickPicker } from './random.js';
 import { RoundRobinPicker } from './round-robin.js';
-
-/** The names that {@link BalancingStrategy} knows. */
-export const STRATEGIES = ['round-robin', 'random'] as const;
+import { WeightedPicker } from './weighted.js';
 
 /**
  * The load balancer of a strategy.
@@ -12,14 +21,26 @@ export const STRATEGIES = ['round-robin', 'random'] as const;
  * @throws DiscoveryError `INVALID_OPTION` for a name that doesn't exist
  */
 export function createLoadBalancer(strategy: BalancingStrategy, random: () => number = Math.random): LoadBalancer {
-  if (typeof strategy === 'function') {
-    return (instances) => new FunctionPicker(instances, strategy, random);
-  }
+  if (typeof strategy === 'function') return (endpoints) => new FunctionPicker(endpoints, strategy, random);
   switch (strategy) {
     case 'round-robin':
-      return (instances, previous) => new RoundRobinPicker(instances, previous, random);
+      return (endpoints, previous) => new RoundRobinPicker(endpoints, previous, random);
     case 'random':
-      return (instances) => new RandomPicker(instances, random);
+      return (endpoints) => new RandomPicker(endpoints, random);
+    case 'weighted':
+      return (endpoints) => new WeightedPicker(endpoints, random);
+    case 'stick':
+      return (endpoints, previous) => new StickPicker(endpoints, previous, random);
+    case 'other':
+      return (endpoints, previous) => new OtherPicker(endpoints, previous, random);
+    case 'least-pending':
+      return (endpoints) => new LeastPendingPicker(endpoints, random);
+    case 'p2c':
+      return (endpoints) => new PowerOfTwoPicker(endpoints, random);
+    case 'consistent-hash':
+      return (endpoints) => new ConsistentHashPicker(endpoints, random);
+    case 'sticky':
+      return (endpoints, previous) => new StickyPicker(endpoints, previous, random);
     default:
       throw new DiscoveryError(
         'INVALID_OPTION',
@@ -32,20 +53,22 @@ export function createLoadBalancer(strategy: BalancingStrategy, random: () => nu
 /** A user's function; when it declines, or names an instance that isn't in the list, chance decides. */
 class FunctionPicker implements Picker {
   private readonly fallback: RandomPicker;
-  private readonly known: ReadonlySet<ServiceInstance>;
+  private readonly instances: readonly ServiceInstance[];
+  private readonly byInstance: ReadonlyMap<ServiceInstance, Endpoint>;
 
   constructor(
-    private readonly instances: readonly ServiceInstance[],
+    endpoints: readonly Endpoint[],
     private readonly choose: PickFunction,
     random: () => number,
   ) {
-    this.fallback = new RandomPicker(instances, random);
-    this.known = new Set(instances);
+    this.fallback = new RandomPicker(endpoints, random);
+    this.instances = Object.freeze(endpoints.map(({ instance }) => instance));
+    this.byInstance = new Map(endpoints.map((endpoint) => [endpoint.instance, endpoint]));
   }
 
-  pick(context: PickContext): ServiceInstance | undefined {
+  pick(context: PickContext): Endpoint | undefined {
     if (this.instances.length === 0) return undefined;
     const chosen = this.choose(this.instances, context);
-    return chosen !== undefined && this.known.has(chosen) ? chosen : this.fallback.pick(context);
+    return (chosen === undefined ? undefined : this.byInstance.get(chosen)) ?? this.fallback.pick(context);
   }
 }

@@ -1,41 +1,37 @@
-import type { ServiceInstance } from '../model/index.js';
-import type { PickContext, Picker } from './picker.js';
+import type { Endpoint } from './endpoint.js';
+import { wasTried, type PickContext, type Picker } from './picker.js';
 
 /**
  * One after the other, beginning anywhere: a hundred clients that start together must not all call the first instance.
- * Over any `n` picks of `n` instances each is picked once.
+ * Over any `n` picks of `n` endpoints each is picked once.
  */
 export class RoundRobinPicker implements Picker {
   private position: number;
 
   constructor(
-    private readonly instances: readonly ServiceInstance[],
+    private readonly endpoints: readonly Endpoint[],
     previous: Picker | undefined,
     random: () => number,
   ) {
-    const { length } = instances;
+    const { length } = endpoints;
     this.position =
       previous instanceof RoundRobinPicker ? previous.position % Math.max(length, 1) : Math.floor(random() * length);
   }
 
-  pick(context: PickContext): ServiceInstance | undefined {
-    const { instances } = this;
-    const { length } = instances;
-    if (length === 0) return undefined;
+  pick(context: PickContext): Endpoint | undefined {
     const first = this.next();
-    const { tried } = context;
-    if (first === undefined || tried === undefined || !tried.has(first.url)) return first;
-    // Only a retry searches, and it meets at most as many instances as it has tried.
-    for (let step = 1; step < length; step += 1) {
-      const instance = this.next();
-      if (instance !== undefined && !tried.has(instance.url)) return instance;
+    if (first === undefined || !wasTried(context, first)) return first;
+    // Only a retry searches, and it meets at most as many as it has tried.
+    for (let step = 1; step < this.endpoints.length; step += 1) {
+      const endpoint = this.next();
+      if (endpoint !== undefined && !wasTried(context, endpoint)) return endpoint;
     }
     return first;
   }
 
-  private next(): ServiceInstance | undefined {
-    const instance = this.instances[this.position];
-    this.position = this.position + 1 === this.instances.length ? 0 : this.position + 1;
-    return instance;
+  private next(): Endpoint | undefined {
+    const endpoint = this.endpoints[this.position];
+    this.position = this.position + 1 >= this.endpoints.length ? 0 : this.position + 1;
+    return endpoint;
   }
 }

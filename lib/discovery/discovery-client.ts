@@ -1,5 +1,5 @@
 import { Observable } from 'rxjs';
-import { createLoadBalancer, FIRST_TRY, type BalancingStrategy, type LoadBalancer } from '../balancing/index.js';
+import { createLoadBalancer, FIRST_TRY, type BalancerOptions, type BalancingStrategy } from '../balancing/index.js';
 import {
   DiscoveryError,
   NoInstanceError,
@@ -20,15 +20,20 @@ export interface DiscoveryClientOptions {
   readonly firstSnapshotTimeoutMs: number;
   /** The strategy of {@link DiscoveryClient.choose}. */
   readonly balancing: BalancingStrategy;
+  readonly now: () => number;
+  readonly clientId: string;
 }
 
 /** The read side: which services there are, and which instances they have. Injectable. */
 export class DiscoveryClient {
-  private readonly loadBalancer: LoadBalancer;
+  private readonly balancerOptions: BalancerOptions;
   private readonly balancers = new WeakMap<ServiceView, ServiceBalancer>();
 
   constructor(private readonly options: DiscoveryClientOptions) {
-    this.loadBalancer = createLoadBalancer(options.balancing);
+    const { balancing, now, clientId } = options;
+    // Without ejection: nobody tells how the calls to what was chosen have ended.
+    const loadBalancer = createLoadBalancer(balancing);
+    this.balancerOptions = { loadBalancer, now, clientId, random: Math.random, ejection: false };
   }
 
   /**
@@ -88,10 +93,11 @@ export class DiscoveryClient {
     return this.options.views.with(service, async (view) => {
       const snapshot = await this.knownSnapshot(view);
       let balancer = this.balancers.get(view);
-      if (balancer === undefined) this.balancers.set(view, (balancer = new ServiceBalancer(view, this.loadBalancer)));
-      const instance = balancer.pick(FIRST_TRY);
-      if (instance === undefined) throw noInstance(snapshot);
-      return instance;
+      if (balancer === undefined)
+        this.balancers.set(view, (balancer = new ServiceBalancer(view, this.balancerOptions)));
+      const endpoint = balancer.pick(FIRST_TRY);
+      if (endpoint === undefined) throw noInstance(snapshot);
+      return endpoint.instance;
     });
   }
 

@@ -1,4 +1,4 @@
-import type { LoadBalancer, PickContext, Picker } from '../balancing/index.js';
+import { Balancer, type BalancerOptions, type Endpoint, type Outcome, type PickContext } from '../balancing/index.js';
 import type { ServiceInstance, Snapshot } from '../model/index.js';
 import type { View } from '../backend/index.js';
 
@@ -14,29 +14,46 @@ export function routableInstances(snapshot: Snapshot): readonly ServiceInstance[
   return instances;
 }
 
-/** Picks from a view with one strategy; the picker is rebuilt once per list of instances, by the first pick after it changed. */
+/** Picks from a view; the balancer gets a new list with the first pick after the instances have changed. */
 export class ServiceBalancer {
-  private picker: Picker | undefined;
-  private builtFor: Snapshot | undefined;
-  private builtFrom: readonly ServiceInstance[] | undefined;
+  private readonly balancer: Balancer;
+  private seen: Snapshot | undefined;
+  private instances: readonly ServiceInstance[] | undefined;
 
   constructor(
-    private readonly view: View<Snapshot>,
-    private readonly loadBalancer: LoadBalancer,
-  ) {}
-
-  /** An instance that may be called, or undefined when the present snapshot has none. */
-  pick(context: PickContext): ServiceInstance | undefined {
-    const snapshot = this.view.current;
-    if (snapshot !== this.builtFor) this.rebuild(snapshot);
-    return this.picker?.pick(context);
+    readonly view: View<Snapshot>,
+    options: BalancerOptions,
+  ) {
+    this.balancer = new Balancer(options);
   }
 
-  private rebuild(snapshot: Snapshot): void {
-    this.builtFor = snapshot;
-    // A change of state or error alone leaves the instances, and with them the picker, as they are.
-    if (snapshot.instances === this.builtFrom) return;
-    this.builtFrom = snapshot.instances;
-    this.picker = this.loadBalancer(routableInstances(snapshot), this.picker);
+  /** An endpoint to call, or undefined when the present snapshot has none. */
+  pick(context: PickContext): Endpoint | undefined {
+    const snapshot = this.view.current;
+    if (snapshot !== this.seen) this.update(snapshot);
+    return this.balancer.pick(context);
+  }
+
+  /** See {@link Balancer.begin}. */
+  begin(endpoint: Endpoint): number {
+    return this.balancer.begin(endpoint);
+  }
+
+  /** See {@link Balancer.end}. */
+  end(endpoint: Endpoint, startedAt: number, outcome: Outcome): void {
+    this.balancer.end(endpoint, startedAt, outcome);
+  }
+
+  /** See {@link Balancer.pushBack}. */
+  pushBack(endpoint: Endpoint, forMs: number): void {
+    this.balancer.pushBack(endpoint, forMs);
+  }
+
+  private update(snapshot: Snapshot): void {
+    this.seen = snapshot;
+    // A change of state or error alone leaves the instances, and with them the pickers, as they are.
+    if (snapshot.instances === this.instances) return;
+    this.instances = snapshot.instances;
+    this.balancer.update(routableInstances(snapshot), snapshot.instances);
   }
 }

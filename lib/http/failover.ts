@@ -1,28 +1,62 @@
+import type { Outcome } from '../balancing/index.js';
 import { codeOf } from '../model/index.js';
+import type { RetryOptions } from './call-options.js';
 
 /** Failures after which the request has surely not reached the instance: no address, no connection, no handshake. */
-const UNSENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'EADDRNOTAVAIL']);
+const UNSENT = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
 
 /** Failures of a connection that the request may have reached the instance on. */
-const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'ERR_SOCKET_CLOSED']);
+const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'ERR_SOCKET_CLOSED', 'UND_ERR_SOCKET']);
 
 /** Methods that may be sent twice without doing something twice (RFC 9110, 9.2.2). */
 const IDEMPOTENT = new Set(['get', 'head', 'options', 'trace', 'put', 'delete']);
 
+/** What a failed try means. */
+export interface Verdict {
+  /** What it says of the instance. */
+  readonly outcome: Outcome;
+  /** Whether another instance may be tried. */
+  readonly elsewhere: 'never' | 'within-budget' | 'always';
+}
+
 /**
- * Whether a failed try may be repeated on another instance: always when the request surely was not sent, otherwise only
- * for methods that may be sent twice. Answers, time-outs and aborts are never repeated.
+ * Judges a failed try. It may be repeated on another instance always when the request surely was not sent; within the
+ * retry budget when the connection broke or the answer was a gateway's, for methods that may be sent twice. Other answers,
+ * time-outs and aborts are never repeated.
  */
-export function mayTryElsewhere(error: unknown, method: string | undefined): boolean {
-  const code = codeOf(error);
-  if (code === undefined || hasResponse(error)) return false;
+export function judge(error: unknown, method: string | undefined, retry: Required<RetryOptions>): Verdict {
+  const repeatable = retry.unsafeMethods || IDEMPOTENT.has((method ?? 'get').toLowerCase());
+  const status = statusOf(error);
+  if (status !== undefined) {
+    const elsewhere = repeatable && retry.statuses.includes(status) ? 'within-budget' : 'never';
+    return { outcome: outcomeOf(status), elsewhere };
+  }
+  const code = codeOf(error) ?? '';
   const systemCall = failedSystemCall(error);
   // ETIMEDOUT without a system call is a time-out of the caller's, who has no time left for another try.
-  if (UNSENT.has(code) || (code === 'ETIMEDOUT' && systemCall === 'connect')) return true;
-  return (
-    (BROKEN.has(code) || (code === 'ETIMEDOUT' && systemCall !== undefined)) &&
-    IDEMPOTENT.has((method ?? 'get').toLowerCase())
-  );
+  if (UNSENT.has(code) || (code === 'ETIMEDOUT' && systemCall === 'connect')) {
+    return { outcome: 'connection-failure', elsewhere: 'always' };
+  }
+  if (BROKEN.has(code) || (code === 'ETIMEDOUT' && systemCall !== undefined)) {
+    return { outcome: 'connection-failure', elsewhere: repeatable ? 'within-budget' : 'never' };
+  }
+  if (code === 'ECONNABORTED' || code === 'ETIMEDOUT') return { outcome: 'timeout', elsewhere: 'never' };
+  // Cancelled, too large, not what was expected: nothing that another instance would do better.
+  return { outcome: 'cancelled', elsewhere: 'never' };
+}
+
+/** What an answer's status says of the instance. */
+export function outcomeOf(status: number): Outcome {
+  if (status < 500) return 'success';
+  return status === 502 || status === 503 || status === 504 ? 'gateway-failure' : 'application-failure';
 }
 
 /** Whether a body can be sent again; a stream is gone once it was read. */
@@ -34,8 +68,34 @@ export function isReplayable(data: unknown): boolean {
   );
 }
 
-function hasResponse(error: unknown): boolean {
-  return typeof error === 'object' && error !== null && 'response' in error && error.response !== undefined;
+/** For how long an answer asks to be left alone (`Retry-After`), in milliseconds; 0 when it doesn't. */
+export function retryAfterMs(error: unknown, now: number = Date.now()): number {
+  const value = headerOf(error, 'retry-after');
+  if (value === undefined) return 0;
+  const seconds = Number(value);
+  const delay = Number.isNaN(seconds) ? Date.parse(value) - now : seconds * 1000;
+  return delay > 0 ? delay : 0;
+}
+
+function statusOf(error: unknown): number | undefined {
+  const response = responseOf(error);
+  return response !== undefined && 'status' in response && typeof response.status === 'number'
+    ? response.status
+    : undefined;
+}
+
+function headerOf(error: unknown, name: string): string | undefined {
+  const response = responseOf(error);
+  if (response === undefined || !('headers' in response)) return undefined;
+  const { headers } = response;
+  if (typeof headers !== 'object' || headers === null) return undefined;
+  const value: unknown = Reflect.get(headers, name);
+  return typeof value === 'string' ? value : undefined;
+}
+
+function responseOf(error: unknown): object | undefined {
+  if (typeof error !== 'object' || error === null || !('response' in error)) return undefined;
+  return typeof error.response === 'object' && error.response !== null ? error.response : undefined;
 }
 
 /** The system call that failed, which axios keeps in the error's cause. */

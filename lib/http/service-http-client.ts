@@ -5,6 +5,7 @@ import axios, {
   type CreateAxiosDefaults,
 } from 'axios';
 import { Observable } from 'rxjs';
+import type { ServiceInstance } from '../model/index.js';
 import { serviceUrl } from './address.js';
 import type { ServiceCaller } from './service-caller.js';
 
@@ -36,6 +37,30 @@ export class ServiceHttpClient {
   /** Opens the watch of the bound service now, rather than with the first call. */
   warmUp(): void {
     if (this.service !== undefined) this.caller.warmUp(this.service);
+  }
+
+  /**
+   * For calls that are not HTTP, or not axios's: gives `walker` the URL of one instance after the other until it succeeds.
+   * The instances are picked, and left out when they fail, as for any other call.
+   *
+   * @param service the service to call
+   * @param walker makes the call; whatever it throws sends it to the next instance
+   * @returns what the walker returned
+   * @throws what the walker threw last, with `attempts`, when every instance was tried; NoInstanceError, NoSnapshotError
+   */
+  walkNodes<T>(service: string, walker: (url: string, instance: ServiceInstance) => Promise<T> | T): Promise<T> {
+    return this.caller.walk(service, (url, { instance }) => walker(url, instance));
+  }
+
+  /**
+   * Lets an axios instance of your own call services as `lb://STOCK/path`, balanced and failing over; its interceptors,
+   * defaults and transforms stay. Other URLs go where they say.
+   *
+   * @returns the instance
+   */
+  discoverable<T extends AxiosInstance>(instance: T): T {
+    instance.defaults.adapter = this.caller.adapter;
+    return instance;
   }
 
   request<T = unknown, D = unknown>(config: AxiosRequestConfig<D>): Observable<AxiosResponse<T, D>> {

@@ -9,7 +9,13 @@ import {
 } from '../backend/index.js';
 import { ConfigClient, ConfigSnapshots, ConfigStore, ConfigValues } from '../config/index.js';
 import { DiscoveryClient, ServiceViews } from '../discovery/index.js';
-import { Connections, ServiceCaller, ServiceHttpClient, type CallOptions } from '../http/index.js';
+import {
+  Connections,
+  ServiceCaller,
+  ServiceHttpClient,
+  type CallOptions,
+  type ResolvedCallOptions,
+} from '../http/index.js';
 import { DiscoveryError, toFileName } from '../model/index.js';
 import { EventHub, EventLog } from '../observability/index.js';
 import { ServiceRegistry } from '../registration/index.js';
@@ -19,6 +25,7 @@ import type { ResolvedOptions } from './resolve-options.js';
 
 /** Everything of one app, put together: the one place that knows all the parts. */
 export class DiscoveryRuntime {
+  private readonly appId = randomUUID();
   readonly events: EventHub;
   readonly logger: Logger = nestLogger('DiscoveryModule');
   readonly backends: BackendSet;
@@ -33,7 +40,7 @@ export class DiscoveryRuntime {
   private closing: Promise<void> | undefined;
 
   private constructor(readonly options: ResolvedOptions) {
-    const appId = randomUUID();
+    const { appId } = this;
     this.events = new EventHub(appId);
     const log = new EventLog(this.logger);
     this.events.subscribe((event) => log.write(event));
@@ -53,6 +60,8 @@ export class DiscoveryRuntime {
       sources: this.backends.discoveries,
       firstSnapshotTimeoutMs: options.firstSnapshotTimeoutMs,
       balancing: options.callOptionsFor('').balancing,
+      now: () => clock.now(),
+      clientId: appId,
     });
     this.registry = new ServiceRegistry({ registries: this.backends.registries, report, nameFor });
     this.configStore = new ConfigStore({
@@ -171,7 +180,7 @@ export class DiscoveryRuntime {
     });
   }
 
-  private caller(bound?: { readonly service: string; readonly options: Required<CallOptions> }): ServiceCaller {
+  private caller(bound?: { readonly service: string; readonly options: ResolvedCallOptions }): ServiceCaller {
     const { all } = this.backends;
     return new ServiceCaller(
       {
@@ -179,6 +188,8 @@ export class DiscoveryRuntime {
         resolvers: all.flatMap((backend) => backend.addressResolver ?? []),
         authorizers: all.flatMap((backend) => backend.callAuthorizer ?? []),
         firstSnapshotTimeoutMs: this.options.firstSnapshotTimeoutMs,
+        clientId: this.appId,
+        now: () => this.options.clock.now(),
         optionsFor: (service) => this.options.callOptionsFor(service),
       },
       this.connections,

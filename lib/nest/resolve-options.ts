@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { local } from '../backends/local/index.js';
-import { STRATEGIES } from '../balancing/index.js';
+import { STRATEGIES, type EjectionOptions, type RoutingOptions } from '../balancing/index.js';
 import {
   anything,
   callable,
@@ -25,7 +25,7 @@ import {
   type Check,
   type Clock,
 } from '../backend/index.js';
-import type { CallOptions } from '../http/index.js';
+import { resolveCallOptions, type CallOptions, type ResolvedCallOptions, type RetryOptions } from '../http/index.js';
 import { assertName, assertPort, createMetadata, DiscoveryError, nameProblem } from '../model/index.js';
 import type { AddressOptions, ShutdownOptions } from '../registration/index.js';
 import type {
@@ -53,11 +53,39 @@ const strategy = either(
   callable,
 );
 
+const ejection = object({
+  consecutiveFailures: integerBetween(1, 1e6),
+  baseMs: milliseconds(1),
+  maxMs: milliseconds(1),
+  maxShare: numberBetween(0, 1),
+  panicThreshold: numberBetween(0, 1),
+  successRate: flag,
+  applicationErrors: flag,
+} satisfies Record<keyof EjectionOptions, Check>);
+
 /** The options of calls, wherever they may be given. */
 export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Check>> = {
   balancing: strategy,
-  maxAttempts: integerBetween(1, 100),
+  routing: object({
+    zone: text,
+    metadata: recordOf(text),
+    hintMetadata: text,
+    subset: integerBetween(1, 1e6),
+    warmUpMs: milliseconds(),
+  } satisfies Record<keyof RoutingOptions, Check>),
+  ejection: either('an object, or false', ejection, oneOfFalse()),
+  maxAttempts: either("a whole number from 1 to 1000, or 'all'", integerBetween(1, 1000), oneOf('all')),
   timeoutMs: milliseconds(),
+  totalTimeoutMs: milliseconds(),
+  retry: object({
+    unsafeMethods: flag,
+    statuses: listOf(integerBetween(100, 599)),
+    budgetShare: numberBetween(0, 100),
+    budgetPerSecond: numberBetween(0, 1e6),
+  } satisfies Record<keyof RetryOptions, Check>),
+  deadlineHeader: text,
+  basePathMetadata: text,
+  fallback: callable,
 };
 
 const SERVICE_OPTIONS: Readonly<Record<keyof ServiceOptions, Check>> = {
@@ -133,7 +161,7 @@ export interface ResolvedOptions {
   readonly emptyProtectionMs: number | undefined;
   readonly nameFor: ((service: string, backend: string) => string) | undefined;
   readonly config: Required<Omit<ConfigOptions, 'schema'>> & Pick<ConfigOptions, 'schema'>;
-  readonly callOptionsFor: (service: string, own?: CallOptions) => Required<CallOptions>;
+  readonly callOptionsFor: (service: string, own?: CallOptions) => ResolvedCallOptions;
   readonly shutdown: Required<ShutdownOptions>;
   readonly zone: string | undefined;
   readonly profiles: readonly string[];
@@ -194,9 +222,9 @@ export function resolveOptions(
       snapshots: configOptions.snapshots ?? false,
       ...(configOptions.schema === undefined ? {} : { schema: configOptions.schema }),
     },
-    callOptionsFor: (name, own = {}) => {
+    callOptionsFor: (name, own) => {
       const forService = Object.hasOwn(clients, name) ? clients[name] : undefined;
-      return { balancing: 'round-robin', maxAttempts: 3, timeoutMs: 10_000, ...http, ...forService, ...own };
+      return resolveCallOptions([http, forService, own], options.zone);
     },
     shutdown: {
       deregisterTimeoutMs: shutdown.deregisterTimeoutMs ?? 5000,

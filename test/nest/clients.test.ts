@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { Controller, Get, Inject, Injectable, Module, Scope } from '@nestjs/common';
 import { LazyModuleLoader } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
+import axios from 'axios';
 import { firstValueFrom, of } from 'rxjs';
 import { afterEach, describe, expect, test } from 'vitest';
 import {
@@ -378,6 +379,124 @@ describe('calls', () => {
     expect((await http.axiosRef.get<{ url: string }>(`http://127.0.0.1:${port}/plain`)).data.url).toBe('/plain');
     await expect(http.axiosRef.get('lb:///x')).rejects.toMatchObject({ code: 'INVALID_NAME' });
     await expect(http.axiosRef.get('lb://..%2Fx/y')).rejects.toMatchObject({ code: 'INVALID_NAME' });
+  });
+
+  test('walkNodes goes from one instance to the next until one succeeds; when all fail it names every try', async () => {
+    const registry = new InMemoryRegistry();
+    for (const port of [1, 2, 3]) registry.addInstance('STOCK', { port });
+    const { stock } = await shop(registry);
+    const walked: string[] = [];
+    const result = await stock.walkNodes('STOCK', (url, instance) => {
+      walked.push(url);
+      if (instance.port !== 2) throw new Error(`no ${instance.port}`);
+      return 'two';
+    });
+    expect(result).toBe('two');
+    expect(walked.at(-1)).toBe('http://127.0.0.1:2');
+    const error: unknown = await stock
+      .walkNodes('STOCK', async () => Promise.reject(new Error('all')))
+      .catch((reason: unknown) => reason);
+    expect((error as { attempts: { target: string }[] }).attempts.map(({ target }) => target).sort()).toEqual([
+      'http://127.0.0.1:1',
+      'http://127.0.0.1:2',
+      'http://127.0.0.1:3',
+    ]);
+  });
+
+  test('an axios instance of one’s own becomes discoverable', async () => {
+    const registry = new InMemoryRegistry();
+    const port = await answering();
+    registry.addInstance('STOCK', { port });
+    const { stock } = await shop(registry);
+    const own = axios.create({ headers: { 'x-own': 'yes' } });
+    own.interceptors.response.use((response) => ({ ...response, data: { ...(response.data as object), seen: true } }));
+    const { data } = await stock.discoverable(own).get<unknown>('lb://STOCK/own');
+    expect(data).toMatchObject({ url: '/own', seen: true });
+    expect((await own.get<{ url: string }>(`http://127.0.0.1:${port}/plain`)).data.url).toBe('/plain');
+  });
+
+  test('a gateway’s error is tried elsewhere, within the budget, and Retry-After leaves the instance alone', async () => {
+    const registry = new InMemoryRegistry();
+    const hits: Record<string, number> = { busy: 0 };
+    const busy = createServer((_request, response) => {
+      hits['busy'] = (hits['busy'] ?? 0) + 1;
+      response.writeHead(503, { 'retry-after': '60' }).end();
+    });
+    servers.push(busy);
+    await new Promise<void>((resolve) => busy.listen(0, '127.0.0.1', resolve));
+    const good = await answering();
+    registry.addInstance('STOCK', { port: portOf(busy) });
+    registry.addInstance('STOCK', { port: good });
+    const { stock } = await shop(registry);
+    for (let i = 0; i < 6; i += 1) expect((await stock.axiosRef.get<{ port: number }>('/')).data.port).toBe(good);
+    expect(hits['busy']).toBe(1);
+  });
+
+  test('an outage of the service gets few retries: its load grows by the budget, not by the attempts', async () => {
+    const registry = new InMemoryRegistry();
+    let hits = 0;
+    for (let i = 0; i < 3; i += 1) {
+      const down = createServer((_request, response) => {
+        hits += 1;
+        response.writeHead(503).end();
+      });
+      servers.push(down);
+      await new Promise<void>((resolve) => down.listen(0, '127.0.0.1', resolve));
+      registry.addInstance('STOCK', { port: portOf(down) });
+    }
+    const { stock } = await shop(registry, { http: { retry: { budgetPerSecond: 1 } } });
+    const calls = 200;
+    for (let i = 0; i < calls; i += 1) await stock.axiosRef.get('/').catch(() => {});
+    expect(hits).toBeGreaterThanOrEqual(calls);
+    // 20 % of the calls, one a second, and what was saved up.
+    expect(hits).toBeLessThanOrEqual(calls * 1.2 + 30);
+  });
+
+  test('the total time bounds all tries together and is told to the instance; a fallback answers instead', async () => {
+    const registry = new InMemoryRegistry();
+    const told: unknown[] = [];
+    for (let i = 0; i < 3; i += 1) {
+      const slow = createServer((request) => told.push(request.headers['x-deadline-ms']));
+      servers.push(slow);
+      await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
+      registry.addInstance('STOCK', { port: portOf(slow) });
+    }
+    const { stock } = await shop(registry, {
+      clients: {
+        STOCK: {
+          totalTimeoutMs: 150,
+          deadlineHeader: 'x-deadline-ms',
+          fallback: (error) => ({ fallback: (error as Error).message }),
+        },
+      },
+    });
+    const { data } = await stock.axiosRef.get<{ fallback: string }>('/');
+    expect(data.fallback).toMatch(/timeout/);
+    expect(Number(told[0])).toBeGreaterThan(0);
+    expect(Number(told[0])).toBeLessThanOrEqual(150);
+  });
+
+  test('an instance may serve below a path of its own', async () => {
+    const registry = new InMemoryRegistry();
+    registry.addInstance('STOCK', { port: await answering(), metadata: { contextPath: '/api/v2/' } });
+    const { stock } = await shop(registry);
+    expect((await stock.axiosRef.get<{ url: string }>('/quote?x=1')).data.url).toBe('/api/v2/quote?x=1');
+  });
+
+  test('an instance that keeps failing is left alone', async () => {
+    const registry = new InMemoryRegistry();
+    let hits = 0;
+    const broken = createServer((request) => {
+      hits += 1;
+      request.socket.destroy();
+    });
+    servers.push(broken);
+    await new Promise<void>((resolve) => broken.listen(0, '127.0.0.1', resolve));
+    registry.addInstance('STOCK', { port: portOf(broken) });
+    registry.addInstance('STOCK', { port: await answering() });
+    const { stock } = await shop(registry);
+    for (let i = 0; i < 40; i += 1) await stock.axiosRef.get('/');
+    expect(hits).toBe(5);
   });
 
   test('a hundred one-shot reads open one watch', async () => {

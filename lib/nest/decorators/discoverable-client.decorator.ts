@@ -1,14 +1,15 @@
 import { Inject } from '@nestjs/common';
 import { checkOptions } from '../../backend/index.js';
+import type { STRATEGIES } from '../../balancing/index.js';
 import type { CallOptions } from '../../http/index.js';
 import { assertName } from '../../model/index.js';
 import { declarationsOf } from '../declarations.js';
 import { declareClient } from '../declared-providers.js';
 import { CALL_OPTIONS } from '../resolve-options.js';
 
-/** Options of one injected client: a named strategy, or numbers. A function goes into `forRoot({ clients })`. */
-export type DiscoverableClientOptions = Omit<CallOptions, 'balancing'> & {
-  readonly balancing?: 'round-robin' | 'random';
+/** Options of one injected client: all but functions, which go into `forRoot({ clients })`. */
+export type DiscoverableClientOptions = Omit<CallOptions, 'balancing' | 'fallback'> & {
+  readonly balancing?: (typeof STRATEGIES)[number];
 };
 
 /**

@@ -1,17 +1,21 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createLoadBalancer, FIRST_TRY } from '../../../lib/balancing/index.js';
+import { createLoadBalancer, Endpoint, FIRST_TRY, STRATEGIES } from '../../../lib/balancing/index.js';
 import { createServiceInstance, type ServiceInstance } from '../../../lib/model/index.js';
 
-function instances(count: number): readonly ServiceInstance[] {
-  return Array.from({ length: count }, (_, index) =>
-    createServiceInstance({ service: 'S', host: '10.0.0.1', port: index + 1, backend: 'test' }),
-  );
+function instance(port: number, weight = 1): ServiceInstance {
+  return createServiceInstance({ service: 'S', host: '10.0.0.1', port, weight, backend: 'test' });
 }
 
-const counts = (picked: readonly (ServiceInstance | undefined)[]): Map<number | undefined, number> => {
+function instances(count: number): readonly Endpoint[] {
+  return Array.from({ length: count }, (_, index) => new Endpoint(instance(index + 1), 0));
+}
+
+const portOf = (endpoint: Endpoint | undefined): number | undefined => endpoint?.instance.port;
+
+const counts = (picked: readonly (Endpoint | undefined)[]): Map<number | undefined, number> => {
   const result = new Map<number | undefined, number>();
-  for (const instance of picked) result.set(instance?.port, (result.get(instance?.port) ?? 0) + 1);
+  for (const endpoint of picked) result.set(portOf(endpoint), (result.get(portOf(endpoint)) ?? 0) + 1);
   return result;
 };
 
@@ -24,7 +28,7 @@ describe('round robin', () => {
         fc.double({ min: 0, max: 0.999, noNaN: true }),
         (n, k, seed) => {
           const picker = createLoadBalancer('round-robin', () => seed)(instances(n), undefined);
-          const picked = counts(Array.from({ length: n * k }, () => picker.pick(FIRST_TRY)));
+          const picked = counts(Array.from({ length: n * k }, () => picker.pick(FIRST_TRY, 0)));
           expect(new Set(picked.values())).toEqual(new Set([k]));
           expect(picked.size).toBe(n);
         },
@@ -35,7 +39,7 @@ describe('round robin', () => {
   test('clients that start together begin anywhere', () => {
     const list = instances(10);
     const firsts = new Set(
-      Array.from({ length: 200 }, () => createLoadBalancer('round-robin')(list, undefined).pick(FIRST_TRY)?.port),
+      Array.from({ length: 200 }, () => portOf(createLoadBalancer('round-robin')(list, undefined).pick(FIRST_TRY, 0))),
     );
     expect(firsts.size).toBeGreaterThan(5);
   });
@@ -43,16 +47,16 @@ describe('round robin', () => {
   test('a new list carries the position on', () => {
     const balancer = createLoadBalancer('round-robin', () => 0);
     const before = balancer(instances(4), undefined);
-    before.pick(FIRST_TRY);
-    before.pick(FIRST_TRY);
-    expect(balancer(instances(5), before).pick(FIRST_TRY)?.port).toBe(3);
-    expect(balancer(instances(1), before).pick(FIRST_TRY)?.port).toBe(1);
+    before.pick(FIRST_TRY, 0);
+    before.pick(FIRST_TRY, 0);
+    expect(portOf(balancer(instances(5), before).pick(FIRST_TRY, 0))).toBe(3);
+    expect(portOf(balancer(instances(1), before).pick(FIRST_TRY, 0))).toBe(1);
   });
 });
 
-describe.for(['round-robin', 'random'] as const)('%s', (strategy) => {
+describe.for(STRATEGIES)('%s', (strategy) => {
   test('an empty list gives nothing', () => {
-    expect(createLoadBalancer(strategy)([], undefined).pick(FIRST_TRY)).toBeUndefined();
+    expect(createLoadBalancer(strategy)([], undefined).pick(FIRST_TRY, 0)).toBeUndefined();
   });
 
   test('a retry gets an instance that was not tried, while there is one', () => {
@@ -62,12 +66,12 @@ describe.for(['round-robin', 'random'] as const)('%s', (strategy) => {
         const picker = createLoadBalancer(strategy, () => (seed % 97) / 97)(list, undefined);
         const tried = new Set<string>();
         for (let i = 0; i < n; i += 1) {
-          const instance = picker.pick({ tried });
+          const instance = picker.pick({ tried, key: 'k' }, 0)?.instance;
           expect(tried.has(instance?.url ?? '')).toBe(false);
           tried.add(instance?.url ?? '');
         }
         expect(tried.size).toBe(n);
-        expect(picker.pick({ tried })).toBeDefined();
+        expect(picker.pick({ tried }, 0)).toBeDefined();
       }),
     );
   });
@@ -76,7 +80,7 @@ describe.for(['round-robin', 'random'] as const)('%s', (strategy) => {
 describe('random', () => {
   test('every instance is as likely as the others', () => {
     const picker = createLoadBalancer('random')(instances(4), undefined);
-    const picked = counts(Array.from({ length: 8000 }, () => picker.pick(FIRST_TRY)));
+    const picked = counts(Array.from({ length: 8000 }, () => picker.pick(FIRST_TRY, 0)));
     // Five standard deviations around 2,000.
     for (const count of picked.values()) expect(Math.abs(count - 2000)).toBeLessThan(5 * Math.sqrt(8000 * 0.25 * 0.75));
   });
@@ -87,23 +91,23 @@ describe('a function', () => {
 
   test('decides', () => {
     const picker = createLoadBalancer((all) => all[2])(list, undefined);
-    expect(picker.pick(FIRST_TRY)).toBe(list[2]);
+    expect(picker.pick(FIRST_TRY, 0)).toBe(list[2]);
   });
 
   test('that declines, or names somebody else, leaves the choice to chance', () => {
     const stranger = createServiceInstance({ service: 'S', host: '10.9.9.9', port: 1, backend: 'test' });
     for (const choose of [() => undefined, () => stranger]) {
-      expect(list).toContain(createLoadBalancer(choose)(list, undefined).pick(FIRST_TRY));
+      expect(list).toContain(createLoadBalancer(choose)(list, undefined).pick(FIRST_TRY, 0));
     }
   });
 
   test('is not asked about nobody', () => {
     let asked = false;
-    createLoadBalancer(() => void (asked = true))([], undefined).pick(FIRST_TRY);
+    createLoadBalancer(() => void (asked = true))([], undefined).pick(FIRST_TRY, 0);
     expect(asked).toBe(false);
   });
 });
 
 test('a strategy that does not exist is an error that names those that do', () => {
-  expect(() => createLoadBalancer('best' as never)).toThrow(/'round-robin', 'random' or a function, got 'best'/);
+  expect(() => createLoadBalancer('best' as never)).toThrow(/'round-robin', 'random', .* or a function, got 'best'/);
 });

@@ -215,16 +215,21 @@ describe('ServiceBalancer', () => {
     const view = new ServiceView('S', options);
     let built = 0;
     const random = createLoadBalancer('random');
-    const balancer = new ServiceBalancer(view, (instances, previous) => {
-      built += 1;
-      return random(instances, previous);
+    const balancer = new ServiceBalancer(view, {
+      loadBalancer: (endpoints, previous) => {
+        built += 1;
+        return random(endpoints, previous);
+      },
+      now: () => 0,
+      random: Math.random,
+      clientId: 'test',
     });
     expect(balancer.pick(FIRST_TRY)).toBeUndefined();
     b.report({ instances: [] });
     a.report({ instances: [instance(1), instance(2, { status: 'DOWN' }), instance(3, { weight: 0 })] });
-    for (let i = 0; i < 20; i += 1) expect(balancer.pick(FIRST_TRY)?.port).toBe(1);
+    for (let i = 0; i < 20; i += 1) expect(balancer.pick(FIRST_TRY)?.instance.port).toBe(1);
     a.report({ error: outage });
-    expect(balancer.pick(FIRST_TRY)?.port).toBe(1);
+    expect(balancer.pick(FIRST_TRY)?.instance.port).toBe(1);
     expect(built).toBe(2);
     expect(routableInstances(view.current)).toBe(routableInstances(view.current));
   });

@@ -2,7 +2,8 @@ import axios from 'axios';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { fullUrl, parseAddress, serviceUrl } from '../../../lib/http/address.js';
-import { isReplayable, mayTryElsewhere } from '../../../lib/http/failover.js';
+import { resolveCallOptions } from '../../../lib/http/call-options.js';
+import { isReplayable, judge, retryAfterMs } from '../../../lib/http/failover.js';
 
 describe('addresses', () => {
   test('any service name survives the way through a URL', () => {
@@ -47,22 +48,34 @@ describe('addresses', () => {
 describe('failover', () => {
   const error = (code: string, more: object = {}): Error => Object.assign(new Error(code), { code, ...more });
 
+  const { retry } = resolveCallOptions([]);
+
   test.for([
-    ['ECONNREFUSED', {}, true, true],
-    ['ENOTFOUND', {}, true, true],
-    ['EHOSTUNREACH', {}, true, true],
-    ['ETIMEDOUT', { cause: { syscall: 'connect' } }, true, true],
-    ['ETIMEDOUT', { cause: { syscall: 'read' } }, true, false],
-    ['ECONNRESET', {}, true, false],
-    ['EPIPE', {}, true, false],
-    ['ETIMEDOUT', {}, false, false],
-    ['ECONNABORTED', {}, false, false],
-    ['ERR_CANCELED', {}, false, false],
-    ['ERR_BAD_RESPONSE', { response: {} }, false, false],
-    ['ECONNRESET', { response: {} }, false, false],
-  ] as const)('%s %j: GET %s, POST %s', ([code, more, get, post]) => {
-    expect(mayTryElsewhere(error(code, more), 'get')).toBe(get);
-    expect(mayTryElsewhere(error(code, more), 'POST')).toBe(post);
+    ['ECONNREFUSED', {}, 'connection-failure', 'always', 'always'],
+    ['ENOTFOUND', {}, 'connection-failure', 'always', 'always'],
+    ['EHOSTUNREACH', {}, 'connection-failure', 'always', 'always'],
+    ['ETIMEDOUT', { cause: { syscall: 'connect' } }, 'connection-failure', 'always', 'always'],
+    ['ETIMEDOUT', { cause: { syscall: 'read' } }, 'connection-failure', 'within-budget', 'never'],
+    ['ECONNRESET', {}, 'connection-failure', 'within-budget', 'never'],
+    ['EPIPE', {}, 'connection-failure', 'within-budget', 'never'],
+    ['ETIMEDOUT', {}, 'timeout', 'never', 'never'],
+    ['ECONNABORTED', {}, 'timeout', 'never', 'never'],
+    ['ERR_CANCELED', {}, 'cancelled', 'never', 'never'],
+    ['ERR_BAD_RESPONSE', { response: { status: 503 } }, 'gateway-failure', 'within-budget', 'never'],
+    ['ERR_BAD_RESPONSE', { response: { status: 500 } }, 'application-failure', 'never', 'never'],
+    ['ERR_BAD_REQUEST', { response: { status: 404 } }, 'success', 'never', 'never'],
+    ['ECONNRESET', { response: { status: 404 } }, 'success', 'never', 'never'],
+  ] as const)('%s %j is a %s; a GET is tried elsewhere %s, a POST %s', ([code, more, outcome, get, post]) => {
+    expect(judge(error(code, more), 'get', retry)).toEqual({ outcome, elsewhere: get });
+    expect(judge(error(code, more), 'POST', retry)).toEqual({ outcome, elsewhere: post });
+    expect(judge(error(code, more), 'POST', { ...retry, unsafeMethods: true })).toEqual({ outcome, elsewhere: get });
+  });
+
+  test('Retry-After as seconds and as a date', () => {
+    const after = (value: unknown) => ({ response: { headers: { 'retry-after': value } } });
+    expect(retryAfterMs(after('2'))).toBe(2000);
+    expect(retryAfterMs(after(new Date(60_000).toUTCString()), 10_000)).toBe(50_000);
+    for (const value of ['-1', 'soon', '', undefined, 5]) expect(retryAfterMs(after(value))).toBe(0);
   });
 
   test('a body that is a stream can not be sent twice', () => {

@@ -1,0 +1,73 @@
+import type { AxiosResponse, InternalAxiosRequestConfig } from 'axios';
+import type { BalancingStrategy, EjectionOptions, RoutingOptions } from '../balancing/index.js';
+
+/** How calls to a service are made. */
+export interface CallOptions {
+  /** Which instance gets a call. @default 'round-robin' */
+  readonly balancing?: BalancingStrategy;
+  /** How the instances are narrowed down before one is picked. @default the app's zone is preferred */
+  readonly routing?: RoutingOptions;
+  /** When an instance that fails is left out for a while; false: never. @default see EjectionOptions */
+  readonly ejection?: EjectionOptions | false;
+  /** Instances that one call may try, the first included; `'all'`: each once. @default 3 */
+  readonly maxAttempts?: number | 'all';
+  /** How long one try may take, in milliseconds; 0: for ever. @default 10000 */
+  readonly timeoutMs?: number;
+  /** How long a call may take with all its tries, in milliseconds; 0: for ever. @default 0 */
+  readonly totalTimeoutMs?: number;
+  /** When a call may be tried on another instance. */
+  readonly retry?: RetryOptions;
+  /** Header that tells the instance how many milliseconds are left for the call. @default none */
+  readonly deadlineHeader?: string;
+  /** Name of the metadata that holds the path below which an instance serves. @default 'contextPath' */
+  readonly basePathMetadata?: string;
+  /** Answers a call that failed on every instance: data for the response, or a promise of it. Throw to let it fail. */
+  readonly fallback?: (error: unknown, request: InternalAxiosRequestConfig) => unknown;
+}
+
+/** When a call may be tried on another instance. A request that surely was not sent always may. */
+export interface RetryOptions {
+  /** Also methods that do something twice when they are sent twice (POST, PATCH). @default false */
+  readonly unsafeMethods?: boolean;
+  /** Answers that count as failures of the instance. @default [502, 503, 504] */
+  readonly statuses?: readonly number[];
+  /** Retries, as a share of the calls, that a service in trouble may get besides. @default 0.2 */
+  readonly budgetShare?: number;
+  /** Retries a second that are always allowed. @default 10 */
+  readonly budgetPerSecond?: number;
+}
+
+/** Call options with every default filled in. */
+export interface ResolvedCallOptions extends Required<Omit<CallOptions, 'retry' | 'deadlineHeader' | 'fallback'>> {
+  readonly retry: Required<RetryOptions>;
+  readonly deadlineHeader: string | undefined;
+  readonly fallback: CallOptions['fallback'];
+}
+
+/** Fills in the defaults; of several layers the last wins, field by field. */
+export function resolveCallOptions(layers: readonly (CallOptions | undefined)[], zone?: string): ResolvedCallOptions {
+  const merged: CallOptions = Object.assign({}, ...layers);
+  const retry: RetryOptions = Object.assign({}, ...layers.map((layer) => layer?.retry));
+  return {
+    balancing: merged.balancing ?? 'round-robin',
+    routing: { ...(zone === undefined ? {} : { zone }), ...merged.routing },
+    ejection: merged.ejection ?? {},
+    maxAttempts: merged.maxAttempts ?? 3,
+    timeoutMs: merged.timeoutMs ?? 10_000,
+    totalTimeoutMs: merged.totalTimeoutMs ?? 0,
+    retry: {
+      unsafeMethods: retry.unsafeMethods ?? false,
+      statuses: retry.statuses ?? [502, 503, 504],
+      budgetShare: retry.budgetShare ?? 0.2,
+      budgetPerSecond: retry.budgetPerSecond ?? 10,
+    },
+    deadlineHeader: merged.deadlineHeader,
+    basePathMetadata: merged.basePathMetadata ?? 'contextPath',
+    fallback: merged.fallback,
+  };
+}
+
+/** The response of a fallback: 200 with its data. */
+export function fallbackResponse(data: unknown, config: InternalAxiosRequestConfig): AxiosResponse {
+  return { data, status: 200, statusText: 'OK (fallback)', headers: {}, config };
+}
