@@ -1,7 +1,7 @@
-import type { FactoryProvider } from '@nestjs/common';
+import type { FactoryProvider, InjectionToken, Type } from '@nestjs/common';
 import { isDeepStrictEqual } from 'node:util';
 import { ConfigRef, type ConfigExpectation } from '../config/index.js';
-import type { CallOptions } from '../http/index.js';
+import type { CallOptions, ServiceHttpClient } from '../http/index.js';
 import { tokenOf } from './discovery.constants.js';
 import { DiscoveryRuntime } from './discovery-runtime.js';
 
@@ -12,7 +12,7 @@ import { DiscoveryRuntime } from './discovery-runtime.js';
  */
 export interface DeclaredProviders {
   readonly providers: FactoryProvider[];
-  readonly tokens: string[];
+  readonly tokens: InjectionToken[];
   /** Told of what comes later, from lazily loaded modules. */
   readonly listeners: Set<(provider: FactoryProvider) => void>;
 }
@@ -27,7 +27,7 @@ interface DeclaredRef {
 
 const refs = new Map<string, DeclaredRef[]>();
 
-function declare(token: string, useFactory: (runtime: DiscoveryRuntime) => unknown): void {
+function declare(token: InjectionToken, useFactory: (runtime: DiscoveryRuntime) => unknown): void {
   if (declared.tokens.includes(token)) return;
   const provider: FactoryProvider = { provide: token, useFactory, inject: [DiscoveryRuntime] };
   declared.providers.push(provider);
@@ -51,6 +51,17 @@ export function declareClient(service: string, options: CallOptions): string {
   const token = getDiscoverableClientToken(service, options);
   declare(token, (runtime) => runtime.clientFor(token, service, options));
   return token;
+}
+
+/** Declares a class whose methods are calls; the class itself is the token. */
+export function declareDeclarativeClient(
+  type: Type,
+  service: string,
+  options: CallOptions,
+  create: (client: ServiceHttpClient) => object,
+): void {
+  const token = getDiscoverableClientToken(service, options);
+  declare(type, (runtime) => create(runtime.clientFor(token, service, options)));
 }
 
 /**

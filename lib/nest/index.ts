@@ -6,6 +6,13 @@ export * from './decorators/config-value.decorator.js';
 export { DiscoverableClient, type DiscoverableClientOptions } from './decorators/discoverable-client.decorator.js';
 export * from './decorators/on-config-change.decorator.js';
 export * from './decorators/on-instances-change.decorator.js';
+export {
+  HttpServiceClient,
+  remote,
+  ValidateResponse,
+  type HttpServiceClientOptions,
+} from './declarative/http-service-client.decorator.js';
+export * from './declarative/implements-client.decorator.js';
 export * from './discovery.module.js';
 export * from './discovery-options.interface.js';
 export * from './graceful-shutdown.js';
