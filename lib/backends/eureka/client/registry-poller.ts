@@ -1,0 +1,220 @@
+import { PeriodicTask, type Clock, type Logger } from '../../../backend/index.js';
+import { describe, DiscoveryError, messageOf, toDiscoveryError, type DiscoveryEvent } from '../../../model/index.js';
+import type { Applications } from '../eureka.instance.js';
+import type { EurekaSettings } from '../eureka.options.js';
+import type { EurekaApi } from './api.js';
+import { RegistryCache, type CacheChange, type UnreadableRecord } from './registry-cache.js';
+
+/** What the poller needs of whoever owns it. */
+export interface RegistryPollerOptions {
+  readonly backend: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: () => number;
+  readonly report: (event: DiscoveryEvent) => void;
+  readonly api: EurekaApi;
+  readonly settings: EurekaSettings;
+  /** Time enough for every server that is tried to be found silent, in milliseconds. */
+  readonly timeoutMs: () => number;
+}
+
+/** Who hears of every answer, and of every failure to get one. */
+export interface PollListener {
+  /** @param changed names of the applications that are not what they were, in capitals */
+  polled(changed: ReadonlySet<string>): void;
+  /** No server could be asked. */
+  failed(error: DiscoveryError): void;
+}
+
+/** How the registry was read so far. */
+export interface PollStats {
+  readonly full: number;
+  readonly deltas: number;
+  /** Deltas after which the own count differed from the server's, each followed by one full read. */
+  readonly mismatches: number;
+}
+
+/** The longest time between tries while no server answers. */
+const MAX_RETRY_MS = 30_000;
+
+/** More bad records than this are told of again. */
+const MAX_COMPLAINTS = 1000;
+
+/**
+ * Keeps the registry up to date: everything once, then changes, checked by the server's count. One read at a time; an
+ * answer that comes after its time is dropped.
+ */
+export class RegistryPoller {
+  private readonly cache = new RegistryCache();
+  private readonly listeners = new Set<PollListener>();
+  private readonly task: PeriodicTask;
+  private counts = { full: 0, deltas: 0, mismatches: 0 };
+  private failures = 0;
+  private lastError: DiscoveryError | undefined;
+  private lastSuccess: number | undefined;
+  /** Resolves when the first read has ended, well or not, or when there will be none. */
+  readonly firstOutcome: Promise<void>;
+  private firstEnded: () => void = () => {};
+  /** Unreadable records that were told of. */
+  private readonly complained = new Set<string>();
+
+  constructor(private readonly options: RegistryPollerOptions) {
+    this.firstOutcome = new Promise((resolve) => {
+      this.firstEnded = resolve;
+    });
+    const { fetchIntervalMs } = options.settings.read;
+    this.task = new PeriodicTask({
+      clock: options.clock,
+      random: options.random,
+      what: `reading the registry of ${options.backend}`,
+      // After a failure soon again, then less and less often: not at ten times the interval, as long outages would need.
+      intervalMs: () => (this.failures === 0 ? fetchIntervalMs : this.retryMs()),
+      maxSlowdown: 1,
+      timeoutMs: () => Math.max(fetchIntervalMs, options.timeoutMs()),
+      run: (signal) => this.poll(signal),
+      onError: (error) => this.pollFailed(error),
+    });
+  }
+
+  /** What is known, however old. */
+  get applications(): Applications {
+    return this.cache.applications;
+  }
+
+  /** When the registry was last read, in milliseconds since the epoch; undefined before the first time. */
+  get asOf(): number | undefined {
+    return this.lastSuccess;
+  }
+
+  /** Why the last read failed; undefined when it didn't. */
+  get error(): DiscoveryError | undefined {
+    return this.lastError;
+  }
+
+  /** True when the last read succeeded. */
+  get isFresh(): boolean {
+    return this.lastSuccess !== undefined && this.lastError === undefined;
+  }
+
+  get stats(): PollStats {
+    return this.counts;
+  }
+
+  /** Begins; again does nothing. */
+  start(): void {
+    this.task.start('now');
+  }
+
+  /** Reads the registry now; resolves when it was read. */
+  refresh(): Promise<void> {
+    const read = this.task.trigger();
+    this.task.start('now');
+    return read;
+  }
+
+  listen(listener: PollListener): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+
+  /** Ends it for good; resolves when no read is going on any more. */
+  stop(): Promise<void> {
+    this.firstEnded();
+    return this.task.stop();
+  }
+
+  private async poll(signal: AbortSignal): Promise<void> {
+    const { read } = this.options.settings;
+    const delta = read.deltas && read.vipAddress === undefined && this.lastSuccess !== undefined && !this.cache.isEmpty;
+    const changed = delta ? await this.readChanges(signal) : await this.readAll(signal);
+    if (this.lastError !== undefined) {
+      this.options.logger.log(`${this.options.backend}: the registry is read again`);
+    }
+    this.failures = 0;
+    this.lastError = undefined;
+    this.lastSuccess = this.options.clock.now();
+    for (const listener of Array.from(this.listeners)) listener.polled(changed);
+    this.firstEnded();
+  }
+
+  private async readChanges(signal: AbortSignal): Promise<ReadonlySet<string>> {
+    const { api, settings, logger, backend } = this.options;
+    const delta = await api.getDelta(settings.read.remoteRegions, signal);
+    assertInTime(signal);
+    if (delta === undefined) return this.readAll(signal);
+    this.counts = { ...this.counts, deltas: this.counts.deltas + 1 };
+    const { changed } = this.told(this.cache.apply(delta));
+    if (delta.hashcode === undefined || delta.hashcode === this.cache.hashcode) return changed;
+    this.counts = { ...this.counts, mismatches: this.counts.mismatches + 1 };
+    const counted = `${describe(this.cache.hashcode)} instead of ${describe(delta.hashcode)}`;
+    logger.debug(`${backend}: changes were missed (${counted}), everything is read anew`);
+    return new Set([...changed, ...(await this.readAll(signal))]);
+  }
+
+  private async readAll(signal: AbortSignal): Promise<ReadonlySet<string>> {
+    const { api, settings } = this.options;
+    const { remoteRegions, vipAddress } = settings.read;
+    const answer =
+      vipAddress === undefined
+        ? await api.getApplications(remoteRegions, signal)
+        : await api.getVip(vipAddress, remoteRegions, signal);
+    assertInTime(signal);
+    this.counts = { ...this.counts, full: this.counts.full + 1 };
+    return this.told(this.cache.replace(answer)).changed;
+  }
+
+  private told(change: CacheChange): CacheChange {
+    for (const unreadable of change.unreadable) {
+      const key = `${unreadable.application}/${describe(unreadable.record)}`;
+      if (this.complained.has(key)) continue;
+      if (this.complained.size >= MAX_COMPLAINTS) this.complained.clear();
+      this.complained.add(key);
+      this.complain(unreadable);
+    }
+    return change;
+  }
+
+  private complain({ application, record }: UnreadableRecord): void {
+    const { backend, logger, report } = this.options;
+    const what = `a record of ${describe(application)}`;
+    const error = new DiscoveryError('INVALID_INSTANCE', `${what} has neither an id nor a host name`, {
+      backend,
+      service: application,
+      field: 'instanceId',
+    });
+    logger.warn(`${backend}: ${error.message}; it was skipped`);
+    report({ type: 'record.skipped', backend, record: `${application}/${describe(record)}`, error });
+  }
+
+  private pollFailed(error: unknown): void {
+    const { backend, logger } = this.options;
+    this.failures += 1;
+    const failure = unavailable(error, backend);
+    if (this.lastError === undefined) {
+      const kept = this.lastSuccess === undefined ? 'nothing is known yet' : 'what is known is served on';
+      logger.warn(`${backend}: the registry could not be read, ${kept}: ${messageOf(failure)}`);
+    }
+    this.lastError = failure;
+    for (const listener of Array.from(this.listeners)) listener.failed(failure);
+    this.firstEnded();
+  }
+
+  private retryMs(): number {
+    const { fetchIntervalMs } = this.options.settings.read;
+    const ceiling = Math.min(MAX_RETRY_MS, 1000 * 2 ** Math.min(this.failures - 1, 10));
+    return Math.min(ceiling, fetchIntervalMs);
+  }
+}
+
+/** A read that ran out of time is a server that doesn't answer. */
+function unavailable(error: unknown, backend: string): DiscoveryError {
+  if (error instanceof DiscoveryError && error.code === 'TIMEOUT') {
+    return new DiscoveryError('BACKEND_UNAVAILABLE', error.message, { backend, cause: error });
+  }
+  return toDiscoveryError(error, 'BACKEND_UNAVAILABLE', `the registry of ${backend} could not be read`, { backend });
+}
+
+/** What comes after its time is older than what has been read since. */
+function assertInTime(signal: AbortSignal): void {
+  if (signal.aborted) throw new DiscoveryError('ABORTED', 'the answer came too late');
+}

@@ -1,0 +1,174 @@
+import type { InstanceStatus } from '../../model/index.js';
+
+/** What a Eureka server says of the place that an instance runs in. */
+export type DataCenterName = 'MyOwn' | 'Netflix' | 'Amazon';
+
+/** The zone of an instance that names none. */
+export const DEFAULT_ZONE = 'default';
+
+/**
+ * One record of a Eureka registry, complete, in plain types: ports are numbers, timestamps milliseconds since the epoch,
+ * texts that the server left out are empty. Nothing of it is checked beyond its type: a record comes from a stranger.
+ */
+export interface EurekaInstance {
+  readonly instanceId: string;
+  /** The application's name, in capitals. */
+  readonly app: string;
+  /** What other clients dial, unless they prefer the address. */
+  readonly hostName: string;
+  readonly ipAddr: string;
+  /** Only instances that are `UP` are called. */
+  readonly status: InstanceStatus;
+  /** What an operator set through the server; `UNKNOWN` when nobody did. */
+  readonly overriddenStatus: InstanceStatus;
+  readonly port: number;
+  readonly portEnabled: boolean;
+  readonly securePort: number;
+  readonly securePortEnabled: boolean;
+  /** Virtual names, comma separated. */
+  readonly vipAddress: string;
+  readonly secureVipAddress: string;
+  readonly homePageUrl: string;
+  readonly statusPageUrl: string;
+  readonly healthCheckUrl: string;
+  readonly secureHealthCheckUrl: string;
+  readonly dataCenter: DataCenterName;
+  /** Of an Amazon instance: `instance-id`, `availability-zone` … */
+  readonly dataCenterMetadata: Readonly<Record<string, string>>;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** The availability zone: Amazon's word, else the metadata's `zone`, else `default`. */
+  readonly zone: string;
+  readonly renewalIntervalSeconds: number;
+  readonly leaseSeconds: number;
+  readonly lastUpdatedTimestamp: number;
+  readonly lastDirtyTimestamp: number;
+}
+
+/** True when a server can't have changed anything between the two but when the lease was last renewed. */
+export function isSameVersion(a: EurekaInstance, b: EurekaInstance): boolean {
+  return (
+    a.status === b.status &&
+    a.lastDirtyTimestamp === b.lastDirtyTimestamp &&
+    a.lastUpdatedTimestamp === b.lastUpdatedTimestamp &&
+    a.overriddenStatus === b.overriddenStatus
+  );
+}
+
+const NO_INSTANCES: readonly EurekaInstance[] = Object.freeze([]);
+
+/** What changed of an application: by instance id, undefined for one that is gone. */
+export type ApplicationChanges = ReadonlyMap<string, EurekaInstance | undefined>;
+
+const NO_CHANGES: ApplicationChanges = new Map();
+
+/** One application and its instances. Immutable. */
+export class Application {
+  private list: readonly EurekaInstance[] | undefined;
+  private up: readonly EurekaInstance[] | undefined;
+
+  /** @param base not changed any more */
+  constructor(
+    /** In capitals, as the server has it. */
+    readonly name: string,
+    private base: ReadonlyMap<string, EurekaInstance>,
+    /** What differs from `base`; folded into it when somebody wants the whole. */
+    private changes: ApplicationChanges = NO_CHANGES,
+    /** How many instances there are. */
+    readonly size: number = base.size,
+  ) {}
+
+  /** All instances, whatever their status. */
+  get instances(): readonly EurekaInstance[] {
+    this.list ??= this.size === 0 ? NO_INSTANCES : Object.freeze([...this.folded().values()]);
+    return this.list;
+  }
+
+  /** Those that may be called. */
+  get upInstances(): readonly EurekaInstance[] {
+    this.up ??= Object.freeze(this.instances.filter((instance) => instance.status === 'UP'));
+    return this.up;
+  }
+
+  getInstance(instanceId: string): EurekaInstance | undefined {
+    return this.changes.has(instanceId) ? this.changes.get(instanceId) : this.base.get(instanceId);
+  }
+
+  /** Those of `upInstances` that run in the zone. @param zone an empty one means `default` */
+  upInstancesInZone(zone: string): readonly EurekaInstance[] {
+    const wanted = zone === '' ? DEFAULT_ZONE : zone;
+    return this.upInstances.filter((instance) => instance.zone === wanted);
+  }
+
+  /** Those of `upInstances` that run elsewhere. @param zone an empty one means `default` */
+  upInstancesNotInZone(zone: string): readonly EurekaInstance[] {
+    const wanted = zone === '' ? DEFAULT_ZONE : zone;
+    return this.upInstances.filter((instance) => instance.zone !== wanted);
+  }
+
+  /**
+   * The application after changes. Costs what the changes are, not what the application is.
+   *
+   * @internal
+   */
+  with(changes: ApplicationChanges): Application {
+    let { size } = this;
+    for (const [id, instance] of changes) {
+      size += (instance === undefined ? 0 : 1) - (this.getInstance(id) === undefined ? 0 : 1);
+    }
+    const all = this.changes.size === 0 ? changes : new Map([...this.changes, ...changes]);
+    // Folded now and then: what goes on changing must not remember all that it was.
+    if (all.size * 4 > this.base.size) return new Application(this.name, fold(this.base, all));
+    return new Application(this.name, this.base, all, size);
+  }
+
+  private folded(): ReadonlyMap<string, EurekaInstance> {
+    if (this.changes.size > 0) {
+      this.base = fold(this.base, this.changes);
+      this.changes = NO_CHANGES;
+    }
+    return this.base;
+  }
+}
+
+function fold(
+  base: ReadonlyMap<string, EurekaInstance>,
+  changes: ApplicationChanges,
+): ReadonlyMap<string, EurekaInstance> {
+  const folded = new Map(base);
+  for (const [id, instance] of changes) {
+    if (instance === undefined) folded.delete(id);
+    else folded.set(id, instance);
+  }
+  return folded;
+}
+
+/** The registry at one moment. Immutable: the client's `applications` is another object after a change. */
+export class Applications {
+  /** @param byName by names in capitals; not changed any more */
+  constructor(
+    private readonly byName: ReadonlyMap<string, Application>,
+    /** The server's checksum of the statuses, as this client counts them. */
+    readonly hashcode: string = '',
+  ) {}
+
+  get size(): number {
+    return this.byName.size;
+  }
+
+  /** In capitals. */
+  get names(): readonly string[] {
+    return [...this.byName.keys()];
+  }
+
+  get all(): readonly Application[] {
+    return [...this.byName.values()];
+  }
+
+  /**
+   * One application; its case doesn't matter. One that isn't there has no instances: it is never undefined.
+   */
+  getApplication(name: string): Application {
+    const key = name.toUpperCase();
+    return this.byName.get(key) ?? new Application(key, new Map());
+  }
+}

@@ -1,0 +1,246 @@
+import {
+  LeaseKeeper,
+  sleep,
+  type Clock,
+  type Lease,
+  type LeaseOperations,
+  type Logger,
+  type RegistryDriver,
+} from '../../backend/index.js';
+import {
+  codeOf,
+  messageOf,
+  type DiscoveryError,
+  type DiscoveryEvent,
+  type InstanceStatus,
+  type Registration,
+} from '../../model/index.js';
+import type { EurekaSession } from './client/session.js';
+import type { OutgoingInstance } from './eureka.codec.js';
+import type { EurekaInstance } from './eureka.instance.js';
+import type { EurekaSettings } from './eureka.options.js';
+import { toOutgoingInstance } from './eureka.registration.js';
+
+/** How a part does: it succeeded, it failed with this, or it ended. */
+export type Health = 'well' | DiscoveryError | 'ended';
+
+/** What the driver needs of its backend or client. */
+export interface EurekaRegistryOptions {
+  readonly session: EurekaSession;
+  readonly settings: EurekaSettings;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly random: () => number;
+  readonly report: (event: DiscoveryEvent) => void;
+  readonly assertOpen: () => void;
+  /** Takes what must be ended with the backend; gives the way to take it back. */
+  readonly adopt: (close: () => Promise<unknown>) => () => void;
+  /** Told how the writing of one lease goes; `key` tells the leases apart. */
+  readonly onHealth: (key: object, health: Health) => void;
+  /** What the registry, if it is being read, knows of an instance; undefined when it isn't read at present. */
+  readonly lookUp: (app: string, instanceId: string) => { readonly instance: EurekaInstance | undefined } | undefined;
+}
+
+/** The write side: registration, heartbeats, status and metadata. */
+export class EurekaRegistryDriver implements RegistryDriver {
+  readonly capabilities = { status: 'native', metadata: 'native' } as const;
+  private warned = false;
+
+  constructor(private readonly options: EurekaRegistryOptions) {}
+
+  register(registration: Registration): Lease {
+    return this.keep(registration).lease;
+  }
+
+  /** As {@link register}, with the operations of the lease. */
+  keep(registration: Registration): { readonly lease: LeaseKeeper; readonly record: OwnRecord } {
+    const { settings, clock, logger } = this.options;
+    this.options.assertOpen();
+    const { heartbeatMs, changeBurst, changeIntervalMs } = settings.lease;
+    if (heartbeatMs !== 30_000 && !this.warned) {
+      this.warned = true;
+      logger.warn(
+        `${settings.name}: heartbeatMs is ${heartbeatMs}; servers count on 30000 when they decide on self-preservation`,
+      );
+    }
+    let disown = (): void => {};
+    const record = new OwnRecord(this.options);
+    const lease: LeaseKeeper = new LeaseKeeper(registration, {
+      clock,
+      backend: settings.name,
+      capabilities: this.capabilities,
+      operations: record,
+      renewEveryMs: () => heartbeatMs,
+      timeoutMs: this.options.session.operationTimeoutMs,
+      // However long an outage was: back within a heartbeat of its end.
+      backoff: { initialMs: Math.min(500, heartbeatMs), maxMs: heartbeatMs },
+      changeBurst,
+      changeIntervalMs,
+      random: this.options.random,
+      report: this.options.report,
+      onRevoked: () => disown(),
+    });
+    const unsubscribe = lease.state.subscribe((state) => {
+      if (state.phase === 'registered') this.options.onHealth(lease, 'well');
+      else if (state.phase === 'retrying' && state.error !== undefined) this.options.onHealth(lease, state.error);
+    });
+    const release = this.options.adopt(() => lease.revoke(AbortSignal.abort()));
+    disown = () => {
+      unsubscribe();
+      this.options.onHealth(lease, 'ended');
+      release();
+    };
+    return { lease, record };
+  }
+}
+
+/** How often a registration is corrected at most when the server made something else of it. */
+const MAX_CORRECTIONS = 3;
+
+/** How often, and how long after each other, a removal is checked that may have been overtaken, in milliseconds. */
+const REMOVAL_CHECKS = 3;
+const REMOVAL_CHECK_MS = 200;
+
+/** The record of one lease at the server. */
+export class OwnRecord implements LeaseOperations {
+  /** Version of the newest registration that was sent: the server takes no older one. */
+  private dirtyAt = 0;
+  /**
+   * An operator's word on this instance, as last seen. Servers forget it together with the lease, so it is sent along when
+   * they have lost the instance.
+   */
+  private override: InstanceStatus = 'UNKNOWN';
+  private changing = false;
+  /** A registration was sent and never answered: it may arrive late. */
+  private unanswered = false;
+
+  constructor(private readonly options: EurekaRegistryOptions) {}
+
+  /** What an operator set for this instance through the server; `UNKNOWN` when nobody did. */
+  get overriddenStatus(): InstanceStatus {
+    return this.override;
+  }
+
+  /** True from the begin of a change until the server has it. */
+  get isChanging(): boolean {
+    return this.changing;
+  }
+
+  async register(registration: Registration, signal: AbortSignal): Promise<void> {
+    await this.put(registration, signal);
+    this.changing = false;
+  }
+
+  private async put(registration: Registration, signal: AbortSignal): Promise<void> {
+    const instance = await this.toInstance(registration, signal);
+    await this.send(instance, await this.lostOverride(instance, signal), signal);
+    for (let corrections = 0; corrections < MAX_CORRECTIONS; corrections += 1) {
+      const found = (await this.look(instance, signal))?.instance;
+      if (found === undefined) return;
+      this.seen(found);
+      if (found.lastDirtyTimestamp > this.dirtyAt) {
+        // Registered before by a process whose clock is ahead: the server kept that one's data.
+        this.dirtyAt = found.lastDirtyTimestamp;
+        await this.send(instance, 'UNKNOWN', signal);
+      } else if (found.status === instance.status || this.override !== 'UNKNOWN') return;
+      else await this.sendAfterDown(instance, signal);
+    }
+  }
+
+  async renew(registration: Registration, signal: AbortSignal): Promise<'renewed' | 'forgotten'> {
+    const { api } = this.options.session;
+    const { service, instanceId, status } = registration;
+    if (!(await api.heartbeat(service, instanceId, status, this.dirtyAt, signal))) {
+      // Also the answer after an operator took an override back: then the record is there, and says so.
+      const found = await this.look({ app: service, instanceId }, signal);
+      if (found?.instance !== undefined) this.seen(found.instance);
+      return 'forgotten';
+    }
+    const known = this.options.lookUp(service, instanceId) ?? (await this.look({ app: service, instanceId }, signal));
+    if (known?.instance !== undefined) this.seen(known.instance);
+    return 'renewed';
+  }
+
+  async change(registration: Registration, previous: Registration, signal: AbortSignal): Promise<void> {
+    this.changing = true;
+    const [from, to] = [previous.status, registration.status];
+    // A server lets the UP or OUT_OF_SERVICE that it has win over the other one; not over what comes after DOWN.
+    const fixed = (from === 'UP' && to === 'OUT_OF_SERVICE') || (from === 'OUT_OF_SERVICE' && to === 'UP');
+    if (fixed) await this.send({ ...(await this.toInstance(registration, signal)), status: 'DOWN' }, 'UNKNOWN', signal);
+    await this.register(registration, signal);
+  }
+
+  async deregister({ service, instanceId }: Registration, signal: AbortSignal): Promise<void> {
+    const { session, clock } = this.options;
+    await session.api.cancel(service, instanceId, signal);
+    // What was never answered may be read by the server after the removal.
+    for (let check = 0; this.unanswered && check < REMOVAL_CHECKS; check += 1) {
+      if (!(await sleep(clock, REMOVAL_CHECK_MS, signal))) return;
+      const found = await this.look({ app: service, instanceId }, signal);
+      if (found?.instance !== undefined) await session.api.cancel(service, instanceId, signal);
+    }
+    this.unanswered = false;
+  }
+
+  private async toInstance(registration: Registration, signal: AbortSignal): Promise<OutgoingInstance> {
+    const { session, settings } = this.options;
+    const amazon = await session.amazon(signal);
+    return toOutgoingInstance(registration, 0, { lease: settings.lease, zone: session.servers.zone, amazon });
+  }
+
+  private async sendAfterDown(instance: OutgoingInstance, signal: AbortSignal): Promise<void> {
+    await this.send({ ...instance, status: 'DOWN' }, 'UNKNOWN', signal);
+    await this.send(instance, 'UNKNOWN', signal);
+  }
+
+  private async send(instance: OutgoingInstance, override: InstanceStatus, signal: AbortSignal): Promise<void> {
+    this.dirtyAt = Math.max(this.options.clock.now(), this.dirtyAt + 1);
+    const before = this.unanswered;
+    this.unanswered = true;
+    try {
+      await this.options.session.api.register(
+        { ...instance, overriddenStatus: override, lastDirtyTimestamp: this.dirtyAt },
+        signal,
+      );
+      this.unanswered = false;
+    } catch (error) {
+      if (codeOf(error) === 'BACKEND_REFUSED') this.unanswered = before;
+      throw error;
+    }
+  }
+
+  /** An operator's word that the server has lost together with the instance. */
+  private async lostOverride(instance: OutgoingInstance, signal: AbortSignal): Promise<InstanceStatus> {
+    if (this.override === 'UNKNOWN') return 'UNKNOWN';
+    const found = await this.look(instance, signal);
+    if (found === undefined) return 'UNKNOWN';
+    if (found.instance === undefined) return this.override;
+    this.seen(found.instance);
+    return 'UNKNOWN';
+  }
+
+  /** What the server has; undefined when that can't be told now. */
+  private async look(
+    { app, instanceId }: { readonly app: string; readonly instanceId: string },
+    signal: AbortSignal,
+  ): Promise<{ readonly instance: EurekaInstance | undefined } | undefined> {
+    try {
+      return { instance: await this.options.session.api.getAppInstance(app, instanceId, signal) };
+    } catch (error) {
+      signal.throwIfAborted();
+      this.options.logger.debug(`${this.options.settings.name}: ${instanceId} can't be looked at: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
+
+  private seen({ instanceId, overriddenStatus }: EurekaInstance): void {
+    if (overriddenStatus === this.override) return;
+    const { logger, settings } = this.options;
+    this.override = overriddenStatus;
+    logger.log(
+      overriddenStatus === 'UNKNOWN'
+        ? `${settings.name}: the status of ${instanceId} is its own again`
+        : `${settings.name}: the status of ${instanceId} was set to ${overriddenStatus} at the server; it stays so`,
+    );
+  }
+}

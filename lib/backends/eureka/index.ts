@@ -1,0 +1,66 @@
+import type { BackendContext, BackendDefinition } from '../../backend/index.js';
+import { EurekaBackend } from './eureka.backend.js';
+import { resolveEurekaOptions, type EurekaOptions } from './eureka.options.js';
+
+export * from '../../model/index.js';
+export { firstNonLoopbackIp, type Clock, type Logger } from '../../backend/index.js';
+export { EurekaApi } from './client/api.js';
+export { ClientLogger, consoleLogger, type LogLevel } from './client/client-logger.js';
+export {
+  ERROR_DISCOVER,
+  ERROR_REGISTER,
+  ERROR_STATUS_UPDATE,
+  type EurekaClientOptions,
+  type EurekaErrorType,
+} from './client/client-options.js';
+export type { DoServiceOptions, WalkNodesOptions } from './client/do-service.js';
+export { EurekaClient } from './client/eureka-client.js';
+export { doService, getEurekaClient, initEureka, stopEureka, walkNodes } from './client/facade.js';
+export {
+  HttpStatusError,
+  type EurekaHttpClient,
+  type EurekaHttpRequest,
+  type EurekaHttpResponse,
+  type EurekaTlsOptions,
+} from './client/http-client.js';
+export {
+  HA_STRATEGY_OTHER,
+  HA_STRATEGY_RANDOM,
+  HA_STRATEGY_STICK,
+  WalkNodesError,
+  type HaStrategy,
+  type NodeFailure,
+  type Walker,
+} from './client/walker.js';
+export type { ActionType, DecodedApplications, OutgoingInstance } from './eureka.codec.js';
+export { Application, Applications, type DataCenterName, type EurekaInstance } from './eureka.instance.js';
+export type {
+  EurekaConnectionOptions,
+  EurekaDnsOptions,
+  EurekaInstanceOptions,
+  EurekaLeaseOptions,
+  EurekaOptions,
+  EurekaReadOptions,
+  ServiceUrls,
+} from './eureka.options.js';
+
+/**
+ * Netflix Eureka, and Spring Cloud's: registry and discovery.
+ *
+ * ```ts
+ * DiscoveryModule.forRoot({
+ *   service: { name: 'ORDERS' },
+ *   registry: eureka({ serviceUrls: ['http://peer1:8761/eureka', 'http://peer2:8761/eureka'] }),
+ * });
+ * ```
+ *
+ * @throws DiscoveryError `INVALID_OPTION` or `INVALID_NAME`, naming the field
+ */
+export function eureka(options: EurekaOptions = {}): BackendDefinition {
+  const settings = resolveEurekaOptions(options);
+  return Object.freeze({
+    kind: 'eureka',
+    name: settings.name,
+    create: (context: BackendContext) => new EurekaBackend(settings, context),
+  });
+}
