@@ -9,9 +9,12 @@ export interface AddressResolver {
   handles(host: string): boolean;
   /**
    * The watched instances behind a host that it handles.
+   * @param scheme the one that the caller's address has; what is resolved may have another
    * @throws DiscoveryError `INVALID_NAME` for a malformed host, saying what a right one looks like
    */
-  resolve(host: string): View<Snapshot>;
+  resolve(host: string, scheme?: string): View<Snapshot>;
+  /** The error for a host behind which nothing can be called. @default NoInstanceError */
+  notFound?(host: string): Error;
 }
 
 /** What a wing may add to outgoing calls: who is calling. */

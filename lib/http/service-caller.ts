@@ -7,6 +7,7 @@ import {
 } from 'axios';
 import { createLoadBalancer, FIRST_TRY, type Endpoint } from '../balancing/index.js';
 import {
+  isNobodyToCall,
   noInstance,
   noSnapshot,
   ServiceBalancer,
@@ -97,7 +98,7 @@ export class ServiceCaller {
     if (address?.isService === true) return this.callService(address, config);
     const resolver = address && this.options.resolvers.find((candidate) => candidate.handles(address.host));
     if (address !== undefined && resolver !== undefined) {
-      return this.callInstances(address, config, this.targetFor(resolver.resolve(address.host), address.host));
+      return this.callResolved(address, config, resolver, url.slice(0, url.indexOf(':')).toLowerCase());
     }
     return this.connections.transport(config);
   }
@@ -118,6 +119,23 @@ export class ServiceCaller {
   ): Promise<AxiosResponse> {
     if (view.current.state === 'unknown') await this.whenKnown(view);
     return this.callInstances(address, config, this.targetFor(view, address.host));
+  }
+
+  /** Calls what an address resolver makes of a host. */
+  private async callResolved(
+    address: CallAddress,
+    config: InternalAxiosRequestConfig,
+    resolver: AddressResolver,
+    scheme: string,
+  ): Promise<AxiosResponse> {
+    const view = resolver.resolve(address.host, scheme);
+    if (view.current.state === 'unknown') await firstKnown(view, this.options.firstSnapshotTimeoutMs);
+    try {
+      return await this.callInstances(address, config, this.targetFor(view, address.host));
+    } catch (error) {
+      const nobody = isNobodyToCall(error) || UNRESOLVED.has(codeOf(error) ?? '');
+      throw (nobody ? resolver.notFound?.(address.host) : undefined) ?? error;
+    }
   }
 
   private async whenKnown(view: ServiceView): Promise<void> {
@@ -238,6 +256,24 @@ export class ServiceCaller {
     }
     return target;
   }
+}
+
+/** The instance's own host name means nothing here. */
+const UNRESOLVED = new Set(['ENOTFOUND', 'EAI_AGAIN']);
+
+/** Waits until a view is known, or for so long. */
+function firstKnown(view: View<Snapshot>, timeoutMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      unsubscribe();
+      resolve();
+    };
+    const timer = setTimeout(end, timeoutMs);
+    const unsubscribe = view.subscribe((snapshot) => {
+      if (snapshot.state !== 'unknown') end();
+    });
+  });
 }
 
 /** `/api` for `api/`, nothing for nothing. */

@@ -1,0 +1,56 @@
+import { DiscoveryError } from '../../../model/index.js';
+
+/** One server of an ensemble. */
+export interface ServerAddress {
+  readonly host: string;
+  readonly port: number;
+  /** `host:port`, for messages. */
+  readonly name: string;
+}
+
+/** The port that ZooKeeper servers listen on unless told otherwise. */
+const DEFAULT_PORT = 2181;
+
+/** What a connection string says. */
+export interface ConnectionString {
+  readonly servers: readonly ServerAddress[];
+  /** Path that all paths are below of, with a slash in front; undefined for none. */
+  readonly chroot?: string;
+}
+
+/**
+ * Reads ZooKeeper's connection strings: `host:port,host:port/chroot`, the port being 2181 when it is left out, IPv6
+ * addresses in brackets.
+ *
+ * @throws DiscoveryError `INVALID_OPTION`
+ */
+export function parseServers(given: string | readonly string[], field: string): ConnectionString {
+  const text = typeof given === 'string' ? given : given.join(',');
+  const slash = text.indexOf('/');
+  const list = slash === -1 ? text : text.slice(0, slash);
+  const chroot = slash === -1 ? '' : text.slice(slash).replace(/\/+$/, '');
+  const servers = list
+    .split(',')
+    .map((one) => one.trim())
+    .filter((one) => one !== '')
+    .map((one) => parseServer(one, field));
+  if (servers.length === 0) throw invalid(field, 'must name at least one server');
+  const unique = new Map(servers.map((server) => [server.name, server]));
+  return { servers: [...unique.values()], ...(chroot === '' ? {} : { chroot }) };
+}
+
+function parseServer(text: string, field: string): ServerAddress {
+  const match = /^(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([\w.-]+))(?::(\d{1,5}))?$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = match?.[3] === undefined ? DEFAULT_PORT : Number(match[3]);
+  if (host === undefined || port < 1 || port > 65535) {
+    // What isn't understood may hold a password.
+    const shown = text.includes('@') ? 'one that is not' : `'${text}'`;
+    throw invalid(field, `must hold addresses such as zookeeper-1:2181 or [::1]:2181, got ${shown}`);
+  }
+  return { host, port, name: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}` };
+}
+
+function invalid(field: string, problem: string): DiscoveryError {
+  return new DiscoveryError('INVALID_OPTION', `zookeeper(): ${field} ${problem}`, { field });
+}

@@ -1,0 +1,151 @@
+import {
+  BackendBase,
+  type AddressResolver,
+  type Backend,
+  type BackendContext,
+  type CallAuthorizer,
+  type ConfigDriver,
+  type DiscoveryDriver,
+  type RegistryDriver,
+} from '../../backend/index.js';
+import { AsabAuthorization } from './asab/asab.authorization.js';
+import { AsabDiscoveryDriver } from './asab/asab.discovery.js';
+import { AsabIdentity } from './asab/asab.identity.js';
+import { InternalAuth } from './asab/asab.internal-auth.js';
+import { AsabLeaseNode } from './asab/asab.lease.js';
+import { AsabDiscovery } from './asab/asab.locator.js';
+import type { AsabSettings } from './asab/asab.options.js';
+import { AsabAddressResolver } from './asab/asab.resolver.js';
+import { AsabRun } from './asab/asab.run.js';
+import { AsabTools } from './asab/asab.tools.js';
+import { childPath } from './client/paths.js';
+import { ZooKeeperClient } from './client/zookeeper-client.js';
+import { CuratorDiscoveryDriver } from './curator/curator.discovery.js';
+import { CuratorLeaseNode } from './curator/curator.lease.js';
+import { ZooKeeperConfigDriver } from './zookeeper.config.js';
+import type { ZooKeeperSettings } from './zookeeper.options.js';
+import { ZooKeeperRegistryDriver } from './zookeeper.registry.js';
+
+/** One app's ZooKeeper backend: one session, shared by its drivers. */
+export class ZooKeeperBackend extends BackendBase implements Backend {
+  readonly registry: RegistryDriver;
+  readonly discovery: DiscoveryDriver;
+  readonly config: ConfigDriver;
+  readonly addressResolver?: AddressResolver;
+  readonly callAuthorizer?: CallAuthorizer;
+  /** ASAB's own ways to find and to call others; with the ASAB layout only. */
+  readonly asab?: AsabTools;
+  /** The session, for everything else that ZooKeeper can do. */
+  readonly client: ZooKeeperClient;
+  private readonly adopted = new Set<() => Promise<unknown>>();
+
+  constructor(settings: ZooKeeperSettings, context: BackendContext) {
+    super(settings.name, context);
+    const { name: backend, rescanMs, servers, sessionTimeoutMs, connectTimeoutMs, operationWaitMs } = settings;
+    this.client = new ZooKeeperClient({
+      servers,
+      sessionTimeoutMs,
+      connectTimeoutMs,
+      operationWaitMs,
+      auth: settings.auth,
+      access: settings.access,
+      name: backend,
+      logger: context.logger,
+      clock: context.clock,
+      random: () => context.random(),
+      onListenerError: (error) =>
+        context.report({ type: 'listener.failed', where: `the session of ${backend}`, error }),
+    });
+    const shared = {
+      context,
+      backend,
+      client: this.client,
+      rescanMs,
+      assertOpen: () => this.assertOpen(),
+      adopt: (close: () => Promise<unknown>) => this.adopt(close),
+    };
+    this.config = new ZooKeeperConfigDriver({ ...shared, ...settings.config });
+    if (settings.layout.kind === 'curator') {
+      const { basePath } = settings.layout;
+      this.discovery = new CuratorDiscoveryDriver({ ...shared, basePath });
+      this.registry = new ZooKeeperRegistryDriver({
+        ...shared,
+        fixedPaths: true,
+        createNode: (_registration, onEvent) => new CuratorLeaseNode(shared, basePath, onEvent),
+      });
+    } else {
+      const parts = this.asabParts(settings.layout.settings, shared);
+      this.discovery = parts.discovery;
+      this.registry = parts.registry;
+      this.addressResolver = parts.resolver;
+      this.callAuthorizer = parts.tools.authorization;
+      this.asab = parts.tools;
+    }
+    this.client.state.subscribe(({ phase }) => {
+      if (phase === 'connected') this.setReady();
+      else if (this.client.outage !== undefined && phase !== 'closed') this.setDegraded(this.client.outage);
+    });
+  }
+
+  protected start(): Promise<void> {
+    return this.client.open();
+  }
+
+  protected async stop(): Promise<void> {
+    await Promise.all([...this.adopted].map((close) => close()));
+    await this.client.close();
+  }
+
+  private adopt(close: () => Promise<unknown>): () => void {
+    this.adopted.add(close);
+    return () => void this.adopted.delete(close);
+  }
+
+  private asabParts(settings: AsabSettings, shared: SharedParts) {
+    const { context, backend, client, assertOpen, adopt } = shared;
+    const path = childPath(settings.path, 'run');
+    const identity = new AsabIdentity(settings, context.logger, backend);
+    const run = new AsabRun({ ...shared, path });
+    const registry = new ZooKeeperRegistryDriver({
+      ...shared,
+      fixedPaths: false,
+      createNode: (_registration, onEvent) => new AsabLeaseNode(shared, path, identity, onEvent),
+    });
+    const discovery = new AsabDiscoveryDriver({ ...shared, run, listTimeoutMs: 10_000 });
+    const resolver = new AsabAddressResolver(context, backend, run, assertOpen);
+    const internal = new InternalAuth({
+      context,
+      backend,
+      client,
+      assertOpen,
+      ownUrl: () => identity.ownUrl(registry.registrations[0]),
+      ownHost: () => identity.hostFor(registry.registrations[0]),
+      now: () => context.clock.now(),
+    });
+    const tools = new AsabTools(
+      new AsabDiscovery({
+        context,
+        backend,
+        run,
+        registry,
+        identity,
+        readyTimeoutMs: settings.readyTimeoutMs,
+        assertOpen,
+      }),
+      new AsabAuthorization({ backend, logger: context.logger, mode: settings.authorization, internal }),
+      internal,
+    );
+    adopt(() => resolver.close());
+    adopt(() => tools.close());
+    return { registry, discovery, resolver, tools };
+  }
+}
+
+interface SharedParts {
+  readonly context: BackendContext;
+  readonly backend: string;
+  readonly client: ZooKeeperClient;
+  readonly rescanMs: number;
+  readonly assertOpen: () => void;
+  readonly adopt: (close: () => Promise<unknown>) => () => void;
+}

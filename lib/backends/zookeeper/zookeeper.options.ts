@@ -1,0 +1,139 @@
+import {
+  checkOptions,
+  either,
+  listOf,
+  milliseconds,
+  object,
+  oneOf,
+  required,
+  text,
+  type Check,
+} from '../../backend/index.js';
+import { assertName, DiscoveryError } from '../../model/index.js';
+import { asab, asabChecks, resolveAsabOptions, type AsabLayout, type AsabSettings } from './asab/asab.options.js';
+import { normalizePath } from './client/paths.js';
+import { parseServers } from './client/servers.js';
+import type { AccessRule } from './client/zookeeper-client.js';
+import { curatorChecks, type CuratorLayout } from './curator/curator.options.js';
+
+/** Where configuration lies, in Spring Cloud Zookeeper's words. */
+export interface ZooKeeperConfigOptions {
+  /** @default 'config' */
+  readonly root?: string;
+  /** The name of what all applications share. @default 'application' */
+  readonly defaultContext?: string;
+  /** Between an application and its profile. @default ',' */
+  readonly profileSeparator?: string;
+}
+
+/** Options of {@link zookeeper}. */
+export interface ZooKeeperOptions {
+  /** Unique within an app. @default 'zookeeper' */
+  readonly name?: string;
+  /**
+   * `host:port`, several in a list or separated by commas; a path after the last one is the root of everything (chroot)
+   * and is created when it is missing.
+   * @default `ASAB_ZOOKEEPER_SERVERS`, else `localhost:2181`
+   */
+  readonly servers?: string | readonly string[];
+  /** How services are written and found. @default asab() */
+  readonly layout?: AsabLayout | CuratorLayout;
+  readonly config?: ZooKeeperConfigOptions;
+  /**
+   * The session timeout to ask for, in milliseconds: an instance that dies without a word is gone after this time. The
+   * server grants 2 to 20 of its ticks (by default 4000 to 40000).
+   * @default 30000
+   */
+  readonly sessionTimeoutMs?: number;
+  /** How long opening one connection may take, in milliseconds. @default 5000 */
+  readonly connectTimeoutMs?: number;
+  /** How long an operation waits for a connection when there is none, in milliseconds. @default 3000 */
+  readonly operationWaitMs?: number;
+  /** How often everything that is watched is read anew although nobody said that it changed, in milliseconds. @default 300000 */
+  readonly rescanMs?: number;
+  /** Credentials, sent on every connection: `{ scheme: 'digest', credentials: 'user:password' }`. @default [] */
+  readonly auth?: readonly { readonly scheme: string; readonly credentials: string }[];
+  /** Who may use the nodes that are created: everybody, or only who has the same credentials. @default 'open' */
+  readonly access?: AccessRule;
+}
+
+/** Options after defaults and checks. */
+export interface ZooKeeperSettings {
+  readonly name: string;
+  readonly servers: string | readonly string[];
+  readonly layout:
+    | { readonly kind: 'asab'; readonly settings: AsabSettings }
+    | { readonly kind: 'curator'; readonly basePath: string };
+  readonly config: { readonly root: string; readonly defaultContext: string; readonly profileSeparator: string };
+  readonly sessionTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  readonly operationWaitMs: number;
+  readonly rescanMs: number;
+  readonly auth: readonly { readonly scheme: string; readonly credentials: string }[];
+  readonly access: AccessRule;
+}
+
+const layoutCheck: Check = (value, path) => {
+  const kind = typeof value === 'object' && value !== null && 'kind' in value ? value.kind : undefined;
+  const check = kind === 'asab' ? asabChecks : kind === 'curator' ? curatorChecks : undefined;
+  object({ kind: oneOf('asab', 'curator'), options: check ?? object({}) })(value, path);
+};
+
+/**
+ * Checks the options and fills in the defaults.
+ *
+ * @throws DiscoveryError `INVALID_OPTION` or `INVALID_NAME`, naming the field
+ */
+export function resolveZooKeeperOptions(options: ZooKeeperOptions, environment = process.env): ZooKeeperSettings {
+  checkOptions('zookeeper()', options, {
+    name: text,
+    servers: either('a text or a list of texts', text, listOf(text)),
+    layout: layoutCheck,
+    config: object({ root: text, defaultContext: text, profileSeparator: text }),
+    sessionTimeoutMs: milliseconds(100),
+    connectTimeoutMs: milliseconds(50),
+    operationWaitMs: milliseconds(0),
+    rescanMs: milliseconds(100),
+    auth: listOf(required(['scheme', 'credentials'], object({ scheme: text, credentials: text }))),
+    access: oneOf('open', 'creator'),
+  });
+  const name = options.name ?? 'zookeeper';
+  assertName(name, 'name');
+  const servers = options.servers ?? environment['ASAB_ZOOKEEPER_SERVERS'] ?? 'localhost:2181';
+  const { chroot } = parseServers(servers, 'servers');
+  if (chroot !== undefined) normalizePath(chroot, 'servers');
+  if (options.access === 'creator' && (options.auth ?? []).length === 0) {
+    throw new DiscoveryError(
+      'INVALID_OPTION',
+      "zookeeper(): access 'creator' needs auth: without it nobody is the creator",
+      {
+        field: 'access',
+      },
+    );
+  }
+  return Object.freeze({
+    name,
+    servers,
+    layout: resolveLayout(options.layout ?? asab(), environment),
+    config: {
+      root: normalizePath(options.config?.root ?? 'config', 'config.root'),
+      defaultContext: options.config?.defaultContext ?? 'application',
+      profileSeparator: options.config?.profileSeparator ?? ',',
+    },
+    sessionTimeoutMs: options.sessionTimeoutMs ?? 30_000,
+    connectTimeoutMs: options.connectTimeoutMs ?? 5000,
+    operationWaitMs: options.operationWaitMs ?? 3000,
+    rescanMs: options.rescanMs ?? 300_000,
+    auth: options.auth ?? [],
+    access: options.access ?? 'open',
+  });
+}
+
+function resolveLayout(
+  layout: AsabLayout | CuratorLayout,
+  environment: NodeJS.ProcessEnv,
+): ZooKeeperSettings['layout'] {
+  return layout.kind === 'asab'
+    ? { kind: 'asab', settings: resolveAsabOptions(layout.options, environment) }
+    : { kind: 'curator', basePath: normalizePath(layout.options.basePath ?? '/services', 'layout.basePath') };
+}

@@ -1,0 +1,104 @@
+import { Controller, Get, Inject, Module, Req, UseGuards, type INestApplication } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import axios from 'axios';
+import { firstValueFrom } from 'rxjs';
+import { describe, expect, it } from 'vitest';
+import { asab, curator, zookeeper, type ZooKeeperOptions } from '../../../lib/backends/zookeeper/index.js';
+import {
+  AsabAuthGuard,
+  asabCallerOf,
+  AsabDiscovery,
+  AsabModule,
+  AsabTools,
+} from '../../../lib/backends/zookeeper/nest/index.js';
+import { DiscoveryModule, ServiceHttpClient } from '../../../lib/index.js';
+import { freshName } from '../../contract/contract-harness.js';
+import { withServer } from '../../servers/for-tests.js';
+import { Opened, until } from './support.js';
+
+@Controller()
+class CallerController {
+  constructor(
+    @Inject(ServiceHttpClient) private readonly http: ServiceHttpClient,
+    @Inject(AsabTools) private readonly tools: AsabTools,
+  ) {}
+
+  @Get('forward')
+  async forward(): Promise<unknown> {
+    return (await firstValueFrom(this.http.get('http://guarded.service_id.asab/who'))).data;
+  }
+
+  @Get('internal')
+  async internal(): Promise<unknown> {
+    const client = this.tools.discoverable(axios.create(), { auth: 'internal' });
+    return (await client.get<unknown>('http://guarded.service_id.asab/who')).data;
+  }
+}
+
+@Controller()
+class GuardedController {
+  @Get('who')
+  @UseGuards(AsabAuthGuard)
+  who(@Req() request: object): unknown {
+    const caller = asabCallerOf(request);
+    return { internal: caller?.internal, issuer: caller?.claims['iss'] };
+  }
+}
+
+withServer('zookeeper', {}, (server) => {
+  const opened = new Opened();
+
+  async function start(
+    name: string,
+    controller: new (...dependencies: never[]) => object,
+    options: ZooKeeperOptions,
+  ): Promise<{ app: INestApplication; url: string }> {
+    @Module({
+      imports: [
+        AsabModule.forRoot(),
+        DiscoveryModule.forRoot({
+          service: { name, host: '127.0.0.1' },
+          registry: zookeeper({ servers: server.url, sessionTimeoutMs: 2000, ...options }),
+        }),
+      ],
+      controllers: [controller],
+    })
+    class App {}
+    const testing = await Test.createTestingModule({ imports: [App] }).compile();
+    const app = testing.createNestApplication({ logger: false });
+    opened.add(() => app.close());
+    await app.listen(0, '127.0.0.1');
+    return { app, url: await app.getUrl() };
+  }
+
+  describe('the Nest room', () => {
+    it('guards with the cluster’s tokens, forwards the incoming authorization, calls with internal rights', async () => {
+      const layout = asab({ path: freshName('nest'), host: '127.0.0.1', manifest: false });
+      const root = `${server.url}/${freshName('nest')}`;
+      const guarded = await start('guarded', GuardedController, { servers: root, layout });
+      const caller = await start('caller', CallerController, { servers: root, layout });
+      const discovery = caller.app.get(AsabDiscovery);
+      await until(async () => (await discovery.locate({ service_id: 'guarded' })).size === 1, 'it is found');
+      const statusOf = async (url: string, headers = {}): Promise<number> =>
+        (await axios.get(url, { headers, validateStatus: () => true })).status;
+      expect(await statusOf(`${guarded.url}/who`)).toBe(401);
+      expect(await statusOf(`${guarded.url}/who`, { authorization: 'Bearer x.y.z' })).toBe(401);
+      const token = await caller.app.get(AsabTools).internal.token();
+      const authorization = `Bearer ${token}`;
+      expect((await axios.get(`${guarded.url}/who`, { headers: { authorization } })).data).toEqual({
+        internal: true,
+        issuer: 'http://caller.service_id.asab',
+      });
+      expect((await axios.get(`${caller.url}/internal`)).data).toMatchObject({ internal: true });
+      expect((await axios.get(`${caller.url}/forward`, { headers: { authorization } })).data).toMatchObject({
+        internal: true,
+      });
+      expect(await statusOf(`${caller.url}/forward`)).not.toBe(200);
+    });
+
+    it('without the ASAB layout the app does not start', async () => {
+      const layout = curator({ basePath: `/${freshName('nest')}` });
+      await expect(start('x', GuardedController, { layout })).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+    });
+  });
+});
