@@ -1,0 +1,61 @@
+import { loadOptionalPeer } from '../../../backend/index.js';
+import type { ConnectionSettings } from './connection-options.js';
+import type { NatsConnection } from './port.js';
+
+/** The part of the two libraries that makes connections. */
+export interface NatsLibrary {
+  /** Tries each address once. @throws the library's error */
+  connect(settings: ConnectionSettings, name: string, random: () => number): Promise<NatsConnection>;
+}
+
+/**
+ * Loads the npm package that makes connections.
+ *
+ * @throws DiscoveryError `MISSING_PEER`
+ */
+export function loadNatsLibrary(backend: string, library: ConnectionSettings['library']): Promise<NatsLibrary> {
+  if (library === 'nats') {
+    return loadOptionalPeer(backend, 'nats', async () => asLibrary(await import('nats')));
+  }
+  return loadOptionalPeer(backend, '@nats-io/transport-node', async () =>
+    asLibrary(await import('@nats-io/transport-node')),
+  );
+}
+
+/** What both packages export under the same names. */
+interface Exports {
+  connect(options: object): Promise<NatsConnection>;
+  nkeyAuthenticator(seed: Uint8Array): unknown;
+  credsAuthenticator(creds: Uint8Array): unknown;
+}
+
+function asLibrary(exports: Exports): NatsLibrary {
+  return { connect: (settings, name, random) => exports.connect(libraryOptions(exports, settings, name, random)) };
+}
+
+function libraryOptions(exports: Exports, settings: ConnectionSettings, name: string, random: () => number): object {
+  const { user, password, token, nkeySeed, credentials } = settings.authentication;
+  const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+  return {
+    servers: [...settings.servers],
+    name: settings.connectionName ?? name,
+    ...(user === undefined ? {} : { user }),
+    ...(password === undefined ? {} : { pass: password }),
+    ...(token === undefined ? {} : { token }),
+    ...(nkeySeed === undefined ? {} : { authenticator: exports.nkeyAuthenticator(bytes(nkeySeed)) }),
+    ...(credentials === undefined ? {} : { authenticator: exports.credsAuthenticator(bytes(credentials)) }),
+    ...(settings.tls === undefined ? {} : { tls: { ...settings.tls } }),
+    timeout: settings.connectTimeoutMs,
+    // The first connection is tried by us: theirs could not be called off.
+    waitOnFirstConnect: false,
+    maxReconnectAttempts: -1,
+    reconnectDelayHandler: () => settings.reconnectWaitMs * (0.2 + 0.8 * random()),
+    // Credentials are renewed while servers restart: two refusals in a row are no reason to give up for ever.
+    ignoreAuthErrorAbort: true,
+    pingInterval: settings.pingIntervalMs,
+    maxPingOut: settings.maxPingsOut,
+    inboxPrefix: settings.inboxPrefix,
+    // A stack trace for every request costs more than the request.
+    noAsyncTraces: true,
+  };
+}

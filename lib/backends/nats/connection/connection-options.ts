@@ -1,0 +1,161 @@
+import {
+  anything,
+  either,
+  flag,
+  integerBetween,
+  listOf,
+  milliseconds,
+  object,
+  oneOf,
+  text,
+  type Check,
+} from '../../../backend/index.js';
+import { DiscoveryError } from '../../../model/index.js';
+import type { NatsConnection } from './port.js';
+
+/** Certificates for TLS, as PEM texts or as files. */
+export interface NatsTlsOptions {
+  readonly ca?: string;
+  readonly caFile?: string;
+  readonly cert?: string;
+  readonly certFile?: string;
+  readonly key?: string;
+  readonly keyFile?: string;
+  /** TLS from the first byte, for servers that are set so. @default false */
+  readonly handshakeFirst?: boolean;
+}
+
+/** How to reach the NATS servers, and as whom. */
+export interface NatsConnectionOptions {
+  /** Addresses of the cluster: `nats://host:port`, `tls://host:port` or `host:port`. @default '127.0.0.1:4222' */
+  readonly servers?: string | readonly string[];
+  /**
+   * A connection that the app has already, made by `nats` or `@nats-io/transport-node`. It stays the app's: it is never
+   * drained or closed here. The other connection options don't apply then.
+   */
+  readonly connection?: NatsConnection;
+  /** The npm package that makes the connection: whichever of the two is installed. @default 'nats' */
+  readonly library?: 'nats' | '@nats-io/transport-node';
+  /** The connection's name in the server's monitoring. @default the app's name */
+  readonly connectionName?: string;
+  readonly user?: string;
+  readonly password?: string;
+  readonly token?: string;
+  /** Seed of an NKey (`SU…`): the server's challenge is signed with it; it never leaves the process. */
+  readonly nkeySeed?: string;
+  /** Content of a credentials file (JWT and seed), as `nsc` writes it. */
+  readonly credentials?: string;
+  readonly tls?: NatsTlsOptions;
+  /** How long one try to connect may take, in milliseconds. @default 5000 */
+  readonly connectTimeoutMs?: number;
+  /** What to do when no server answers at the start: try for ever, or reject `open()`. @default 'wait' */
+  readonly firstConnect?: 'wait' | 'fail';
+  /**
+   * Longest time between tries to reconnect, in milliseconds. Each wait is drawn at random between a fifth of it and the
+   * whole; there is no limit to the tries. @default 2000
+   */
+  readonly reconnectWaitMs?: number;
+  /** Milliseconds between the pings that find a silent connection. @default 20000 */
+  readonly pingIntervalMs?: number;
+  /** Unanswered pings after which the connection counts as lost. @default 2 */
+  readonly maxPingsOut?: number;
+  /** Prefix of reply subjects, when the account may use only some. @default '_INBOX' */
+  readonly inboxPrefix?: string;
+  /** How long one request to the server may take, in milliseconds. @default 5000 */
+  readonly requestTimeoutMs?: number;
+}
+
+/** The fields of {@link NatsConnectionOptions}, for `checkOptions`. */
+export const CONNECTION_OPTIONS: Readonly<Record<string, Check>> = {
+  servers: either('an address or a list of addresses', text, listOf(text)),
+  connection: anything,
+  library: oneOf('nats', '@nats-io/transport-node'),
+  connectionName: text,
+  user: text,
+  password: text,
+  token: text,
+  nkeySeed: text,
+  credentials: text,
+  tls: object({ ca: text, caFile: text, cert: text, certFile: text, key: text, keyFile: text, handshakeFirst: flag }),
+  connectTimeoutMs: milliseconds(1),
+  firstConnect: oneOf('wait', 'fail'),
+  reconnectWaitMs: milliseconds(1),
+  pingIntervalMs: milliseconds(1),
+  maxPingsOut: integerBetween(1, 1000),
+  inboxPrefix: text,
+  requestTimeoutMs: milliseconds(1),
+};
+
+/** The connection options with their defaults. */
+export interface ConnectionSettings {
+  readonly servers: readonly string[];
+  readonly connection: NatsConnection | undefined;
+  readonly library: 'nats' | '@nats-io/transport-node';
+  readonly connectionName: string | undefined;
+  readonly authentication: Pick<NatsConnectionOptions, 'user' | 'password' | 'token' | 'nkeySeed' | 'credentials'>;
+  readonly tls: NatsTlsOptions | undefined;
+  readonly connectTimeoutMs: number;
+  readonly firstConnect: 'wait' | 'fail';
+  readonly reconnectWaitMs: number;
+  readonly pingIntervalMs: number;
+  readonly maxPingsOut: number;
+  readonly inboxPrefix: string;
+  readonly requestTimeoutMs: number;
+}
+
+const AUTHENTICATION = ['user', 'token', 'nkeySeed', 'credentials'] as const;
+
+/**
+ * Fills in the defaults; the types have been checked before.
+ *
+ * @throws DiscoveryError `INVALID_OPTION`, naming the field
+ */
+export function resolveConnectionOptions(what: string, options: NatsConnectionOptions): ConnectionSettings {
+  const { connection, user, password, token, nkeySeed, credentials } = options;
+  const refuse = (field: string, problem: string): DiscoveryError =>
+    new DiscoveryError('INVALID_OPTION', `${what}: ${field} ${problem}`, { field });
+  if (connection !== undefined && !isConnection(connection)) {
+    throw refuse('connection', 'must be a connection made by nats or @nats-io/transport-node');
+  }
+  if (connection !== undefined && options.servers !== undefined) {
+    throw refuse('servers', 'can not be given together with a connection');
+  }
+  const ways = AUTHENTICATION.filter((way) => options[way] !== undefined);
+  if (ways.length > 1) throw refuse(ways[1] ?? '', `can not be used together with ${ways[0]}`);
+  if (password !== undefined && user === undefined) throw refuse('password', 'needs a user');
+  const servers = typeof options.servers === 'string' ? options.servers.split(',') : (options.servers ?? []);
+  const given = servers.map((server) => server.trim());
+  given.forEach((server, index) => {
+    if (!/^(?:(?:nats|tls):\/\/)?(?:[^@\s/]*@)?[^@\s/?#]+$/.test(server)) {
+      throw refuse(`servers[${index}]`, 'must be an address such as nats://10.0.0.5:4222');
+    }
+  });
+  return Object.freeze({
+    servers: Object.freeze(given.length === 0 ? ['127.0.0.1:4222'] : given),
+    connection,
+    library: options.library ?? 'nats',
+    connectionName: options.connectionName,
+    authentication: Object.freeze({
+      ...(user === undefined ? {} : { user }),
+      ...(password === undefined ? {} : { password }),
+      ...(token === undefined ? {} : { token }),
+      ...(nkeySeed === undefined ? {} : { nkeySeed }),
+      ...(credentials === undefined ? {} : { credentials }),
+    }),
+    tls: options.tls,
+    connectTimeoutMs: options.connectTimeoutMs ?? 5000,
+    firstConnect: options.firstConnect ?? 'wait',
+    reconnectWaitMs: options.reconnectWaitMs ?? 2000,
+    pingIntervalMs: options.pingIntervalMs ?? 20_000,
+    maxPingsOut: options.maxPingsOut ?? 2,
+    inboxPrefix: options.inboxPrefix ?? '_INBOX',
+    requestTimeoutMs: options.requestTimeoutMs ?? 5000,
+  });
+}
+
+function isConnection(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return ['publish', 'subscribe', 'request', 'flush', 'closed', 'status'].every(
+    (method) => typeof (value as Record<string, unknown>)[method] === 'function',
+  );
+}

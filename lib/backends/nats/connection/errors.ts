@@ -1,0 +1,116 @@
+import { withoutSecretUrls } from '../../../backend/index.js';
+import { codeOf, DiscoveryError, messageOf, type DiscoveryErrorDetails } from '../../../model/index.js';
+import type { NatsHeaders } from './headers.js';
+
+/**
+ * The service answered with an error (`Nats-Service-Error` headers): `BACKEND_REFUSED`. Thrown by callers of services;
+ * thrown by a handler, its status and description are what the caller gets.
+ */
+export class NatsServiceError extends DiscoveryError {
+  /** The number in `Nats-Service-Error-Code`: 400, 404, 500 … */
+  readonly status: number;
+  /** The text in `Nats-Service-Error`. */
+  readonly description: string;
+  /** The body of the answer; often empty. */
+  readonly data: Uint8Array;
+  readonly headers: NatsHeaders;
+  declare readonly subject?: string;
+
+  constructor(
+    status: number,
+    description: string,
+    details: DiscoveryErrorDetails & {
+      readonly data?: Uint8Array;
+      readonly headers?: NatsHeaders;
+      readonly subject?: string;
+    } = {},
+  ) {
+    const where = details.subject === undefined ? '' : `${details.subject} answered `;
+    super('BACKEND_REFUSED', `${where}${status} ${description}`, details);
+    this.status = status;
+    this.description = description;
+    this.data = details.data ?? new Uint8Array();
+    this.headers = details.headers ?? new Map();
+    if (details.subject !== undefined) this.subject = details.subject;
+  }
+}
+
+/** Nobody listens on the subject (`NO_INSTANCE`): the server said so at once, and nobody has seen the request. */
+export class NatsNoRespondersError extends DiscoveryError {
+  constructor(
+    readonly subject: string,
+    details: DiscoveryErrorDetails = {},
+  ) {
+    super('NO_INSTANCE', `nobody answers on ${subject}: no instance of the service runs`, details);
+  }
+}
+
+/** No answer came in time (`TIMEOUT`): the request may have been dealt with or not. */
+export class NatsTimeoutError extends DiscoveryError {
+  constructor(
+    readonly subject: string,
+    timeoutMs: number,
+    details: DiscoveryErrorDetails = {},
+  ) {
+    super('TIMEOUT', `no answer on ${subject} within ${timeoutMs} ms`, details);
+  }
+}
+
+/** True for the way in which either library says that nobody listens. */
+export function isNoResponders(error: unknown): boolean {
+  if (error instanceof NatsNoRespondersError || codeOf(error) === '503') return true;
+  if (!(error instanceof Error)) return false;
+  if (error.name === 'NoResponders' || error.name === 'NoRespondersError') return true;
+  return error.name === 'RequestError' && isNoResponders(error.cause);
+}
+
+/** What a library threw at a request, as ours. */
+export function toRequestError(error: unknown, subject: string, timeoutMs: number, service?: string): DiscoveryError {
+  if (error instanceof DiscoveryError) return error;
+  const details = { cause: error, ...(service === undefined ? {} : { service }) };
+  if (isNoResponders(error)) return new NatsNoRespondersError(subject, details);
+  const kind = kindOf(error);
+  switch (kind) {
+    case 'timeout':
+      return new NatsTimeoutError(subject, timeoutMs, details);
+    case 'closed':
+      return new DiscoveryError('BACKEND_CLOSED', `the NATS connection is closed: ${subject} can't be asked`, details);
+    case 'refused':
+      return new DiscoveryError('BACKEND_REFUSED', `NATS refused ${subject}: ${saying(error)}`, details);
+    case 'unavailable':
+      return new DiscoveryError('BACKEND_UNAVAILABLE', `NATS can't be asked for ${subject}: ${saying(error)}`, details);
+  }
+}
+
+/** The message of a library's error, without what may be secret in the URLs of servers. */
+export function saying(error: unknown): string {
+  return withoutSecretUrls(messageOf(error));
+}
+
+function kindOf(error: unknown): 'timeout' | 'closed' | 'refused' | 'unavailable' {
+  const signs = [codeOf(error) ?? '', error instanceof Error ? error.name : ''];
+  const has = (...names: readonly string[]): boolean => names.some((name) => signs.includes(name));
+  if (has('TIMEOUT', 'TimeoutError')) return 'timeout';
+  if (has('CONNECTION_CLOSED', 'CONNECTION_DRAINING', 'ClosedConnectionError', 'DrainingConnectionError')) {
+    return 'closed';
+  }
+  if (
+    has(
+      'PERMISSIONS_VIOLATION',
+      'PermissionViolationError',
+      'MAX_PAYLOAD_EXCEEDED',
+      'InvalidArgumentError',
+      'InvalidSubjectError',
+      'BAD_SUBJECT',
+      'BAD_HEADER',
+      'AUTHORIZATION_VIOLATION',
+      'AuthorizationError',
+      'AUTHENTICATION_EXPIRED',
+      'ACCOUNT_EXPIRED',
+      'UserAuthenticationExpiredError',
+    )
+  ) {
+    return 'refused';
+  }
+  return 'unavailable';
+}

@@ -1,0 +1,216 @@
+import { randomUUID } from 'node:crypto';
+import { LeaseKeeper, type Lease, type LeaseOperations, type RegistryDriver } from '../../backend/index.js';
+import { codeOf, messageOf, type Registration } from '../../model/index.js';
+import { decodePresence, encodePresence, presenceKey, toHttpMetadata, type PresenceRecord } from './nats.codec.js';
+import type { NatsShared } from './nats.shared.js';
+import type { KeyValueBucket } from './jetstream/key-value.js';
+import type { KeyValueEntry } from './jetstream/key-value.codec.js';
+import { assertServiceName } from './service/names.js';
+import { addService, type NatsService } from './service/service.js';
+
+/** The write side: a record in the presence bucket, or a micro service that answers for the instance. */
+export class NatsRegistryDriver implements RegistryDriver {
+  readonly capabilities;
+
+  constructor(private readonly shared: NatsShared) {
+    const emulated = shared.presence === undefined;
+    this.capabilities = emulated
+      ? ({ status: 'emulated', metadata: 'emulated' } as const)
+      : ({ status: 'native', metadata: 'native' } as const);
+  }
+
+  register(registration: Registration): Lease {
+    const { shared } = this;
+    const { context, settings, presence, session } = shared;
+    shared.assertOpen();
+    const record = presence === undefined ? undefined : new PresenceOperations(shared, presence);
+    // Refused here, and not in a loop that tries for ever.
+    if (record === undefined) assertServiceName(registration.service, 'service');
+    const service = new ServiceOperations(shared);
+    let disown = (): void => {};
+    const lease: LeaseKeeper = new LeaseKeeper(registration, {
+      clock: context.clock,
+      backend: settings.name,
+      capabilities: this.capabilities,
+      operations: record ?? service,
+      renewEveryMs: () => (record?.leaseMs() ?? settings.presence.leaseMs) / 3,
+      timeoutMs: settings.connection.requestTimeoutMs,
+      backoff: { initialMs: 200, maxMs: 5000 },
+      random: () => context.random(),
+      report: (event) => context.report(event),
+      onRevoked: () => disown(),
+    });
+    const leaveLease = lease.state.subscribe((state) => {
+      if (state.phase === 'registered') shared.onHealth(lease, undefined);
+      else if (state.phase === 'retrying') shared.onHealth(lease, state.error);
+    });
+    // After a reconnection at once: the server may have been restarted without its data.
+    const leaveSession = session.state.subscribe(({ phase }) => {
+      if (phase !== 'connected') return;
+      if (lease.state.current.phase === 'registered') lease.renewNow();
+      else lease.forgotten();
+    });
+    const release = shared.adopt(() => lease.revoke(AbortSignal.abort()));
+    disown = () => {
+      leaveLease();
+      leaveSession();
+      // Also when nobody waited for the server: on a connection that is the app's own it would go on to answer.
+      void service.stop();
+      shared.onHealth(lease, undefined);
+      release();
+    };
+    return lease;
+  }
+}
+
+/** The record of one lease. */
+class PresenceOperations implements LeaseOperations {
+  private readonly owner = randomUUID();
+  private revision: number | undefined;
+  private bucketTtlMs = 0;
+  private warned = false;
+
+  constructor(
+    private readonly shared: NatsShared,
+    private readonly bucket: KeyValueBucket,
+  ) {}
+
+  /** The bucket may forget sooner than we would: somebody else made it. */
+  leaseMs(): number {
+    const { leaseMs } = this.shared.settings.presence;
+    return this.bucketTtlMs > 0 ? Math.min(leaseMs, this.bucketTtlMs) : leaseMs;
+  }
+
+  async register(registration: Registration, signal: AbortSignal): Promise<void> {
+    this.bucketTtlMs = (await this.bucket.open(signal)).ttlMs;
+    this.revision = await this.bucket.put(this.keyOf(registration), this.valueOf(registration), this.options(signal));
+  }
+
+  async renew(registration: Registration, signal: AbortSignal): Promise<'renewed' | 'forgotten'> {
+    const { revision } = this;
+    if (revision === undefined) return 'forgotten';
+    const key = this.keyOf(registration);
+    try {
+      // Only over our own last one: a renewal never brings back what was removed.
+      this.revision = await this.bucket.update(key, this.valueOf(registration), revision, this.options(signal));
+      return 'renewed';
+    } catch (error) {
+      if (codeOf(error) !== 'CONFIG_CONFLICT') throw error;
+    }
+    const present = await this.bucket.get(key, signal);
+    const record = readRecord(present);
+    if (present === undefined || record === undefined) return 'forgotten';
+    if (record.owner === this.owner) {
+      // A renewal that was given up as too slow has arrived after all.
+      this.revision = present.revision;
+      return 'renewed';
+    }
+    return this.yieldsTo(record, present, registration) ? 'renewed' : 'forgotten';
+  }
+
+  async deregister(registration: Registration, signal: AbortSignal): Promise<void> {
+    const key = this.keyOf(registration);
+    for (let attempt = 0; ; attempt += 1) {
+      const present = await this.bucket.get(key, signal);
+      if (present === undefined || present.operation !== 'PUT') return;
+      const record = readRecord(present);
+      // Unreadable under our name: nobody else would remove it.
+      if (record !== undefined && record.owner !== this.owner) return;
+      try {
+        await this.bucket.purge(key, { ...this.options(signal), ifRevision: present.revision });
+        return;
+      } catch (error) {
+        if (codeOf(error) !== 'CONFIG_CONFLICT' || attempt >= 3) throw error;
+      }
+    }
+  }
+
+  /**
+   * Two living processes with the same instance id: the one that came later has the record, as in a restart that
+   * overlaps. To take it back would make both take it from each other for ever.
+   */
+  private yieldsTo(record: PresenceRecord, present: KeyValueEntry, registration: Registration): boolean {
+    const { context, settings } = this.shared;
+    if (context.clock.now() - present.at > record.leaseMs * 2) return false;
+    if (!this.warned) {
+      this.warned = true;
+      context.logger.warn(
+        `${settings.name}: another process registered ${registration.instanceId} too, at ` +
+          `${record.registration.host}:${record.registration.port}; give each instance its own id`,
+      );
+    }
+    return true;
+  }
+
+  private keyOf({ service, instanceId }: Registration): string {
+    return presenceKey(service, instanceId);
+  }
+
+  private valueOf(registration: Registration): Uint8Array {
+    return encodePresence({ registration, leaseMs: this.leaseMs(), owner: this.owner });
+  }
+
+  private options(signal: AbortSignal): { readonly signal: AbortSignal; readonly ttlMs: number } {
+    return { signal, ttlMs: this.leaseMs() };
+  }
+}
+
+function readRecord(entry: KeyValueEntry | undefined): PresenceRecord | undefined {
+  if (entry === undefined || entry.operation !== 'PUT') return undefined;
+  try {
+    return decodePresence(entry.value);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Without JetStream: a micro service whose metadata says where the instance answers HTTP. */
+class ServiceOperations implements LeaseOperations {
+  private service: NatsService | undefined;
+
+  constructor(private readonly shared: NatsShared) {}
+
+  async register(registration: Registration, signal: AbortSignal): Promise<void> {
+    const { session, settings, context } = this.shared;
+    await this.stop();
+    await session.settled(signal);
+    const { connection } = session;
+    // Metadata never change while a service lives (ADR-32): a change is another service under the same name.
+    const service = addService(connection, {
+      name: registration.service,
+      version: versionOf(registration),
+      description: `HTTP instances of ${registration.service}`,
+      metadata: toHttpMetadata(registration),
+      apiPrefix: settings.apiPrefix,
+      clock: context.clock,
+      drainTimeoutMs: 1000,
+      onError: (error) => context.logger.warn(`${settings.name}: ${messageOf(error)}`),
+    });
+    this.service = service;
+    const starting = service.start();
+    starting.catch(() => {});
+    await session.flush(signal);
+  }
+
+  async renew(_registration: Registration, signal: AbortSignal): Promise<'renewed' | 'forgotten'> {
+    if (this.service === undefined || this.service.isStopped) return 'forgotten';
+    await this.shared.session.flush(signal);
+    return 'renewed';
+  }
+
+  async deregister(_registration: Registration, signal: AbortSignal): Promise<void> {
+    await this.stop();
+    await this.shared.session.flush(signal);
+  }
+
+  async stop(): Promise<void> {
+    const { service } = this;
+    this.service = undefined;
+    await service?.stop();
+  }
+}
+
+function versionOf(registration: Registration): string {
+  const { version } = registration.metadata;
+  return version !== undefined && /^(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)$/.test(version) ? version : '0.0.0';
+}

@@ -1,0 +1,11 @@
+export { NatsEndpoint, NatsGroup, NatsService } from './decorators.js';
+export type { NatsEndpointOptions, NatsGroupOptions, PayloadKind } from './decorators.js';
+export { NATS_CONTEXT } from './handler.js';
+export { getNatsServiceToken, InjectNatsService } from './injected-clients.js';
+export { NATS_SERVICES_OPTIONS, NatsServicesModule } from './nats-services.module.js';
+export { NatsHeaders, NatsMessage, NatsPayload } from './params.js';
+export { NatsServicesHost } from './services-host.js';
+export type { NatsServicesAsyncOptions, NatsServicesOptions } from './services-options.js';
+export { NatsServiceClient, type CallServiceOptions } from '../client/service-client.js';
+export { NatsNoRespondersError, NatsServiceError, NatsTimeoutError } from '../connection/errors.js';
+export { createErrorResponse, createResponse, ServiceRequest } from '../service/request.js';
