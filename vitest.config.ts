@@ -21,6 +21,8 @@ export default defineConfig({
     reporters: ['default', './test/servers/reporter.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // A condition that is waited for is given time: the machine may be busy.
+    expect: { poll: { timeout: 15_000 } },
     projects: [
       project('unit', ['test/unit/**/*.test.ts']),
       project('contract', ['test/contract/**/*.test.ts'], { testTimeout: 60_000 }),
