@@ -35,7 +35,17 @@ export {
   type StandardSchema,
 } from './config/index.js';
 export { DiscoveryClient } from './discovery/index.js';
-export { ServiceHttpClient, type CallOptions } from './http/index.js';
+export {
+  discoverable,
+  ServiceHttpClient,
+  type CallOptions,
+  type HedgingOptions,
+  type HttpTransportOptions,
+  type InstanceStats,
+  type RequestBalancing,
+  type RetryOptions,
+  type ServiceRequestConfig,
+} from './http/index.js';
 export {
   firstNonLoopbackIp,
   ServiceRegistry,

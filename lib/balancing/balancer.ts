@@ -34,6 +34,8 @@ export interface BalancerOptions {
   readonly ejection?: EjectionOptions | false;
   /** Told when an instance is left out. */
   readonly onEject?: (instance: ServiceInstance, untilMs: number) => void;
+  /** Told when an instance is no longer one of those to call. */
+  readonly onGone?: (instance: ServiceInstance) => void;
 }
 
 /** A zone that has at least 1 / 1.4 of its instances serves all of its calls. */
@@ -97,6 +99,10 @@ export class Balancer {
       endpoint.instance = instance;
       known.set(instance.url, endpoint);
     }
+    const { onGone } = this.options;
+    if (onGone !== undefined) {
+      for (const [url, { instance }] of this.known) if (!known.has(url)) onGone(instance);
+    }
     this.known = known;
     this.endpoints = [...known.values()];
     this.members = all;
@@ -115,6 +121,11 @@ export class Balancer {
     return endpoint;
   }
 
+  /** Those that calls may go to, with what was seen of them. */
+  get candidates(): readonly Endpoint[] {
+    return this.endpoints;
+  }
+
   /** A call to the endpoint begins; returns the time, for {@link end}. */
   begin(endpoint: Endpoint): number {
     endpoint.pending += 1;
@@ -128,6 +139,10 @@ export class Balancer {
     this.pendingChanged(endpoint);
     if (outcome === 'cancelled') return;
     const now = this.options.now();
+    if (outcome === 'overtaken') {
+      endpoint.latencyMs = Math.max(endpoint.latencyMs, now - startedAt);
+      return;
+    }
     const failed = this.detector?.isFailure(outcome) ?? outcome !== 'success';
     endpoint.measure(now, now - startedAt, failed);
     this.detector?.settle(endpoint, failed, this.endpoints, now);

@@ -12,6 +12,8 @@ export type Outcome =
   | 'application-failure'
   /** The time for it was up. */
   | 'timeout'
+  /** Another instance was asked too and answered first: this one would have taken even longer. */
+  | 'overtaken'
   /** The caller lost interest: says nothing of the instance. */
   | 'cancelled';
 

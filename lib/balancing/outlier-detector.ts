@@ -64,6 +64,7 @@ export class OutlierDetector {
       case 'application-failure':
         return this.options.applicationErrors;
       case 'success':
+      case 'overtaken':
       case 'cancelled':
         return false;
     }

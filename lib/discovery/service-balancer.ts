@@ -34,6 +34,13 @@ export class ServiceBalancer {
     return this.balancer.pick(context);
   }
 
+  /** Those that calls may go to, with what was seen of them. */
+  get candidates(): readonly Endpoint[] {
+    const snapshot = this.view.current;
+    if (snapshot !== this.seen) this.update(snapshot);
+    return this.balancer.candidates;
+  }
+
   /** See {@link Balancer.begin}. */
   begin(endpoint: Endpoint): number {
     return this.balancer.begin(endpoint);

@@ -1,5 +1,6 @@
-import type { AxiosResponse, InternalAxiosRequestConfig } from 'axios';
+import type { AxiosRequestConfig, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
 import type { BalancingStrategy, EjectionOptions, RoutingOptions } from '../balancing/index.js';
+import type { HedgingOptions } from './hedging.js';
 
 /** How calls to a service are made. */
 export interface CallOptions {
@@ -17,12 +18,33 @@ export interface CallOptions {
   readonly totalTimeoutMs?: number;
   /** When a call may be tried on another instance. */
   readonly retry?: RetryOptions;
+  /** Asks another instance too when an answer takes long; for methods that may be sent twice. @default none */
+  readonly hedging?: HedgingOptions;
+  /** Headers of the request in whose course a call is made that the call carries on, unless it has its own. @default [] */
+  readonly forwardHeaders?: readonly string[];
+  /** Header of the call whose value is its hint: see {@link RequestBalancing}. @default none */
+  readonly hintHeader?: string;
+  /** Header of the call whose value is its key: see {@link RequestBalancing}. @default none */
+  readonly keyHeader?: string;
   /** Header that tells the instance how many milliseconds are left for the call. @default none */
   readonly deadlineHeader?: string;
   /** Name of the metadata that holds the path below which an instance serves. @default 'contextPath' */
   readonly basePathMetadata?: string;
   /** Answers a call that failed on every instance: data for the response, or a promise of it. Throw to let it fail. */
   readonly fallback?: (error: unknown, request: InternalAxiosRequestConfig) => unknown;
+}
+
+/** What one call tells the load balancer: `{ loadBalancing: { key, hint } }` in its config. */
+export interface RequestBalancing {
+  /** What calls that belong together have in common, for `consistent-hash` and `sticky`. */
+  readonly key?: string;
+  /** Only instances with this value in the metadata `routing.hintMetadata`, if there are any. */
+  readonly hint?: string;
+}
+
+/** A call's config: axios's, and what the load balancer is told. */
+export interface ServiceRequestConfig<D = unknown> extends AxiosRequestConfig<D> {
+  readonly loadBalancing?: RequestBalancing;
 }
 
 /** When a call may be tried on another instance. A request that surely was not sent always may. */
@@ -38,8 +60,13 @@ export interface RetryOptions {
 }
 
 /** Call options with every default filled in. */
-export interface ResolvedCallOptions extends Required<Omit<CallOptions, 'retry' | 'deadlineHeader' | 'fallback'>> {
+export interface ResolvedCallOptions extends Required<
+  Omit<CallOptions, 'retry' | 'hedging' | 'hintHeader' | 'keyHeader' | 'deadlineHeader' | 'fallback'>
+> {
   readonly retry: Required<RetryOptions>;
+  readonly hedging: HedgingOptions | undefined;
+  readonly hintHeader: string | undefined;
+  readonly keyHeader: string | undefined;
   readonly deadlineHeader: string | undefined;
   readonly fallback: CallOptions['fallback'];
 }
@@ -61,6 +88,10 @@ export function resolveCallOptions(layers: readonly (CallOptions | undefined)[],
       budgetShare: retry.budgetShare ?? 0.2,
       budgetPerSecond: retry.budgetPerSecond ?? 10,
     },
+    hedging: merged.hedging,
+    forwardHeaders: merged.forwardHeaders ?? [],
+    hintHeader: merged.hintHeader,
+    keyHeader: merged.keyHeader,
     deadlineHeader: merged.deadlineHeader,
     basePathMetadata: merged.basePathMetadata ?? 'contextPath',
     fallback: merged.fallback,

@@ -1,20 +1,30 @@
 import type { Outcome } from '../balancing/index.js';
 import { codeOf } from '../model/index.js';
 import type { RetryOptions } from './call-options.js';
+import { isUnsent } from './transport/index.js';
 
 /** Failures after which the request has surely not reached the instance: no address, no connection, no handshake. */
 const UNSENT = new Set([
+  // Of the certificate, for axios's own adapter; the pooled transport knows by itself what was sent.
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'CERT_REVOKED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
   'ECONNREFUSED',
   'ENOTFOUND',
   'EAI_AGAIN',
   'EHOSTUNREACH',
   'ENETUNREACH',
   'EADDRNOTAVAIL',
-  'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
 /** Failures of a connection that the request may have reached the instance on. */
-const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'ERR_SOCKET_CLOSED', 'UND_ERR_SOCKET']);
+const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'ERR_SOCKET_CLOSED']);
 
 /** Methods that may be sent twice without doing something twice (RFC 9110, 9.2.2). */
 const IDEMPOTENT = new Set(['get', 'head', 'options', 'trace', 'put', 'delete']);
@@ -33,7 +43,7 @@ export interface Verdict {
  * time-outs and aborts are never repeated.
  */
 export function judge(error: unknown, method: string | undefined, retry: Required<RetryOptions>): Verdict {
-  const repeatable = retry.unsafeMethods || IDEMPOTENT.has((method ?? 'get').toLowerCase());
+  const repeatable = isRepeatable(method, retry);
   const status = statusOf(error);
   if (status !== undefined) {
     const elsewhere = repeatable && retry.statuses.includes(status) ? 'within-budget' : 'never';
@@ -42,7 +52,7 @@ export function judge(error: unknown, method: string | undefined, retry: Require
   const code = codeOf(error) ?? '';
   const systemCall = failedSystemCall(error);
   // ETIMEDOUT without a system call is a time-out of the caller's, who has no time left for another try.
-  if (UNSENT.has(code) || (code === 'ETIMEDOUT' && systemCall === 'connect')) {
+  if (isUnsent(error) || UNSENT.has(code) || (code === 'ETIMEDOUT' && systemCall === 'connect')) {
     return { outcome: 'connection-failure', elsewhere: 'always' };
   }
   if (BROKEN.has(code) || (code === 'ETIMEDOUT' && systemCall !== undefined)) {
@@ -51,6 +61,11 @@ export function judge(error: unknown, method: string | undefined, retry: Require
   if (code === 'ECONNABORTED' || code === 'ETIMEDOUT') return { outcome: 'timeout', elsewhere: 'never' };
   // Cancelled, too large, not what was expected: nothing that another instance would do better.
   return { outcome: 'cancelled', elsewhere: 'never' };
+}
+
+/** Whether a request with this method may be sent twice. */
+export function isRepeatable(method: string | undefined, retry: Required<RetryOptions>): boolean {
+  return retry.unsafeMethods || IDEMPOTENT.has((method ?? 'get').toLowerCase());
 }
 
 /** What an answer's status says of the instance. */

@@ -1,27 +1,23 @@
-import {
-  AxiosError,
-  AxiosHeaders,
-  type AxiosAdapter,
-  type AxiosResponse,
-  type InternalAxiosRequestConfig,
-} from 'axios';
-import { createLoadBalancer, FIRST_TRY, type Endpoint } from '../balancing/index.js';
+import { AxiosError, type AxiosAdapter, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
+import type { AddressResolver, CallAuthorizer, View } from '../backend/index.js';
+import { createLoadBalancer, FIRST_TRY, type Endpoint, type PickContext } from '../balancing/index.js';
 import {
   isNobodyToCall,
-  noInstance,
   noSnapshot,
   ServiceBalancer,
   type ServiceView,
   type ServiceViews,
   type ViewLease,
 } from '../discovery/index.js';
-import { codeOf, messageOf, type Attempt, type Snapshot } from '../model/index.js';
-import type { AddressResolver, CallAuthorizer, View } from '../backend/index.js';
+import { codeOf, type Snapshot } from '../model/index.js';
 import { fullUrl, parseAddress, type CallAddress } from './address.js';
-import { fallbackResponse, type ResolvedCallOptions } from './call-options.js';
-import type { Connections } from './connections.js';
-import { isReplayable, judge, outcomeOf, retryAfterMs } from './failover.js';
+import { pickFirst, tryEach, type CallManner, type CallTarget } from './attempts.js';
+import { fallbackResponse, type RequestBalancing, type ResolvedCallOptions } from './call-options.js';
+import { isRepeatable, isReplayable } from './failover.js';
+import { tryHedged } from './hedging.js';
+import type { IncomingHeaders } from './incoming-headers.js';
 import { RetryBudget } from './retry-budget.js';
+import type { HttpTransport } from './transport/index.js';
 
 /** What a {@link ServiceCaller} needs of its app. */
 export interface ServiceCallerOptions {
@@ -33,22 +29,17 @@ export interface ServiceCallerOptions {
   readonly clientId: string;
   /** Milliseconds, of any origin. */
   readonly now: () => number;
+  /** The request that is being handled, for calls that carry on some of its headers. */
+  readonly incoming?: IncomingHeaders;
   /** The options of a service's calls, defaults included. */
   readonly optionsFor: (service: string) => ResolvedCallOptions;
-}
-
-/** A service that is called: who to pick, and what retries it may get. */
-interface Target {
-  readonly balancer: ServiceBalancer;
-  readonly budget: RetryBudget;
-  readonly options: ResolvedCallOptions;
 }
 
 /** A call under way. */
 interface Call {
   readonly address: CallAddress;
   readonly config: InternalAxiosRequestConfig;
-  readonly target: Target;
+  readonly options: ResolvedCallOptions;
   /** When its time is up. */
   readonly deadline: number;
 }
@@ -58,18 +49,24 @@ interface Call {
  * is safe. Addresses that name no service go through untouched.
  */
 export class ServiceCaller {
-  private readonly targets = new WeakMap<View<Snapshot>, Target>();
+  private readonly targets = new WeakMap<View<Snapshot>, CallTarget>();
   private readonly held = new Map<string, ViewLease>();
 
   constructor(
     private readonly options: ServiceCallerOptions,
-    private readonly connections: Connections,
+    private readonly transport: HttpTransport,
     /** The one service whose watch stays open from the first call on, and the options of its calls. */
     private readonly bound?: { readonly service: string; readonly options: ResolvedCallOptions },
   ) {}
 
-  /** Opens the watch of a service before its first call. */
+  /** Opens the watch of a service before its first call, and loads what its first call needs. */
   warmUp(service: string): void {
+    // Should it fail, so does the call that needs it.
+    this.transport.warmUp().catch(() => {});
+    this.hold(service);
+  }
+
+  private hold(service: string): void {
     if (!this.held.has(service)) this.held.set(service, this.options.views.acquire(service));
   }
 
@@ -84,12 +81,24 @@ export class ServiceCaller {
     return this.options.views.with(service, async (view) => {
       await this.whenKnown(view);
       const target = this.targetFor(view, service);
-      return this.tryEach(
-        target,
-        { replayable: true, method: 'get', everyFailure: true, deadline: Infinity },
-        (endpoint) => Promise.resolve(walker(endpoint.instance.url, endpoint)),
-      );
+      const { now } = this.options;
+      const manner: CallManner = {
+        method: undefined,
+        replayable: true,
+        everyFailure: true,
+        deadline: Infinity,
+        context: FIRST_TRY,
+        now,
+      };
+      return tryEach(target, manner, pickFirst(target), async (endpoint) => walker(endpoint.instance.url, endpoint));
     });
+  }
+
+  /** What this app has seen of the instances of a service that it watches; none for a service that it hasn't called. */
+  candidates(service: string): readonly Endpoint[] {
+    const held = this.held.get(service);
+    const target = held && this.targets.get(held.view);
+    return target?.balancer.candidates ?? [];
   }
 
   private call(config: InternalAxiosRequestConfig): Promise<AxiosResponse> {
@@ -100,12 +109,12 @@ export class ServiceCaller {
     if (address !== undefined && resolver !== undefined) {
       return this.callResolved(address, config, resolver, url.slice(0, url.indexOf(':')).toLowerCase());
     }
-    return this.connections.transport(config);
+    return this.transport.send(config);
   }
 
   private callService(address: CallAddress, config: InternalAxiosRequestConfig): Promise<AxiosResponse> {
     const { host } = address;
-    if (host === this.bound?.service) this.warmUp(host);
+    if (host === this.bound?.service) this.hold(host);
     const held = this.held.get(host);
     if (held !== undefined) return this.callWatched(address, config, held.view);
     // Held for the time of the call only: the names come from outside, and an unused watch closes by itself.
@@ -144,97 +153,93 @@ export class ServiceCaller {
     if (snapshot.state === 'unknown') throw noSnapshot(snapshot, firstSnapshotTimeoutMs);
   }
 
-  private async callInstances(
+  private callInstances(
     address: CallAddress,
     config: InternalAxiosRequestConfig,
-    target: Target,
+    target: CallTarget,
   ): Promise<AxiosResponse> {
-    const { totalTimeoutMs, fallback } = target.options;
-    const deadline = totalTimeoutMs === 0 ? Infinity : this.options.now() + totalTimeoutMs;
-    const call: Call = { address, config, target, deadline };
-    const manner = { replayable: isReplayable(config.data), method: config.method, everyFailure: false, deadline };
-    if (fallback === undefined)
-      return this.tryEach(target, manner, (endpoint) => this.send(call, endpoint), config.signal);
-    try {
-      return await this.tryEach(target, manner, (endpoint) => this.send(call, endpoint), config.signal);
-    } catch (error) {
-      return fallbackResponse(await fallback(error, config), config);
-    }
+    const { fallback } = target.options;
+    if (fallback === undefined) return this.tryInstances(address, config, target);
+    return this.tryInstances(address, config, target).catch(async (error: unknown) =>
+      fallbackResponse(await fallback(error, config), config),
+    );
   }
 
-  private async tryEach<T>(
-    target: Target,
-    manner: { replayable: boolean; method: string | undefined; everyFailure: boolean; deadline: number },
-    attempt: (endpoint: Endpoint) => Promise<T>,
-    signal?: { readonly aborted?: boolean },
-  ): Promise<T> {
-    const { balancer, budget, options } = target;
-    const first = balancer.pick(FIRST_TRY);
-    if (first === undefined) throw noInstance(balancer.view.current);
-    budget.deposit();
-    let attempts: Attempt[] | undefined;
-    let tried: Set<string> | undefined;
-    for (let endpoint = first; ;) {
-      const startedAt = balancer.begin(endpoint);
-      try {
-        const result = await attempt(endpoint);
-        balancer.end(endpoint, startedAt, resultOutcome(result));
-        return result;
-      } catch (error) {
-        const verdict = judge(error, manner.method, options.retry);
-        balancer.end(endpoint, startedAt, verdict.outcome);
-        if (verdict.outcome === 'gateway-failure') balancer.pushBack(endpoint, retryAfterMs(error));
-        attempts ??= [];
-        attempts.push(toAttempt(endpoint, error));
-        tried ??= new Set();
-        tried.add(endpoint.instance.url);
-        const elsewhere = manner.everyFailure ? 'always' : verdict.elsewhere;
-        const allowed =
-          manner.replayable &&
-          signal?.aborted !== true &&
-          elsewhere !== 'never' &&
-          (manner.everyFailure || options.maxAttempts === 'all' || attempts.length < options.maxAttempts) &&
-          this.options.now() < manner.deadline;
-        // Picked from the newest list, which may have changed while the call failed.
-        const next = allowed ? balancer.pick({ tried }) : undefined;
-        if (next === undefined || tried.has(next.instance.url)) throw withAttempts(error, attempts);
-        if (elsewhere === 'within-budget' && !budget.withdraw()) throw withAttempts(error, attempts);
-        discard(error);
-        endpoint = next;
-      }
-    }
-  }
-
-  private async send(call: Call, endpoint: Endpoint): Promise<AxiosResponse> {
-    const { address, config, target, deadline } = call;
+  private async tryInstances(
+    address: CallAddress,
+    config: InternalAxiosRequestConfig,
+    target: CallTarget,
+  ): Promise<AxiosResponse> {
     const { options } = target;
-    const { instance } = endpoint;
-    // A copy for each try: the transport changes the headers that it is given.
-    const headers = new AxiosHeaders(config.headers);
-    for (const authorizer of this.options.authorizers) {
-      for (const [name, value] of Object.entries(await authorizer.headers(instance))) headers.set(name, value, false);
+    const { totalTimeoutMs, hedging, retry } = options;
+    const { now } = this.options;
+    const deadline = totalTimeoutMs === 0 ? Infinity : now() + totalTimeoutMs;
+    const call: Call = { address, config, options, deadline };
+    const manner: CallManner = {
+      method: config.method,
+      replayable: isReplayable(config.data),
+      everyFailure: false,
+      deadline,
+      context: contextOf(config, options),
+      now,
+      signal: config.signal,
+    };
+    if (hedging === undefined || !manner.replayable || !isRepeatable(config.method, retry)) {
+      return tryEach(target, manner, pickFirst(target, manner.context), (endpoint) => this.send(call, endpoint));
     }
-    let timeout = config.timeout === undefined || config.timeout === 0 ? options.timeoutMs : config.timeout;
-    if (deadline !== Infinity) {
-      const left = Math.ceil(deadline - this.options.now());
-      if (left <= 0) throw new AxiosError(`timeout of ${options.totalTimeoutMs}ms exceeded`, 'ECONNABORTED', config);
-      timeout = timeout === 0 ? left : Math.min(timeout, left);
-    }
-    if (options.deadlineHeader !== undefined && timeout > 0)
-      headers.set(options.deadlineHeader, String(timeout), false);
-    const { baseURL: _, ...rest } = config;
-    return this.connections.transport({
-      ...rest,
-      headers,
-      url: instance.url + basePath(instance.metadata[options.basePathMetadata]) + address.path,
-      timeout,
-      httpAgent: config.httpAgent ?? this.connections.httpAgent,
-      httpsAgent: config.httpsAgent ?? this.connections.httpsAgent,
-      proxy: config.proxy ?? false,
-    });
+    const response = await tryHedged(
+      target,
+      manner,
+      hedging,
+      (endpoint, signal) => this.send({ ...call, config: { ...config, signal } }, endpoint),
+      config.signal,
+    );
+    response.config = config;
+    return response;
   }
 
-  private targetFor(view: View<Snapshot>, service: string): Target {
+  private send(call: Call, endpoint: Endpoint): Promise<AxiosResponse> {
+    const { address, config, options } = call;
+    const { url, metadata } = endpoint.instance;
+    const timeoutMs = this.timeLeft(call);
+    const target = url + basePath(metadata[options.basePathMetadata]) + address.path;
+    const { authorizers } = this.options;
+    if (authorizers.length === 0 && options.forwardHeaders.length === 0 && options.deadlineHeader === undefined) {
+      return this.transport.send(config, timeoutMs === undefined ? { url: target } : { url: target, timeoutMs });
+    }
+    return this.headersFor(call, endpoint, timeoutMs ?? 0).then((headers) =>
+      this.transport.send(config, { url: target, headers, ...(timeoutMs === undefined ? {} : { timeoutMs }) }),
+    );
+  }
+
+  /**
+   * How long a try may take; 0: for ever, undefined: what the config says.
+   * @throws AxiosError when there is no time left
+   */
+  private timeLeft({ config, options, deadline }: Call): number | undefined {
+    // An axios config may hold anything: what isn't a number is the transport's to read, or to refuse.
+    if (config.timeout !== undefined && typeof config.timeout !== 'number') return undefined;
+    const own = config.timeout === undefined || config.timeout === 0 ? options.timeoutMs : config.timeout;
+    if (deadline === Infinity) return own;
+    const left = Math.ceil(deadline - this.options.now());
+    if (left <= 0) throw new AxiosError(`timeout of ${options.totalTimeoutMs}ms exceeded`, 'ECONNABORTED', config);
+    return own === 0 ? left : Math.min(own, left);
+  }
+
+  /** The headers that a call gets besides its own, which win over all of them. */
+  private async headersFor(
+    { options }: Call,
+    { instance }: Endpoint,
+    timeoutMs: number,
+  ): Promise<Readonly<Record<string, string>>> {
+    const headers: Record<string, string> = {};
+    for (const authorizer of this.options.authorizers) Object.assign(headers, await authorizer.headers(instance));
+    Object.assign(headers, this.options.incoming?.pick(options.forwardHeaders));
+    if (options.deadlineHeader !== undefined && timeoutMs > 0) headers[options.deadlineHeader] = String(timeoutMs);
+    return headers;
+  }
+
+  private targetFor(view: View<Snapshot>, service: string): CallTarget {
     let target = this.targets.get(view);
     if (target === undefined) {
       const { now, clientId, optionsFor } = this.options;
@@ -249,6 +254,7 @@ export class ServiceCaller {
           clientId,
           routing,
           ejection,
+          onGone: ({ url }) => this.transport.release(url),
         }),
         budget: new RetryBudget(retry.budgetShare, retry.budgetPerSecond, now),
       };
@@ -282,26 +288,17 @@ function basePath(path: string | undefined): string {
   return `/${path.replace(/^\/+|\/+$/g, '')}`;
 }
 
-/** With `validateStatus` off a failure comes as a result. */
-function resultOutcome(result: unknown): ReturnType<typeof outcomeOf> {
-  const status = typeof result === 'object' && result !== null && 'status' in result ? result.status : undefined;
-  return typeof status === 'number' ? outcomeOf(status) : 'success';
+/** What the pick goes by: the call's own word, or that of a header. */
+function contextOf(config: InternalAxiosRequestConfig, options: ResolvedCallOptions): PickContext {
+  const { loadBalancing } = config as { readonly loadBalancing?: RequestBalancing };
+  const { hintHeader, keyHeader } = options;
+  if (loadBalancing === undefined && hintHeader === undefined && keyHeader === undefined) return FIRST_TRY;
+  const hint = loadBalancing?.hint ?? headerOf(config, hintHeader);
+  const key = loadBalancing?.key ?? headerOf(config, keyHeader);
+  return { ...(hint === undefined ? {} : { hint }), ...(key === undefined ? {} : { key }) };
 }
 
-function toAttempt({ instance }: Endpoint, error: unknown): Attempt {
-  const code = codeOf(error);
-  return { target: instance.url, reason: messageOf(error), ...(code === undefined ? {} : { code }) };
-}
-
-/** Adds what was tried to the last try's error, which stays the error that axios users know. */
-function withAttempts(error: unknown, attempts: readonly Attempt[]): unknown {
-  if (error instanceof Error) Object.defineProperty(error, 'attempts', { value: attempts, configurable: true });
-  return error;
-}
-
-/** Lets go of the body of an answer that nobody will read. */
-function discard(error: unknown): void {
-  const data: unknown = (error as { readonly response?: { readonly data?: unknown } } | undefined)?.response?.data;
-  if (typeof data === 'object' && data !== null && 'destroy' in data && typeof data.destroy === 'function')
-    data.destroy();
+function headerOf({ headers }: InternalAxiosRequestConfig, name: string | undefined): string | undefined {
+  const value = name === undefined ? undefined : headers.get(name);
+  return typeof value === 'string' ? value : undefined;
 }

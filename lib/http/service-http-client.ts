@@ -1,13 +1,35 @@
 import axios, {
   type AxiosInstance,
-  type AxiosRequestConfig,
   type AxiosResponse,
   type CreateAxiosDefaults,
+  type GenericAbortSignal,
 } from 'axios';
 import { Observable } from 'rxjs';
 import type { ServiceInstance } from '../model/index.js';
 import { serviceUrl } from './address.js';
+import type { ServiceRequestConfig } from './call-options.js';
 import type { ServiceCaller } from './service-caller.js';
+import { CallSignal, DirectPath } from './transport/index.js';
+
+/** The methods that calls without a body are made with. */
+type Plain = 'get' | 'delete' | 'head' | 'options';
+/** Those with one, and those that send it as a form. */
+type WithBody = 'post' | 'put' | 'patch';
+type WithForm = 'postForm' | 'putForm' | 'patchForm';
+
+/** What an instance of the service looks like from here: see {@link ServiceHttpClient.instanceStats}. */
+export interface InstanceStats {
+  /** `http://10.0.0.5:8080` */
+  readonly url: string;
+  /** Calls under way. */
+  readonly pending: number;
+  /** Moving average of the response time, in milliseconds. */
+  readonly latencyMs: number;
+  /** Moving average of the share of calls that did not fail, from 0 to 1. */
+  readonly health: number;
+  /** Whether it is left out for now, for its failures. */
+  readonly ejected: boolean;
+}
 
 /**
  * The HTTP client, in the shape of Nest's `HttpService`. Bound to a service (`@DiscoverableClient('STOCK')`) its paths
@@ -20,6 +42,9 @@ import type { ServiceCaller } from './service-caller.js';
 export class ServiceHttpClient {
   /** The axios instance behind it: for promises, interceptors and defaults. */
   readonly axiosRef: AxiosInstance;
+  private readonly directPath: DirectPath;
+  /** The axios instance's methods as they were made. */
+  private readonly methods: ReadonlyMap<string, unknown>;
 
   /** @param service the service that relative paths belong to; undefined for the unbound client */
   constructor(
@@ -32,6 +57,8 @@ export class ServiceHttpClient {
       ...defaults,
       adapter: caller.adapter,
     });
+    this.directPath = new DirectPath(this.axiosRef);
+    this.methods = new Map(Object.entries(this.axiosRef));
   }
 
   /** Opens the watch of the bound service now, rather than with the first call. */
@@ -63,92 +90,158 @@ export class ServiceHttpClient {
     return instance;
   }
 
-  request<T = unknown, D = unknown>(config: AxiosRequestConfig<D>): Observable<AxiosResponse<T, D>> {
-    return this.observe(config, (bound) => this.axiosRef.request<T, AxiosResponse<T, D>, D>(bound));
+  /** What this app has seen of the bound service's instances; empty before the first call. */
+  instanceStats(): readonly InstanceStats[] {
+    if (this.service === undefined) return [];
+    return this.caller.candidates(this.service).map(({ instance, pending, latencyMs, health, ejectedUntil }) => ({
+      url: instance.url,
+      pending,
+      latencyMs,
+      health,
+      ejected: ejectedUntil > 0,
+    }));
   }
 
-  get<T = unknown, D = unknown>(url: string, config: AxiosRequestConfig<D> = {}): Observable<AxiosResponse<T, D>> {
-    return this.observe(config, (bound) => this.axiosRef.get<T, AxiosResponse<T, D>, D>(url, bound));
+  request<T = unknown, D = unknown>(config: ServiceRequestConfig<D>): Observable<AxiosResponse<T, D>> {
+    return this.observe(config, (signal) => this.directPath.request<T, D>({ ...config, signal }, this.caller.adapter));
   }
 
-  delete<T = unknown, D = unknown>(url: string, config: AxiosRequestConfig<D> = {}): Observable<AxiosResponse<T, D>> {
-    return this.observe(config, (bound) => this.axiosRef.delete<T, AxiosResponse<T, D>, D>(url, bound));
+  get<T = unknown, D = unknown>(url: string, config?: ServiceRequestConfig<D>): Observable<AxiosResponse<T, D>> {
+    return this.plain('get', url, config);
   }
 
-  head<T = unknown, D = unknown>(url: string, config: AxiosRequestConfig<D> = {}): Observable<AxiosResponse<T, D>> {
-    return this.observe(config, (bound) => this.axiosRef.head<T, AxiosResponse<T, D>, D>(url, bound));
+  delete<T = unknown, D = unknown>(url: string, config?: ServiceRequestConfig<D>): Observable<AxiosResponse<T, D>> {
+    return this.plain('delete', url, config);
   }
 
-  options<T = unknown, D = unknown>(url: string, config: AxiosRequestConfig<D> = {}): Observable<AxiosResponse<T, D>> {
-    return this.observe(config, (bound) => this.axiosRef.options<T, AxiosResponse<T, D>, D>(url, bound));
+  head<T = unknown, D = unknown>(url: string, config?: ServiceRequestConfig<D>): Observable<AxiosResponse<T, D>> {
+    return this.plain('head', url, config);
+  }
+
+  options<T = unknown, D = unknown>(url: string, config?: ServiceRequestConfig<D>): Observable<AxiosResponse<T, D>> {
+    return this.plain('options', url, config);
   }
 
   post<T = unknown, D = unknown>(
     url: string,
     data?: D,
-    config: AxiosRequestConfig<D> = {},
+    config?: ServiceRequestConfig<D>,
   ): Observable<AxiosResponse<T, D>> {
-    return this.observe(config, (bound) => this.axiosRef.post<T, AxiosResponse<T, D>, D>(url, data, bound));
+    return this.withBody('post', url, data, config);
   }
 
   put<T = unknown, D = unknown>(
     url: string,
     data?: D,
-    config: AxiosRequestConfig<D> = {},
+    config?: ServiceRequestConfig<D>,
   ): Observable<AxiosResponse<T, D>> {
-    return this.observe(config, (bound) => this.axiosRef.put<T, AxiosResponse<T, D>, D>(url, data, bound));
+    return this.withBody('put', url, data, config);
   }
 
   patch<T = unknown, D = unknown>(
     url: string,
     data?: D,
-    config: AxiosRequestConfig<D> = {},
+    config?: ServiceRequestConfig<D>,
   ): Observable<AxiosResponse<T, D>> {
-    return this.observe(config, (bound) => this.axiosRef.patch<T, AxiosResponse<T, D>, D>(url, data, bound));
+    return this.withBody('patch', url, data, config);
   }
 
   postForm<T = unknown, D = unknown>(
     url: string,
     data?: D,
-    config: AxiosRequestConfig<D> = {},
+    config?: ServiceRequestConfig<D>,
   ): Observable<AxiosResponse<T, D>> {
-    return this.observe(config, (bound) => this.axiosRef.postForm<T, AxiosResponse<T, D>, D>(url, data, bound));
+    return this.withForm('postForm', url, data, config);
   }
 
   putForm<T = unknown, D = unknown>(
     url: string,
     data?: D,
-    config: AxiosRequestConfig<D> = {},
+    config?: ServiceRequestConfig<D>,
   ): Observable<AxiosResponse<T, D>> {
-    return this.observe(config, (bound) => this.axiosRef.putForm<T, AxiosResponse<T, D>, D>(url, data, bound));
+    return this.withForm('putForm', url, data, config);
   }
 
   patchForm<T = unknown, D = unknown>(
     url: string,
     data?: D,
-    config: AxiosRequestConfig<D> = {},
+    config?: ServiceRequestConfig<D>,
   ): Observable<AxiosResponse<T, D>> {
-    return this.observe(config, (bound) => this.axiosRef.patchForm<T, AxiosResponse<T, D>, D>(url, data, bound));
+    return this.withForm('patchForm', url, data, config);
+  }
+
+  private plain<T, D>(method: Plain, url: string, config?: ServiceRequestConfig<D>): Observable<AxiosResponse<T, D>> {
+    return this.observe(config, (signal) =>
+      this.isReplaced(method)
+        ? this.axiosRef[method]<T, AxiosResponse<T, D>, D>(url, { ...config, signal })
+        : this.directPath.request<T, D>({ ...config, method, url, signal }, this.caller.adapter),
+    );
+  }
+
+  private withBody<T, D>(
+    method: WithBody,
+    url: string,
+    data: D | undefined,
+    config?: ServiceRequestConfig<D>,
+  ): Observable<AxiosResponse<T, D>> {
+    return this.observe(config, (signal) =>
+      this.isReplaced(method)
+        ? this.axiosRef[method]<T, AxiosResponse<T, D>, D>(url, data, { ...config, signal })
+        : this.directPath.request<T, D>({ ...config, method, url, data: data as D, signal }, this.caller.adapter),
+    );
+  }
+
+  private withForm<T, D>(
+    method: WithForm,
+    url: string,
+    data: D | undefined,
+    config?: ServiceRequestConfig<D>,
+  ): Observable<AxiosResponse<T, D>> {
+    return this.observe(config, (signal) =>
+      this.axiosRef[method]<T, AxiosResponse<T, D>, D>(url, data, { ...config, signal }),
+    );
+  }
+
+  /** Whether somebody, a test say, has put a function of his own on the axios instance. */
+  private isReplaced(method: Plain | WithBody): boolean {
+    return Reflect.get(this.axiosRef, method) !== this.methods.get(method);
   }
 
   private observe<T, D>(
-    config: AxiosRequestConfig<D>,
-    call: (config: AxiosRequestConfig<D>) => Promise<AxiosResponse<T, D>>,
+    config: ServiceRequestConfig<D> | undefined,
+    call: (signal: GenericAbortSignal) => Promise<AxiosResponse<T, D>>,
   ): Observable<AxiosResponse<T, D>> {
     return new Observable((subscriber) => {
       // Whoever brings a signal keeps the say over it.
-      const controller = config.signal === undefined ? new AbortController() : undefined;
-      call(controller === undefined ? config : { ...config, signal: controller.signal }).then(
+      const { signal = new CallSignal() } = config ?? {};
+      let isOver = false;
+      call(signal).then(
         (response) => {
+          isOver = true;
           subscriber.next(response);
           subscriber.complete();
         },
-        (error: unknown) => subscriber.error(error),
+        (error: unknown) => {
+          isOver = true;
+          subscriber.error(error);
+        },
       );
       return () => {
         // A stream is still being read after the response was emitted.
-        if (config.responseType !== 'stream') controller?.abort();
+        if (!isOver && signal instanceof CallSignal) signal.abort();
       };
     });
   }
+}
+
+/**
+ * Lets any axios instance call services as `lb://STOCK/path`, and whatever addresses the backends resolve: as
+ * {@link ServiceHttpClient.discoverable}.
+ *
+ * @param instance keeps its interceptors, defaults and transforms
+ * @param client through which it calls: the injected, unbound `ServiceHttpClient`
+ * @returns the instance
+ */
+export function discoverable<T extends AxiosInstance>(instance: T, client: ServiceHttpClient): T {
+  return client.discoverable(instance);
 }

@@ -18,11 +18,11 @@ import { AppInstances } from './app-instances.js';
 import { AppRegistration } from './app-registration.js';
 import { declared } from './declared-providers.js';
 import { InstanceBinder } from './declarations.js';
-import { DISCOVERY_MODULE_OPTIONS } from './discovery.constants.js';
+import { DISCOVERY_MODULE_OPTIONS, DISCOVERY_TRANSPORT } from './discovery.constants.js';
 import type { DiscoveryModuleOptions } from './discovery-options.interface.js';
 import { DiscoveryRuntime } from './discovery-runtime.js';
 import { HandlerExplorer } from './handler-explorer.js';
-import { resolveOptions } from './resolve-options.js';
+import { resolveOptions, transportOptions } from './resolve-options.js';
 
 /** The clients and values that decorators declared. Its lists go on growing until Nest reads them. */
 @Global()
@@ -30,10 +30,15 @@ import { resolveOptions } from './resolve-options.js';
 export class DeclaredProvidersModule {}
 
 const PROVIDERS: Provider[] = [
+  { provide: DISCOVERY_TRANSPORT, useValue: null },
   {
     provide: DiscoveryRuntime,
-    useFactory: (options: DiscoveryModuleOptions | undefined) => DiscoveryRuntime.start(resolveOptions(options)),
-    inject: [{ token: DISCOVERY_MODULE_OPTIONS, optional: true }],
+    useFactory: (options: DiscoveryModuleOptions | undefined, transport: DiscoveryModuleOptions['transport'] | null) =>
+      DiscoveryRuntime.start({
+        ...resolveOptions(options),
+        ...(transport === null ? {} : { transport: transportOptions(transport) }),
+      }),
+    inject: [{ token: DISCOVERY_MODULE_OPTIONS, optional: true }, DISCOVERY_TRANSPORT],
   },
   {
     provide: DiscoveryClient,

@@ -1,6 +1,6 @@
 import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } from '@nestjs/common';
 import type { BackendDefinition, Clock } from '../backend/index.js';
-import type { CallOptions } from '../http/index.js';
+import type { CallOptions, HttpTransportOptions } from '../http/index.js';
 import type { StandardSchema } from '../config/index.js';
 import type { AddressOptions, ShutdownOptions } from '../registration/index.js';
 
@@ -82,6 +82,8 @@ export interface DiscoveryModuleOptions {
   readonly registrationTimeoutMs?: number;
   readonly discovery?: DiscoveryOptions;
   readonly configOptions?: ConfigOptions;
+  /** What sends the calls: see {@link HttpTransportOptions}. @default 'undici' */
+  readonly transport?: 'undici' | 'axios' | HttpTransportOptions;
   /** How calls are made, to every service. */
   readonly http?: CallOptions;
   /** How calls are made, to one service; what is left out is as in `http`. */

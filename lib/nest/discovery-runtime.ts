@@ -10,10 +10,12 @@ import {
 import { ConfigClient, ConfigSnapshots, ConfigStore, ConfigValues } from '../config/index.js';
 import { DiscoveryClient, ServiceViews } from '../discovery/index.js';
 import {
-  Connections,
+  IncomingHeaders,
+  openTransport,
   ServiceCaller,
   ServiceHttpClient,
   type CallOptions,
+  type HttpTransport,
   type ResolvedCallOptions,
 } from '../http/index.js';
 import { DiscoveryError, toFileName } from '../model/index.js';
@@ -35,12 +37,17 @@ export class DiscoveryRuntime {
   readonly configStore: ConfigStore;
   readonly configValues: ConfigValues;
   readonly config: ConfigClient;
-  private readonly connections = new Connections();
+  /** Sends the calls of all clients. */
+  readonly transport: HttpTransport;
+  /** For calls that carry on headers of the request in whose course they are made. */
+  readonly incoming = new IncomingHeaders();
   private readonly clients = new Map<string, ServiceHttpClient>();
+  private forwarding = false;
   private closing: Promise<void> | undefined;
 
   private constructor(readonly options: ResolvedOptions) {
     const { appId } = this;
+    this.transport = openTransport(options.transport);
     this.events = new EventHub(appId);
     const log = new EventLog(this.logger);
     this.events.subscribe((event) => log.write(event));
@@ -104,11 +111,17 @@ export class DiscoveryRuntime {
     return runtime;
   }
 
+  /** Whether a client of this app carries on headers of incoming requests. */
+  get forwardsHeaders(): boolean {
+    return this.options.forwardsHeaders || this.forwarding;
+  }
+
   /** The client of a service; one for each token. */
   clientFor(token: string, service: string, options: CallOptions): ServiceHttpClient {
     let client = this.clients.get(token);
     if (client === undefined) {
       const bound = { service, options: this.options.callOptionsFor(service, options) };
+      this.forwarding ||= bound.options.forwardHeaders.length > 0;
       client = new ServiceHttpClient(this.caller(bound), service);
       this.clients.set(token, client);
     }
@@ -167,7 +180,7 @@ export class DiscoveryRuntime {
     await this.registry.revokeAll(AbortSignal.timeout(this.options.shutdown.deregisterTimeoutMs));
     await Promise.allSettled([this.views.close(), this.configStore.close()]);
     await this.backends.close();
-    this.connections.close();
+    await this.transport.close();
     this.events.close();
   }
 
@@ -190,9 +203,10 @@ export class DiscoveryRuntime {
         firstSnapshotTimeoutMs: this.options.firstSnapshotTimeoutMs,
         clientId: this.appId,
         now: () => this.options.clock.now(),
+        incoming: this.incoming,
         optionsFor: (service) => this.options.callOptionsFor(service),
       },
-      this.connections,
+      this.transport,
       bound,
     );
   }

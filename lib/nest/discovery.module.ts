@@ -1,7 +1,10 @@
+import type { IncomingMessage } from 'node:http';
 import {
   Inject,
   Module,
   type DynamicModule,
+  type MiddlewareConsumer,
+  type NestModule,
   type OnApplicationBootstrap,
   type OnModuleDestroy,
   type OnModuleInit,
@@ -19,6 +22,7 @@ import type {
   DiscoveryOptionsFactory,
 } from './discovery-options.interface.js';
 import { DiscoveryCoreModule } from './discovery-core.module.js';
+import { DiscoveryRuntime } from './discovery-runtime.js';
 import { HandlerExplorer } from './handler-explorer.js';
 import { checkModuleOptions } from './resolve-options.js';
 
@@ -30,11 +34,12 @@ import { checkModuleOptions } from './resolve-options.js';
  * @publicApi
  */
 @Module({})
-export class DiscoveryModule implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
+export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
   constructor(
     @Inject(AppRegistration) private readonly registration: AppRegistration,
     @Inject(InstanceBinder) private readonly binder: InstanceBinder,
     @Inject(HandlerExplorer) private readonly handlers: HandlerExplorer,
+    @Inject(DiscoveryRuntime) private readonly runtime: DiscoveryRuntime,
     @Inject(ModulesContainer) modules: ModulesContainer,
   ) {
     const imported = [...modules.values()].filter((module) => module.metatype === DiscoveryModule);
@@ -66,6 +71,15 @@ export class DiscoveryModule implements OnModuleInit, OnApplicationBootstrap, On
       module: DiscoveryModule,
       imports: [DiscoveryCoreModule.withOptions(optionsProviders(options), options.imports)],
     };
+  }
+
+  configure(consumer: MiddlewareConsumer): void {
+    // Costs every request a little: only where a client asked for it.
+    if (!this.runtime.forwardsHeaders) return;
+    const { incoming } = this.runtime;
+    const remember = ({ headers }: IncomingMessage, _response: unknown, next: () => void): void =>
+      incoming.within(headers, next);
+    consumer.apply(remember).forRoutes('{*path}');
   }
 
   onModuleInit(): void {

@@ -1,5 +1,5 @@
 export * from './app-registration.js';
-export { DISCOVERY_MODULE_OPTIONS } from './discovery.constants.js';
+export { DISCOVERY_MODULE_OPTIONS, DISCOVERY_TRANSPORT } from './discovery.constants.js';
 export { getConfigRefToken, getDiscoverableClientToken } from './declared-providers.js';
 export { InstanceBinder } from './declarations.js';
 export * from './decorators/config-value.decorator.js';

@@ -25,7 +25,16 @@ import {
   type Check,
   type Clock,
 } from '../backend/index.js';
-import { resolveCallOptions, type CallOptions, type ResolvedCallOptions, type RetryOptions } from '../http/index.js';
+import {
+  HTTP_CLIENTS,
+  resolveCallOptions,
+  TRANSPORT_OPTIONS,
+  type CallOptions,
+  type HedgingOptions,
+  type HttpTransportOptions,
+  type ResolvedCallOptions,
+  type RetryOptions,
+} from '../http/index.js';
 import { assertName, assertPort, createMetadata, DiscoveryError, nameProblem } from '../model/index.js';
 import type { AddressOptions, ShutdownOptions } from '../registration/index.js';
 import type {
@@ -86,6 +95,16 @@ export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Check>> = {
   deadlineHeader: text,
   basePathMetadata: text,
   fallback: callable,
+  hedging: required(
+    ['delayMs'],
+    object({ delayMs: milliseconds(1), maxHedges: integerBetween(1, 100) } satisfies Record<
+      keyof HedgingOptions,
+      Check
+    >),
+  ),
+  forwardHeaders: listOf(text),
+  hintHeader: text,
+  keyHeader: text,
 };
 
 const SERVICE_OPTIONS: Readonly<Record<keyof ServiceOptions, Check>> = {
@@ -126,6 +145,7 @@ const MODULE_OPTIONS: Readonly<Record<keyof DiscoveryModuleOptions, Check>> = {
     snapshots: flag,
     schema,
   }),
+  transport: either("'undici', 'axios' or an object", oneOf(...HTTP_CLIENTS), object(TRANSPORT_OPTIONS)),
   http: object(CALL_OPTIONS),
   clients: recordOf(object(CALL_OPTIONS)),
   shutdown: object({
@@ -161,6 +181,9 @@ export interface ResolvedOptions {
   readonly emptyProtectionMs: number | undefined;
   readonly nameFor: ((service: string, backend: string) => string) | undefined;
   readonly config: Required<Omit<ConfigOptions, 'schema'>> & Pick<ConfigOptions, 'schema'>;
+  readonly transport: HttpTransportOptions;
+  /** Whether calls carry on headers of the requests in whose course they are made. */
+  readonly forwardsHeaders: boolean;
   readonly callOptionsFor: (service: string, own?: CallOptions) => ResolvedCallOptions;
   readonly shutdown: Required<ShutdownOptions>;
   readonly zone: string | undefined;
@@ -222,6 +245,8 @@ export function resolveOptions(
       snapshots: configOptions.snapshots ?? false,
       ...(configOptions.schema === undefined ? {} : { schema: configOptions.schema }),
     },
+    transport: transportOptions(options.transport),
+    forwardsHeaders: [http, ...Object.values(clients)].some(({ forwardHeaders }) => forwardHeaders !== undefined),
     callOptionsFor: (name, own) => {
       const forService = Object.hasOwn(clients, name) ? clients[name] : undefined;
       return resolveCallOptions([http, forService, own], options.zone);
@@ -238,6 +263,11 @@ export function resolveOptions(
       join(tmpdir(), `nestjs-service-discovery-${userInfo().uid}`, 'snapshots', application),
     clock: options.clock ?? systemClock,
   };
+}
+
+/** What sends the calls, in its long form. */
+export function transportOptions(transport: DiscoveryModuleOptions['transport']): HttpTransportOptions {
+  return typeof transport === 'string' ? { client: transport } : (transport ?? {});
 }
 
 function registryUses(options: DiscoveryModuleOptions, standIn: BackendDefinition | undefined): readonly BackendUse[] {

@@ -8,5 +8,5 @@ export {
 } from './in-memory-registry.js';
 export type { InMemoryBackendOptions } from './in-memory-backend.js';
 export type { InMemoryStats, StoredDocument as InMemoryDocument } from './in-memory-server.js';
-export * from './override-client.js';
+export * from './overrides.js';
 export * from './provide-config.js';

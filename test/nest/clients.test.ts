@@ -1,11 +1,11 @@
-import { createServer, type Server } from 'node:http';
+import http, { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Controller, Get, Inject, Injectable, Module, Scope } from '@nestjs/common';
 import { LazyModuleLoader } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import axios from 'axios';
 import { firstValueFrom, of } from 'rxjs';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import {
   DiscoverableClient,
   DiscoveryClient,
@@ -14,7 +14,7 @@ import {
   ServiceHttpClient,
   type DiscoveryModuleOptions,
 } from '../../lib/index.js';
-import { InMemoryRegistry } from '../../lib/testing/index.js';
+import { InMemoryRegistry, overrideTransport } from '../../lib/testing/index.js';
 import { init, listen } from './support.js';
 
 const servers: Server[] = [];
@@ -177,6 +177,22 @@ describe('@DiscoverableClient', () => {
       providers: [Shop, { provide: getDiscoverableClientToken('STOCK'), useValue: fake }],
     }).compile();
     expect(alone.get(Shop).stock).toBe(fake);
+  });
+
+  test.for(['undici', 'axios'] as const)('calls can be made to go where HTTP mocks see them: %s', async (transport) => {
+    const registry = new InMemoryRegistry();
+    registry.addInstance('STOCK', { port: await answering() });
+    const builder = Test.createTestingModule({ imports: [ShopModule, discovery(registry)] });
+    const module = await overrideTransport(builder, transport).compile();
+    await module.init();
+    const request = vi.spyOn(http, 'request');
+    try {
+      await firstValueFrom(module.get(Shop).stock.get('/'));
+      expect(request).toHaveBeenCalledTimes(transport === 'axios' ? 1 : 0);
+    } finally {
+      request.mockRestore();
+      await module.close();
+    }
   });
 
   test('equal options give one client, other options another', () => {
@@ -370,15 +386,15 @@ describe('calls', () => {
     registry.addInstance('OTHER', { port });
     @Injectable()
     class Free {
-      constructor(@Inject(ServiceHttpClient) readonly http: ServiceHttpClient) {}
+      constructor(@Inject(ServiceHttpClient) readonly client: ServiceHttpClient) {}
     }
     @Module({ providers: [Free], imports: [discovery(registry)] })
     class AppModule {}
-    const { http } = (await init(AppModule)).get(Free);
-    expect((await http.axiosRef.get<{ url: string }>('lb://OTHER/x?y=1')).data.url).toBe('/x?y=1');
-    expect((await http.axiosRef.get<{ url: string }>(`http://127.0.0.1:${port}/plain`)).data.url).toBe('/plain');
-    await expect(http.axiosRef.get('lb:///x')).rejects.toMatchObject({ code: 'INVALID_NAME' });
-    await expect(http.axiosRef.get('lb://..%2Fx/y')).rejects.toMatchObject({ code: 'INVALID_NAME' });
+    const { client } = (await init(AppModule)).get(Free);
+    expect((await client.axiosRef.get<{ url: string }>('lb://OTHER/x?y=1')).data.url).toBe('/x?y=1');
+    expect((await client.axiosRef.get<{ url: string }>(`http://127.0.0.1:${port}/plain`)).data.url).toBe('/plain');
+    await expect(client.axiosRef.get('lb:///x')).rejects.toMatchObject({ code: 'INVALID_NAME' });
+    await expect(client.axiosRef.get('lb://..%2Fx/y')).rejects.toMatchObject({ code: 'INVALID_NAME' });
   });
 
   test('walkNodes goes from one instance to the next until one succeeds; when all fail it names every try', async () => {
@@ -509,5 +525,64 @@ describe('calls', () => {
     await Promise.all(Array.from({ length: 50 }, () => app.get(DiscoveryClient).getInstances('OTHER')));
     for (let i = 0; i < 50; i += 1) await app.get(DiscoveryClient).getInstances('OTHER');
     expect(registry.stats.watchesOpened - before).toBe(1);
+  });
+});
+
+describe('headers of incoming requests', () => {
+  /** An instance that answers with the headers it got. */
+  function echoing(): Promise<number> {
+    return answering((server) => {
+      server.removeAllListeners('request');
+      server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+        response.setHeader('content-type', 'application/json').end(JSON.stringify(request.headers));
+      });
+    });
+  }
+
+  async function gateway(options: DiscoveryModuleOptions): Promise<{ url: string; shop: Shop }> {
+    @Controller()
+    class GatewayController {
+      constructor(private readonly shop: Shop) {}
+
+      @Get('through') async through(): Promise<unknown> {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        return (await firstValueFrom(this.shop.stock.get('/'))).data;
+      }
+
+      @Get('own') async own(): Promise<unknown> {
+        return (await this.shop.stock.axiosRef.get<unknown>('/', { headers: { Authorization: 'own' } })).data;
+      }
+    }
+    const registry = new InMemoryRegistry();
+    registry.addInstance('STOCK', { port: await echoing() });
+    @Module({ controllers: [GatewayController], imports: [ShopModule, discovery(registry, options)] })
+    class AppModule {}
+    const app = await listen(AppModule);
+    return { url: await app.getUrl(), shop: app.get(Shop) };
+  }
+
+  const ask = async (url: string, headers: Record<string, string>): Promise<Record<string, string>> =>
+    (await (await fetch(url, { headers })).json()) as Record<string, string>;
+
+  test.for([
+    ['http', { http: { forwardHeaders: ['Authorization', 'x-request-id'] } }],
+    ['one client', { clients: { STOCK: { forwardHeaders: ['Authorization', 'x-request-id'] } } }],
+  ] as const)('are carried on by calls made in their course when asked for: %s', async ([, options]) => {
+    const { url, shop } = await gateway(options);
+    const headers = { authorization: 'Bearer user', 'x-request-id': '42', 'x-other': 'no' };
+    const seen = await ask(`${url}/through`, headers);
+    expect(seen).toMatchObject({ authorization: 'Bearer user', 'x-request-id': '42' });
+    expect(seen).not.toHaveProperty('x-other');
+    expect(await ask(`${url}/own`, headers)).toMatchObject({ authorization: 'own', 'x-request-id': '42' });
+    const many = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => ask(`${url}/through`, { authorization: `user ${i}` })),
+    );
+    expect(many.map(({ authorization }) => authorization)).toEqual(many.map((_, i) => `user ${i}`));
+    expect((await shop.stock.axiosRef.get<object>('/')).data).not.toHaveProperty('authorization');
+  });
+
+  test('stay where they are by default', async () => {
+    const { url } = await gateway({});
+    expect(await ask(`${url}/through`, { authorization: 'Bearer user' })).not.toHaveProperty('authorization');
   });
 });

@@ -1,5 +1,5 @@
 import type { CallOptions, ServiceHttpClient } from '../http/index.js';
-import { getDiscoverableClientToken } from '../nest/index.js';
+import { DISCOVERY_TRANSPORT, getDiscoverableClientToken, type DiscoveryModuleOptions } from '../nest/index.js';
 
 /** The part of Nest's `TestingModuleBuilder` that is used here. */
 interface OverridingBuilder<B> {
@@ -27,4 +27,19 @@ export function overrideDiscoverableClient<B>(
   options: CallOptions = {},
 ): B {
   return builder.overrideProvider(getDiscoverableClientToken(service, options)).useValue(client);
+}
+
+/**
+ * Sends an app's calls another way than its options say, in a testing module: through axios's own adapter, which HTTP
+ * mocks such as nock see.
+ *
+ * @param builder what `Test.createTestingModule` returned
+ * @param transport as in the module's options
+ * @returns the builder
+ */
+export function overrideTransport<B>(
+  builder: OverridingBuilder<B>,
+  transport: NonNullable<DiscoveryModuleOptions['transport']> = 'axios',
+): B {
+  return builder.overrideProvider(DISCOVERY_TRANSPORT).useValue(transport);
 }

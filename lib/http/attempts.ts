@@ -1,0 +1,123 @@
+import { FIRST_TRY, type Endpoint, type Outcome, type PickContext } from '../balancing/index.js';
+import { noInstance, type ServiceBalancer } from '../discovery/index.js';
+import { codeOf, messageOf, type Attempt } from '../model/index.js';
+import type { ResolvedCallOptions } from './call-options.js';
+import { judge, outcomeOf, retryAfterMs } from './failover.js';
+import type { RetryBudget } from './retry-budget.js';
+
+/** A service that is called: who to pick, and what retries it may get. */
+export interface CallTarget {
+  readonly balancer: ServiceBalancer;
+  readonly budget: RetryBudget;
+  readonly options: ResolvedCallOptions;
+}
+
+/** What may be done when a try fails. */
+export interface CallManner {
+  readonly method: string | undefined;
+  /** Whether the body can be sent again. */
+  readonly replayable: boolean;
+  /** Whether every failure leads to the next instance, until all were tried. */
+  readonly everyFailure: boolean;
+  /** When the call's time is up, by `now`. */
+  readonly deadline: number;
+  /** What the pick goes by. */
+  readonly context: PickContext;
+  /** Milliseconds, of any origin. */
+  readonly now: () => number;
+  readonly signal?: { readonly aborted?: boolean } | undefined;
+}
+
+/** What the lines of a hedged call have in common. */
+export interface SharedTries {
+  /** URLs of the instances that were tried, or are being tried now. */
+  readonly tried: Set<string>;
+  readonly attempts: Attempt[];
+  /** Another line has answered; what is still under way is given up. */
+  won: boolean;
+}
+
+/**
+ * The first instance of a call.
+ * @throws NoInstanceError when the service has none
+ */
+export function pickFirst({ balancer, budget }: CallTarget, context: PickContext = FIRST_TRY): Endpoint {
+  const first = balancer.pick(context);
+  if (first === undefined) throw noInstance(balancer.view.current);
+  budget.deposit();
+  return first;
+}
+
+/**
+ * Tries one instance after the other, beginning with `first`, for as long as trying again is safe, allowed and in time.
+ * @throws the last try's error, with `attempts`
+ */
+export async function tryEach<T>(
+  target: CallTarget,
+  manner: CallManner,
+  first: Endpoint,
+  attempt: (endpoint: Endpoint) => Promise<T>,
+  shared?: SharedTries,
+): Promise<T> {
+  const { balancer, budget, options } = target;
+  let attempts = shared?.attempts;
+  let tried = shared?.tried;
+  for (let endpoint = first; ;) {
+    shared?.tried.add(endpoint.instance.url);
+    const startedAt = balancer.begin(endpoint);
+    try {
+      const result = await attempt(endpoint);
+      balancer.end(endpoint, startedAt, resultOutcome(result));
+      return result;
+    } catch (error) {
+      if (shared?.won === true) {
+        balancer.end(endpoint, startedAt, 'overtaken');
+        throw error;
+      }
+      const verdict = judge(error, manner.method, options.retry);
+      balancer.end(endpoint, startedAt, verdict.outcome);
+      if (verdict.outcome === 'gateway-failure') balancer.pushBack(endpoint, retryAfterMs(error));
+      attempts ??= [];
+      attempts.push(toAttempt(endpoint, error));
+      tried ??= new Set();
+      tried.add(endpoint.instance.url);
+      const elsewhere = manner.everyFailure ? 'always' : verdict.elsewhere;
+      const allowed =
+        manner.replayable &&
+        manner.signal?.aborted !== true &&
+        elsewhere !== 'never' &&
+        (manner.everyFailure || options.maxAttempts === 'all' || tried.size < options.maxAttempts) &&
+        manner.now() < manner.deadline;
+      // Picked from the newest list, which may have changed while the call failed.
+      const next = allowed ? balancer.pick({ ...manner.context, tried }) : undefined;
+      if (next === undefined || tried.has(next.instance.url)) throw withAttempts(error, attempts);
+      if (elsewhere === 'within-budget' && !budget.withdraw()) throw withAttempts(error, attempts);
+      discard(error);
+      endpoint = next;
+    }
+  }
+}
+
+/** With `validateStatus` off a failure comes as a result. */
+function resultOutcome(result: unknown): Outcome {
+  const status = typeof result === 'object' && result !== null && 'status' in result ? result.status : undefined;
+  return typeof status === 'number' ? outcomeOf(status) : 'success';
+}
+
+function toAttempt({ instance }: Endpoint, error: unknown): Attempt {
+  const code = codeOf(error);
+  return { target: instance.url, reason: messageOf(error), ...(code === undefined ? {} : { code }) };
+}
+
+/** Adds what was tried to the last try's error, which stays the error that axios users know. */
+function withAttempts(error: unknown, attempts: readonly Attempt[]): unknown {
+  if (error instanceof Error) Object.defineProperty(error, 'attempts', { value: attempts, configurable: true });
+  return error;
+}
+
+/** Lets go of the body of an answer that nobody will read. */
+function discard(error: unknown): void {
+  const data: unknown = (error as { readonly response?: { readonly data?: unknown } } | undefined)?.response?.data;
+  if (typeof data === 'object' && data !== null && 'destroy' in data && typeof data.destroy === 'function')
+    data.destroy();
+}

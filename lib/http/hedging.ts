@@ -1,0 +1,77 @@
+import type { GenericAbortSignal } from 'axios';
+import type { Endpoint } from '../balancing/index.js';
+import { pickFirst, tryEach, type CallManner, type CallTarget, type SharedTries } from './attempts.js';
+import { judge } from './failover.js';
+import { CallSignal } from './transport/index.js';
+
+/** When a call that takes long is also sent to another instance. */
+export interface HedgingOptions {
+  /** How long an answer may take before another instance is asked too, in milliseconds: the service's p95, say. */
+  readonly delayMs: number;
+  /** How many more instances are asked, each `delayMs` after the one before. @default 1 */
+  readonly maxHedges?: number;
+}
+
+/**
+ * Tries as {@link tryEach} does, and asks further instances besides while no answer has come. The first answer counts;
+ * whatever else is under way is given up. A hedge is taken from the retry budget, as a retry is.
+ *
+ * @param signal ends all of it
+ * @see "The Tail at Scale"; gRPC's proposal A6
+ */
+export function tryHedged<T>(
+  target: CallTarget,
+  manner: CallManner,
+  hedging: HedgingOptions,
+  attempt: (endpoint: Endpoint, signal: CallSignal) => Promise<T>,
+  signal: GenericAbortSignal | undefined,
+): Promise<T> {
+  const { delayMs, maxHedges = 1 } = hedging;
+  const { balancer, budget } = target;
+  const shared: SharedTries = { tried: new Set(), attempts: [], won: false };
+  const lines = new Set<CallSignal>();
+  return new Promise<T>((resolve, reject) => {
+    let hedges = 0;
+    let timer: NodeJS.Timeout | undefined;
+    const abort = (): void => {
+      for (const line of lines) line.abort();
+    };
+    const settle = (how: () => void): void => {
+      shared.won = true;
+      clearTimeout(timer);
+      signal?.removeEventListener?.('abort', abort);
+      abort();
+      how();
+    };
+    const start = (endpoint: Endpoint): void => {
+      const line = new CallSignal();
+      lines.add(line);
+      tryEach(target, manner, endpoint, (one) => attempt(one, line), shared).then(
+        (result) => {
+          lines.delete(line);
+          if (!shared.won) settle(() => resolve(result));
+        },
+        (error: unknown) => {
+          lines.delete(line);
+          // One line's failure counts when no other may still succeed, or when another instance would say the same.
+          if (!shared.won && (lines.size === 0 || isFinal(error))) settle(() => reject(error));
+        },
+      );
+      if (hedges < maxHedges) timer = setTimeout(hedge, delayMs);
+    };
+    const isFinal = (error: unknown): boolean =>
+      hasAnswer(error) && judge(error, manner.method, target.options.retry).elsewhere === 'never';
+    const hedge = (): void => {
+      hedges += 1;
+      const next = balancer.pick({ ...manner.context, tried: shared.tried });
+      if (next === undefined || shared.tried.has(next.instance.url) || !budget.withdraw()) return;
+      start(next);
+    };
+    signal?.addEventListener?.('abort', abort);
+    start(pickFirst(target, manner.context));
+  });
+}
+
+function hasAnswer(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'response' in error && error.response !== undefined;
+}

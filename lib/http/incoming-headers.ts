@@ -1,0 +1,26 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { IncomingHttpHeaders } from 'node:http';
+
+/** The headers of the request that is being handled, for calls that carry some of them on. One for each app. */
+export class IncomingHeaders {
+  private readonly storage = new AsyncLocalStorage<IncomingHttpHeaders>();
+
+  /** Handles a request with `handle`, and whatever that starts. */
+  within<T>(headers: IncomingHttpHeaders, handle: () => T): T {
+    return this.storage.run(headers, handle);
+  }
+
+  /** Those of the names that the present request has; undefined when it has none, or there is no request. */
+  pick(names: readonly string[]): Record<string, string> | undefined {
+    const headers = this.storage.getStore();
+    if (headers === undefined) return undefined;
+    let picked: Record<string, string> | undefined;
+    for (const name of names) {
+      const value = headers[name.toLowerCase()];
+      if (value === undefined) continue;
+      picked ??= {};
+      picked[name] = Array.isArray(value) ? value.join(', ') : value;
+    }
+    return picked;
+  }
+}

@@ -1,0 +1,35 @@
+import type { AxiosAdapter, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
+
+/** Where one try of a call goes, instead of where its config says. */
+export interface Destination {
+  /** Absolute URL, with the path and without `params`. */
+  readonly url: string;
+  /** More headers, which don't replace the call's own. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The time-out of this try instead of the config's, in milliseconds; 0: for ever. @default the config's */
+  readonly timeoutMs?: number;
+}
+
+/** What sends requests. The config given to it may be given again, to the same transport, for another try. */
+export interface HttpTransport {
+  /** For axios's `adapter` option. */
+  readonly transport: AxiosAdapter;
+  /** Sends one request. `response.config` is the config given here. */
+  send(config: InternalAxiosRequestConfig, destination?: Destination): Promise<AxiosResponse>;
+  /** The instance at `http://10.0.0.5:8080` is gone: closes what is idle now, and the rest when it is answered. */
+  release(origin: string): void;
+  /** Loads what the first call would load otherwise. */
+  warmUp(): Promise<void>;
+  /** Closes all sockets; calls that are under way fail with ECONNRESET. Resolves when the sockets are closed. */
+  close(): Promise<void>;
+}
+
+/** What a transport has open. */
+export interface TransportStats {
+  /** Origins with a pool. */
+  readonly origins: number;
+  /** Connected sockets. */
+  readonly sockets: number;
+  /** Calls that are sent or wait for a connection. */
+  readonly inFlight: number;
+}

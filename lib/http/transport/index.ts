@@ -1,0 +1,14 @@
+export * from './axios-transport.js';
+export * from './call-signal.js';
+export * from './direct-path.js';
+export * from './http-transport.js';
+export * from './pooled-transport.js';
+export type { SentRequest } from './sent-request.js';
+export * from './open-transport.js';
+export {
+  HTTP_CLIENTS,
+  TRANSPORT_OPTIONS,
+  type HttpTransportOptions,
+  type TransportOptions,
+} from './transport.options.js';
+export { isUnsent } from './transport-errors.js';

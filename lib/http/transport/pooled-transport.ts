@@ -1,0 +1,228 @@
+import { Axios, AxiosError, type AxiosAdapter, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
+import { DiscoveryError } from '../../model/index.js';
+import { fullUrl } from '../address.js';
+import { AxiosTransport } from './axios-transport.js';
+import { Call } from './call.js';
+import type { Destination, HttpTransport, TransportStats } from './http-transport.js';
+import { OriginPool } from './origin-pool.js';
+import { toRequestBody } from './request-body.js';
+import { basic, needsNodeClient, toWireHeaders } from './request-head.js';
+import { checkScheme, parseTarget, type Target } from './target.js';
+import { SentRequest } from './sent-request.js';
+import { resolveTransportOptions, type ResolvedTransportOptions, type TransportOptions } from './transport.options.js';
+import { loadWire, type Wire, type WireClientOptions } from './undici-port.js';
+
+/** The longest that an unused socket is kept, whatever the server allows. */
+const KEEP_ALIVE_MAX_MS = 600_000;
+
+/** Builds the path of calls with `params`, by axios's rules. */
+const uriBuilder = new Axios();
+
+/**
+ * Sends axios requests over undici connections, one pool for each origin, made on the first call and gone when its last
+ * socket closes. Behaves as axios's Node adapter, with these differences:
+ * - `timeout` bounds the whole answer (for `responseType: 'stream'` each pause in it), as axios documents it;
+ * - proxies from the environment count only when asked for;
+ * - what undici can't do (`httpAgent`, `httpsAgent`, `proxy`, `socketPath`, `lookup`, `family`, `maxRate`,
+ *   `insecureHTTPParser`, `transport`, HTTP/2, the headers `Expect`, `Upgrade`, `Transfer-Encoding`; `data:` URLs) goes
+ *   through axios's Node adapter, so that it is honoured.
+ *
+ * A request is written to a socket at most once: nothing is ever sent again by itself.
+ */
+export class PooledTransport implements HttpTransport {
+  private readonly options: ResolvedTransportOptions;
+  private readonly pools = new Map<string, OriginPool>();
+  /** Those that were released with calls on them. */
+  private readonly released = new Set<OriginPool>();
+  private wire: Wire | undefined;
+  private loading: Promise<void> | undefined;
+  private clientOptions: WireClientOptions | undefined;
+  private fallback: AxiosTransport | undefined;
+  private readonly environmentProxy: boolean;
+  private closed = false;
+
+  /** @throws DiscoveryError `INVALID_OPTION` */
+  constructor(private readonly given: TransportOptions = {}) {
+    this.options = resolveTransportOptions(given);
+    this.environmentProxy =
+      this.options.useEnvironmentProxy && Object.keys(process.env).some((name) => /^(?:https?|all)_proxy$/i.test(name));
+  }
+
+  /** What is open now. */
+  get stats(): TransportStats {
+    let sockets = 0;
+    let inFlight = 0;
+    for (const pool of [...this.pools.values(), ...this.released]) {
+      sockets += pool.socketCount;
+      inFlight += pool.requestCount;
+    }
+    return { origins: this.pools.size, sockets, inFlight };
+  }
+
+  readonly transport: AxiosAdapter = (config) => this.send(config);
+
+  /**
+   * Sends one request.
+   * @throws AxiosError as axios's adapter; DiscoveryError `BACKEND_CLOSED` after `close()`
+   */
+  send(config: InternalAxiosRequestConfig, destination?: Destination): Promise<AxiosResponse> {
+    if (this.closed) {
+      return Promise.reject(new DiscoveryError('BACKEND_CLOSED', 'the HTTP transport is closed: the app shuts down'));
+    }
+    if (this.wire === undefined) return this.warmUp().then(() => this.send(config, destination));
+    try {
+      return this.start(config, destination);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  release(origin: string): void {
+    const pool = this.pools.get(origin) ?? this.pools.get(canonical(origin));
+    if (pool === undefined) return;
+    this.pools.delete(pool.origin);
+    this.released.add(pool);
+    pool.release();
+    if (pool.requestCount === 0) this.released.delete(pool);
+  }
+
+  async warmUp(): Promise<void> {
+    this.loading ??= this.load();
+    await this.loading;
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    const pools = [...this.pools.values(), ...this.released];
+    this.pools.clear();
+    await Promise.all([...pools.map((pool) => pool.destroy()), this.fallback?.close()]);
+    this.released.clear();
+  }
+
+  private start(config: InternalAxiosRequestConfig, destination: Destination | undefined): Promise<AxiosResponse> {
+    if (this.environmentProxy || needsAxios(config)) return this.sendByAxios(config, destination);
+    if (destination === undefined) checkScheme(config.url, config);
+    const url = destination?.url ?? fullUrl(config.baseURL, config.url, config.allowAbsoluteUrls !== false);
+    if (url.startsWith('data:')) return this.sendByAxios(config, destination);
+    const target = parseTarget(url, config);
+    const method = (config.method ?? 'get').toUpperCase();
+    const body = toRequestBody(config);
+    const auth = config.auth === undefined || config.auth === null ? target.auth : credentials(config.auth);
+    const headers = toWireHeaders(config, body?.length, auth);
+    if (destination?.headers !== undefined) {
+      for (const [name, value] of Object.entries(destination.headers)) {
+        if (!config.headers.has(name)) headers.push(name, value);
+      }
+    }
+    const { params } = config;
+    const path = params === undefined || params === null ? target.path : withParams(target.path, config);
+    const plan = { method, target: { origin: target.origin, path }, headers, sendsBody: true };
+    const timeoutMs = destination?.timeoutMs ?? timeoutOf(config, method, target);
+    const basicAuth = auth === undefined ? undefined : basic(auth);
+    return new Promise((resolve, reject) => {
+      new Call(this.poolFor, config, plan, body, timeoutMs, basicAuth, resolve, reject).start();
+    });
+  }
+
+  private sendByAxios(
+    config: InternalAxiosRequestConfig,
+    destination: Destination | undefined,
+  ): Promise<AxiosResponse> {
+    this.fallback ??= new AxiosTransport(this.given);
+    return this.fallback.send(config, destination);
+  }
+
+  private async load(): Promise<void> {
+    const wire = await loadWire();
+    const { connectTimeoutMs, keepAliveMs, keepAliveMarginMs, tls } = this.options;
+    this.clientOptions = {
+      connect: wire.buildConnector({ ...tls, timeout: connectTimeoutMs }),
+      pipelining: 1,
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: keepAliveMs,
+      keepAliveMaxTimeout: KEEP_ALIVE_MAX_MS,
+      keepAliveTimeoutThreshold: keepAliveMarginMs,
+    };
+    this.wire = wire;
+  }
+
+  private readonly poolFor = (origin: string): OriginPool => {
+    let pool = this.pools.get(origin);
+    if (pool === undefined) {
+      const { wire, clientOptions } = this;
+      if (wire === undefined || clientOptions === undefined || this.closed) {
+        throw new DiscoveryError('BACKEND_CLOSED', 'the HTTP transport is closed: the app shuts down');
+      }
+      pool = new OriginPool(wire, origin, clientOptions, this.options.maxConnectionsPerOrigin, this.forget);
+      this.pools.set(origin, pool);
+    }
+    return pool;
+  };
+
+  private readonly forget = (pool: OriginPool): void => {
+    this.released.delete(pool);
+    if (this.pools.get(pool.origin) === pool) this.pools.delete(pool.origin);
+  };
+}
+
+/** Whether the config asks for what only axios's own adapter can do. */
+function needsAxios(config: InternalAxiosRequestConfig): boolean {
+  return (
+    given(config.httpAgent) ||
+    given(config.httpsAgent) ||
+    given(config.proxy) ||
+    given(config.socketPath) ||
+    given(config.lookup) ||
+    given(config.family) ||
+    given(config.maxRate) ||
+    given(config.insecureHTTPParser) ||
+    given(config.transport) ||
+    given((config as { httpVersion?: unknown }).httpVersion) ||
+    needsNodeClient(config.headers)
+  );
+}
+
+function given(option: unknown): boolean {
+  return option !== undefined && option !== null && option !== false;
+}
+
+function credentials(auth: { readonly username?: string; readonly password?: string }): string {
+  return `${auth.username ?? ''}:${auth.password ?? ''}`;
+}
+
+/** @throws AxiosError `ERR_BAD_OPTION_VALUE` when the time-out isn't a number */
+function timeoutOf(config: InternalAxiosRequestConfig, method: string, { origin, path }: Target): number {
+  const { timeout } = config as { readonly timeout?: unknown };
+  if (timeout === undefined || timeout === null || timeout === 0) return 0;
+  const ms = typeof timeout === 'number' ? timeout : parseInt(timeout as string, 10);
+  if (!Number.isNaN(ms)) return ms;
+  throw new AxiosError(
+    'error trying to parse `config.timeout` to int',
+    AxiosError.ERR_BAD_OPTION_VALUE,
+    config,
+    new SentRequest(method, origin, path),
+  );
+}
+
+/** @throws AxiosError `ERR_BAD_REQUEST` when the params can't be written */
+function withParams(path: string, config: InternalAxiosRequestConfig): string {
+  const { params, paramsSerializer, url } = config;
+  let built: string;
+  try {
+    built = uriBuilder.getUri({ url: path, params, ...(paramsSerializer && { paramsSerializer }) });
+  } catch (error) {
+    throw Object.assign(AxiosError.from(error as Error, AxiosError.ERR_BAD_REQUEST, config), { url, exists: true });
+  }
+  // A serializer may write anything; what Node's client says of it.
+  if (/[^\x21-\xff]/.test(built)) {
+    throw Object.assign(new TypeError('Request path contains unescaped characters'), {
+      code: 'ERR_UNESCAPED_CHARACTERS',
+    });
+  }
+  return built.startsWith('/') ? built : `/${built}`;
+}
+
+function canonical(url: string): string {
+  return URL.canParse(url) ? new URL(url).origin : url;
+}

@@ -1,0 +1,183 @@
+import { AxiosError, type InternalAxiosRequestConfig } from 'axios';
+import { DiscoveryError, messageOf } from '../../model/index.js';
+import type { HeaderBag } from './axios-headers.js';
+import type { WireHeaders } from './request-head.js';
+import type { SentRequest } from './sent-request.js';
+import type { Target } from './target.js';
+
+/** Redirects that a call follows when `maxRedirects` doesn't say. */
+const MAX_REDIRECTS = 21;
+
+/** Never sent to a host that the caller didn't name, nor over a less secure scheme. */
+const CREDENTIALS = ['authorization', 'cookie'];
+
+type HeaderMap = Record<string, string | string[]>;
+
+/** What one hop sends. */
+export interface HopPlan {
+  readonly method: string;
+  readonly target: Target;
+  readonly headers: WireHeaders;
+  readonly sendsBody: boolean;
+}
+
+/** Whether an answer sends the call elsewhere. */
+export function isRedirect(status: number, headers: HeaderBag, config: InternalAxiosRequestConfig): boolean {
+  if (status < 300 || status >= 400 || config.maxRedirects === 0) return false;
+  const location: unknown = headers['location'];
+  return typeof location === 'string' && location !== '';
+}
+
+/**
+ * The next hop, by the rules of the package that axios follows redirects with: 303, and 301 and 302 after a POST, turn
+ * into a GET without a body; credentials go on to the same origin only.
+ *
+ * @param count redirects so far, this one included
+ * @param basicAuth the `Authorization` that came from `auth` or from the URL, given again to the first origin only
+ * @throws AxiosError `ERR_FR_TOO_MANY_REDIRECTS`, or `ERR_FR_REDIRECTION_FAILURE` for a bad address and for what
+ * `beforeRedirect` throws
+ */
+export function followRedirect(
+  config: InternalAxiosRequestConfig,
+  last: HopPlan,
+  answer: { readonly status: number; readonly headers: HeaderBag },
+  first: { readonly origin: string; readonly basicAuth: string | undefined },
+  count: number,
+  request: SentRequest,
+): HopPlan {
+  if (count > (config.maxRedirects === undefined ? MAX_REDIRECTS : config.maxRedirects)) {
+    const message = 'Maximum number of redirects exceeded';
+    throw failure(new Error(message), message, AxiosError.ERR_FR_TOO_MANY_REDIRECTS, config, request);
+  }
+  try {
+    return next(config, last, answer, first);
+  } catch (error) {
+    const message = `Redirected request failed: ${messageOf(error)}`;
+    throw failure(error, message, 'ERR_FR_REDIRECTION_FAILURE', config, request);
+  }
+}
+
+function failure(
+  cause: unknown,
+  message: string,
+  code: string,
+  config: InternalAxiosRequestConfig,
+  request: SentRequest,
+): AxiosError {
+  const inner = Object.assign(new Error(message, { cause }), { code, name: `Error [${code}]` });
+  return AxiosError.from(inner, code, config, request);
+}
+
+function next(
+  config: InternalAxiosRequestConfig,
+  last: HopPlan,
+  { status, headers: answerHeaders }: { readonly status: number; readonly headers: HeaderBag },
+  first: { readonly origin: string; readonly basicAuth: string | undefined },
+): HopPlan {
+  const headers = toMap(last.headers);
+  const sent = { ...headers };
+  let { method, sendsBody } = last;
+  if (((status === 301 || status === 302) && method === 'POST') || (status === 303 && !/^(?:GET|HEAD)$/.test(method))) {
+    method = 'GET';
+    sendsBody = false;
+    remove(headers, (name) => name.startsWith('content-'));
+  }
+  const lastUrl = new URL(last.target.origin + last.target.path);
+  const location = String(answerHeaders['location']);
+  const host = remove(headers, (name) => name === 'host');
+  // A relative address belongs to the host that the request was meant for.
+  const base = host === undefined || /^\w+:/.test(location) ? lastUrl : new URL(`${lastUrl.protocol}//${host}`);
+  const url = new URL(location, base);
+  if (url.protocol !== 'http:' && url.protocol !== 'https:')
+    throw new TypeError(`Unsupported protocol ${url.protocol}`);
+  // Was meant for a proxy of the last hop.
+  remove(headers, (name) => name === 'proxy-authorization');
+  if (url.origin !== lastUrl.origin) {
+    const names = [...CREDENTIALS, ...sensitiveHeaders(config)];
+    remove(headers, (name) => names.includes(name));
+  }
+  if (url.origin === first.origin && first.basicAuth !== undefined) headers['Authorization'] = first.basicAuth;
+  return withHook(
+    config,
+    { method, url, headers, sendsBody },
+    { headers: answerHeaders, statusCode: status },
+    { url: lastUrl.href, method: last.method, headers: { Host: host ?? lastUrl.host, ...sent } },
+  );
+}
+
+/** Lets `beforeRedirect` see and change where the call goes. */
+function withHook(
+  config: InternalAxiosRequestConfig,
+  { method, url, headers, sendsBody }: { method: string; url: URL; headers: HeaderMap; sendsBody: boolean },
+  response: { readonly headers: HeaderBag; readonly statusCode: number },
+  request: { readonly url: string; readonly method: string; readonly headers: HeaderMap },
+): HopPlan {
+  const path = url.pathname + url.search;
+  const { beforeRedirect } = config;
+  if (typeof beforeRedirect !== 'function') {
+    return { method, sendsBody, target: { origin: url.origin, path }, headers: toWire(headers) };
+  }
+  const options: Record<string, unknown> = {
+    href: url.href,
+    protocol: url.protocol,
+    host: url.host,
+    hostname: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? '' : Number(url.port),
+    pathname: url.pathname,
+    search: url.search,
+    hash: url.hash,
+    path,
+    method,
+    headers,
+  };
+  const details = response.headers as unknown as Record<string, string>;
+  beforeRedirect(options, { headers: details, statusCode: response.statusCode }, request as never);
+  if (options['agent'] !== undefined || options['agents'] !== undefined) {
+    throw new DiscoveryError('UNSUPPORTED', 'beforeRedirect: an agent has no meaning for the pooled transport', {
+      field: 'beforeRedirect',
+    });
+  }
+  const hostname = String(options['hostname']);
+  const given = options['port'];
+  const port = (typeof given === 'string' && given !== '') || typeof given === 'number' ? `:${given}` : '';
+  const changed = new URL(
+    `${String(options['protocol'])}//${hostname.includes(':') ? `[${hostname}]` : hostname}${port}`,
+  );
+  return {
+    method: String(options['method']).toUpperCase(),
+    sendsBody,
+    target: { origin: changed.origin, path: String(options['path']) },
+    headers: toWire(options['headers'] as HeaderMap),
+  };
+}
+
+/** Names, in lower case, that the caller wants to keep from other origins. */
+function sensitiveHeaders(config: InternalAxiosRequestConfig): string[] {
+  const names: unknown = 'sensitiveHeaders' in config ? config.sensitiveHeaders : undefined;
+  if (names === undefined || names === null) return [];
+  if (Array.isArray(names) && names.every((name) => typeof name === 'string')) {
+    return names.map((name: string) => name.toLowerCase());
+  }
+  throw new AxiosError('sensitiveHeaders must be an array of strings', AxiosError.ERR_BAD_OPTION_VALUE, config);
+}
+
+function toMap(wire: WireHeaders): HeaderMap {
+  const map: HeaderMap = {};
+  for (let i = 0; i + 1 < wire.length; i += 2) map[String(wire[i])] = wire[i + 1] ?? '';
+  return map;
+}
+
+function toWire(map: HeaderMap): WireHeaders {
+  return Object.entries(map).flatMap(([name, value]) => [name, value]);
+}
+
+/** Takes matching headers out; the last one's value comes back. */
+function remove(headers: HeaderMap, matches: (lowerCaseName: string) => boolean): string | undefined {
+  let value: string | undefined;
+  for (const name of Object.keys(headers)) {
+    if (!matches(name.toLowerCase())) continue;
+    value = String(headers[name]).trim();
+    delete headers[name];
+  }
+  return value;
+}
