@@ -70,6 +70,8 @@ export class Balancer {
   private hinted = new Map<string, Picker | undefined>();
   /** When an ejected endpoint comes back. */
   private changesAt = Infinity;
+  /** Whether somebody may be on probation. */
+  private probing = false;
   /** Until when somebody is warming up. */
   private warmAt = 0;
 
@@ -114,11 +116,10 @@ export class Balancer {
     const now = this.options.now();
     if (now >= this.changesAt) this.build(now);
     const picker = this.pickerFor(context);
-    let endpoint = picker?.pick(context, now);
-    if (endpoint === undefined) return undefined;
-    if (this.isHeldBack(endpoint, now)) endpoint = this.pickAnother(picker, endpoint, context, now);
-    endpoint.pickedAt = now;
-    return endpoint;
+    const endpoint = picker?.pick(context, now);
+    // Most of the time nobody is, and a pick need not even look at what it returns.
+    if (endpoint === undefined || !(this.probing || now < this.warmAt)) return endpoint;
+    return this.isHeldBack(endpoint, now) ? this.pickAnother(picker, endpoint, context, now) : endpoint;
   }
 
   /** Those that calls may go to, with what was seen of them. */
@@ -175,6 +176,7 @@ export class Balancer {
 
   private build(now: number): void {
     const usable = this.detector?.usable(this.endpoints, now) ?? this.endpoints;
+    this.probing = usable.some(({ onProbation }) => onProbation);
     this.changesAt = Math.min(Infinity, ...this.endpoints.map(({ ejectedUntil }) => ejectedUntil || Infinity));
     const { warmUpMs = 0 } = this.options.routing ?? {};
     const cold = warmUpMs === 0 ? [] : usable.filter(({ addedAt }) => addedAt + warmUpMs > now);

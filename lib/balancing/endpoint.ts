@@ -27,7 +27,7 @@ const DECAY_MS = 10_000;
 export class Endpoint {
   /** Calls that have not ended. */
   pending = 0;
-  /** When it was last picked, in milliseconds of the balancer's clock. */
+  /** When it was last picked, in milliseconds of the balancer's clock; for pickers that note it. */
   pickedAt = 0;
   /** Moving average of the response time in milliseconds; a slower answer counts at once, a faster one by and by. */
   latencyMs = 0;

@@ -22,6 +22,15 @@ export class PowerOfTwoPicker implements Picker {
     const { endpoints } = this;
     const { length } = endpoints;
     if (length < 2) return endpoints[0];
+    let endpoint = this.draw(length, now);
+    if (endpoint !== undefined && wasTried(context, endpoint))
+      endpoint = pickUntried(endpoints, context, this.random) ?? endpoint;
+    if (endpoint !== undefined) endpoint.pickedAt = now;
+    return endpoint;
+  }
+
+  private draw(length: number, now: number): Endpoint | undefined {
+    const { endpoints } = this;
     const a = Math.floor(this.random() * length);
     // Two different ones: unique choices balance better than independent ones.
     const b = (a + 1 + Math.floor(this.random() * (length - 1))) % length;
@@ -30,9 +39,7 @@ export class PowerOfTwoPicker implements Picker {
     if (first === undefined || second === undefined) return first;
     const better = cost(first) <= cost(second) ? first : second;
     const worse = better === first ? second : first;
-    const endpoint = now - worse.pickedAt > PROBE_AFTER_MS && worse.latencyMs > 0 ? worse : better;
-    if (!wasTried(context, endpoint)) return endpoint;
-    return pickUntried(endpoints, context, this.random) ?? endpoint;
+    return now - worse.pickedAt > PROBE_AFTER_MS && worse.latencyMs > 0 ? worse : better;
   }
 }
 
