@@ -12,7 +12,7 @@ export interface AddressOptions {
   readonly networks?: readonly string[];
   /** Interfaces that don't count, by name; a trailing `*` stands for any end: `docker*`. */
   readonly ignoredInterfaces?: readonly string[];
-  /** @default 4 */
+  /** @default that of the networks, 4 before 6; without networks 4 */
   readonly family?: 4 | 6;
   /** Register the machine's host name instead of the address. @default false */
   readonly preferHostname?: boolean;
@@ -69,17 +69,25 @@ export function chooseAddress(
 
 function findAddress(options: AddressOptions, interfaces: Interfaces): string | undefined {
   const allowed = options.networks === undefined ? undefined : toBlockList(options.networks);
-  const wanted = options.family ?? (options.networks?.every((network) => network.includes(':')) === true ? 6 : 4);
-  for (const [name, addresses] of Object.entries(interfaces)) {
-    if (options.ignoredInterfaces?.some((pattern) => matches(pattern, name)) === true) continue;
-    for (const { address, family, internal } of addresses ?? []) {
-      if (internal || family !== `IPv${wanted}`) continue;
-      // A link-local IPv6 address means nothing without the interface it belongs to.
-      if (/^fe[89ab]/i.test(address)) continue;
-      if (allowed === undefined || allowed.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')) return address;
+  for (const wanted of familiesOf(options)) {
+    for (const [name, addresses] of Object.entries(interfaces)) {
+      if (options.ignoredInterfaces?.some((pattern) => matches(pattern, name)) === true) continue;
+      for (const { address, family, internal } of addresses ?? []) {
+        if (internal || family !== `IPv${wanted}`) continue;
+        // A link-local IPv6 address means nothing without the interface it belongs to.
+        if (/^fe[89ab]/i.test(address)) continue;
+        if (allowed === undefined || allowed.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')) return address;
+      }
     }
   }
   return undefined;
+}
+
+/** The families of addresses that are looked for, in this order: those of the networks, when nothing else was said. */
+function familiesOf({ family, networks = [] }: AddressOptions): readonly (4 | 6)[] {
+  if (family !== undefined) return [family];
+  if (networks.every((network) => !network.includes(':'))) return [4];
+  return networks.every((network) => network.includes(':')) ? [6] : [4, 6];
 }
 
 function toBlockList(networks: readonly string[]): BlockList {

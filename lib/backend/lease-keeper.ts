@@ -181,7 +181,9 @@ export class LeaseKeeper implements Lease {
       } catch (error) {
         if (signal.aborted) return;
         this.failed(error);
-        await this.backoff.wait(this.wake.signal);
+        // A registry that is back hears of the instance no later than at a heartbeat.
+        const longest = this.options.renewEveryMs?.() ?? Infinity;
+        await sleep(this.options.clock, Math.min(this.backoff.next(), longest), this.wake.signal);
         continue;
       }
       if (signal.aborted || this.actual !== this.desired) continue;

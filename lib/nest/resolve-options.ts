@@ -224,7 +224,7 @@ export function resolveOptions(
   checkModuleOptions(options);
   const application = options.service?.name ?? defaultServiceName(env, given === undefined);
   const service = options.service ?? (given === undefined ? { name: application } : undefined);
-  const standIn = options.registry === undefined || options.config === undefined ? local() : undefined;
+  const standIn = options.registry === undefined || options.config === undefined ? standInFor(options) : undefined;
   const { discovery = {}, configOptions = {}, shutdown = {}, http = {}, clients = {} } = options;
   const production = env['NODE_ENV'] === 'production';
   return {
@@ -268,6 +268,13 @@ export function resolveOptions(
 /** What sends the calls, in its long form. */
 export function transportOptions(transport: DiscoveryModuleOptions['transport']): HttpTransportOptions {
   return typeof transport === 'string' ? { client: transport } : (transport ?? {});
+}
+
+/** The local backend, for what was left out: the one that is given for the other part, if it is. */
+function standInFor({ registry = [], config = [] }: DiscoveryModuleOptions): BackendDefinition {
+  const given = [...(isList(registry) ? registry : [registry]), ...(isList(config) ? config : [config])];
+  const definitions = given.map((entry) => ('backend' in entry ? entry.backend : entry));
+  return definitions.find(({ kind }) => kind === 'local') ?? local();
 }
 
 function registryUses(options: DiscoveryModuleOptions, standIn: BackendDefinition | undefined): readonly BackendUse[] {

@@ -2,10 +2,10 @@ import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vit
 import type { ConfigReport, WriteOptions } from '../../lib/backend/index.js';
 import type { ConfigDocument, ConfigScope } from '../../lib/model/index.js';
 import {
-  activeResources,
   Contract,
   freshName,
   leakedResources,
+  settledResources,
   type ConfigHarness,
   type ContractHarness,
   type ContractTiming,
@@ -305,7 +305,7 @@ export function describeConfigContract(
       const reader = await contract.openConfig();
       const id = freshId();
       await reader.config.publish(id, text('x'));
-      const before = activeResources();
+      const before = await settledResources();
       const handles = contract.harness.openHandles?.();
       const recordings = Array.from({ length: 10 }, () => contract.watchConfig(reader, documentScope(id)));
       await contract.until(() => recordings.every((one) => one.reports.length > 0), 'all report');

@@ -270,6 +270,12 @@ export function activeResources(): ReadonlyMap<string, number> {
   return counts;
 }
 
+/** As {@link activeResources}, when what has just ended or begun is over with. */
+export async function settledResources(): Promise<ReadonlyMap<string, number>> {
+  await new Promise((resolve) => setImmediate(resolve));
+  return activeResources();
+}
+
 /** The kinds of handles of which there are more than before. */
 export function leakedResources(before: ReadonlyMap<string, number>): readonly string[] {
   return [...activeResources()].filter(([kind, count]) => count > (before.get(kind) ?? 0)).map(([kind]) => kind);

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
 import type { DiscoveryReport, Lease } from '../../lib/backend/index.js';
 import {
-  activeResources,
   Contract,
   freshName,
   leakedResources,
   portsOf,
   registrationOf,
+  settledResources,
   type ContractHarness,
   type ContractTiming,
   type RegistryClient,
@@ -292,7 +292,7 @@ export function describeDiscoveryContract(
       const warm = contract.watch(client, service);
       await contract.until(() => warm.reports.length > 0, 'it reports');
       await warm.watch.close();
-      const before = activeResources();
+      const before = await settledResources();
       const handles = contract.harness.openHandles?.();
       const recordings = Array.from({ length: 20 }, (_, index) =>
         contract.watch(client, index % 2 === 0 ? service : freshName('nobody')),
@@ -306,7 +306,7 @@ export function describeDiscoveryContract(
     test('closing the backend ends its watches and releases every handle', async () => {
       const writer = await contract.openRegistry();
       const { service } = (await registerOne(writer)).registration;
-      const before = activeResources();
+      const before = await settledResources();
       const handles = contract.harness.openHandles?.();
       const reader = await contract.openRegistry();
       const recordings = [service, freshName('nobody'), service].map((one) => contract.watch(reader, one));

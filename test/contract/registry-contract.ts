@@ -2,12 +2,12 @@ import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vit
 import { createRegistration, type InstanceStatus } from '../../lib/model/index.js';
 import type { Lease } from '../../lib/backend/index.js';
 import {
-  activeResources,
   Contract,
   freshPort,
   leakedResources,
   portsOf,
   registrationOf,
+  settledResources,
   type ContractHarness,
   type ContractTiming,
 } from './contract-harness.js';
@@ -331,7 +331,7 @@ export function describeRegistryContract(
     });
 
     test('making a definition and a backend starts nothing', async () => {
-      const before = activeResources();
+      const before = await settledResources();
       const client = contract.create();
       expect(leakedResources(before)).toEqual([]);
       expect(client.backend.state.current.phase).toBe('connecting');
@@ -339,7 +339,7 @@ export function describeRegistryContract(
     });
 
     test('closing ends the leases and releases every handle', async () => {
-      const before = activeResources();
+      const before = await settledResources();
       const handles = contract.harness.openHandles?.();
       const client = await contract.openRegistry();
       const leases = [1, 2, 3].map(() => client.registry.register(registrationOf({ port: freshPort() })));

@@ -1,9 +1,13 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Injectable, Module } from '@nestjs/common';
 import * as nestCore from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import { describe, expect, test } from 'vitest';
 import * as library from '../../lib/index.js';
-import { DiscoveryClient, DiscoveryModule, type DiscoveryModuleOptions } from '../../lib/index.js';
+import { local } from '../../lib/backends/local/index.js';
+import { ConfigClient, DiscoveryClient, DiscoveryModule, type DiscoveryModuleOptions } from '../../lib/index.js';
 import { InMemoryRegistry } from '../../lib/testing/index.js';
 import { createApp, init, listen } from './support.js';
 
@@ -161,4 +165,23 @@ describe('the house in a process', () => {
     await expect(createApp(AppModule)).rejects.toMatchObject({ code: 'CONFIG_DOCUMENT_INVALID' });
     expect(registry.stats).toMatchObject({ openWatches: 0, openConfigWatches: 0 });
   });
+
+  test.for(['registry', 'config'] as const)(
+    'a local backend given as %s alone serves for the other too',
+    async (part) => {
+      const folder = mkdtempSync(join(tmpdir(), 'nsd-module-'));
+      try {
+        writeFileSync(join(folder, 'application.json'), '{ "limit": 7 }');
+        const backend = local({ directory: join(folder, 'registry'), configDirectory: folder });
+        @Module({ imports: [DiscoveryModule.forRoot({ [part]: backend })] })
+        class AppModule {}
+        const app = await init(AppModule);
+        expect(app.get(ConfigClient).get('limit')).toBe(7);
+        expect(await app.get(DiscoveryClient).getServices()).toEqual([]);
+        expect(existsSync(join(folder, 'registry'))).toBe(true);
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    },
+  );
 });

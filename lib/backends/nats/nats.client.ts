@@ -102,8 +102,8 @@ export class NatsClient implements AsyncDisposable {
 
   /** Makes a service and starts it; it is stopped with the client. Errors as `addService` and `start`. */
   async startService(config: ServiceConfig): Promise<NatsService> {
-    const { clock, logger } = this;
-    const service = addService(this.connection, { clock, logger, ...config });
+    const { clock, logger, inboxPrefix } = this;
+    const service = addService(this.connection, { clock, logger, inboxPrefix, ...config });
     this.services.add(service);
     void service.stopped.then(() => this.services.delete(service));
     await service.start();

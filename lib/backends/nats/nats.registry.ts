@@ -182,6 +182,7 @@ class ServiceOperations implements LeaseOperations {
       description: `HTTP instances of ${registration.service}`,
       metadata: toHttpMetadata(registration),
       apiPrefix: settings.apiPrefix,
+      inboxPrefix: session.inboxPrefix,
       clock: context.clock,
       drainTimeoutMs: 1000,
       onError: (error) => context.logger.warn(`${settings.name}: ${messageOf(error)}`),

@@ -61,6 +61,8 @@ export class ZooKeeperBackend extends BackendBase implements Backend {
       backend,
       client: this.client,
       rescanMs,
+      // As often as a session says that it lives.
+      maxRetryMs: Math.min(10_000, sessionTimeoutMs / 3),
       assertOpen: () => this.assertOpen(),
       adopt: (close: () => Promise<unknown>) => this.adopt(close),
     };
@@ -146,6 +148,7 @@ interface SharedParts {
   readonly backend: string;
   readonly client: ZooKeeperClient;
   readonly rescanMs: number;
+  readonly maxRetryMs: number;
   readonly assertOpen: () => void;
   readonly adopt: (close: () => Promise<unknown>) => () => void;
 }

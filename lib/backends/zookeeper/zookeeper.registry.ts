@@ -16,6 +16,8 @@ export interface ZooKeeperRegistryOptions {
   readonly client: ZooKeeperClient;
   /** Milliseconds between looks at a node that nobody said was gone. */
   readonly rescanMs: number;
+  /** The longest time between tries to write a node, in milliseconds. */
+  readonly maxRetryMs: number;
   /** The node of a new lease, in the layout; `onEvent` is to be told of its events. */
   readonly createNode: (registration: Registration, onEvent: () => void) => LeaseNode;
   /** Whether the next lease of an instance has the path of the one before. */
@@ -70,7 +72,7 @@ export class ZooKeeperRegistryDriver implements RegistryDriver {
       backend,
       capabilities: this.capabilities,
       operations: node,
-      backoff: { initialMs: 200, maxMs: 10_000 },
+      backoff: { initialMs: 200, maxMs: this.options.maxRetryMs },
       random: () => context.random(),
       report: (event) => this.report(event, node),
       onRevoked: () => disown(),

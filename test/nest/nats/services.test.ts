@@ -36,6 +36,7 @@ import {
   NatsServicesModule,
   ServiceRequest,
 } from '../../../lib/backends/nats/nest/index.js';
+import { codeOf } from '../../../lib/model/index.js';
 import { withServer } from '../../servers/for-tests.js';
 import { init, LogCollector } from '../support.js';
 
@@ -477,9 +478,16 @@ withServer('nats', {}, (server) => {
       class AppModule {}
       const app = await init(AppModule);
       expect(app.get(NatsServicesHost).services).toEqual([]);
+      const client = await caller(name);
       await proxy.heal();
-      await expect.poll(() => app.get(NatsServicesHost).services.length, { timeout: 5000 }).toBe(1);
-      expect(await (await caller(name)).call('here')).toBe(true);
+      // Whoever calls it from the first moment on finds nobody, or everything: never a service without its endpoints.
+      const answer = async (): Promise<unknown> =>
+        client.call('here').catch((error: unknown) => {
+          if (codeOf(error) === 'NO_INSTANCE') return 'nobody';
+          throw error;
+        });
+      await expect.poll(answer, { interval: 1, timeout: 10_000 }).toBe(true);
+      await expect.poll(() => app.get(NatsServicesHost).services.length).toBe(1);
     });
 
     it('or fails fast, when told to', async () => {

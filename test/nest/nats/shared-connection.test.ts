@@ -11,7 +11,7 @@ import {
 } from '../../../lib/backends/nats/nest/index.js';
 import { DiscoverableClient, DiscoveryClient, DiscoveryModule, ServiceHttpClient } from '../../../lib/index.js';
 import { withServer } from '../../servers/for-tests.js';
-import { listen } from '../support.js';
+import { listen, LogCollector } from '../support.js';
 
 withServer('nats', { private: true }, (server) => {
   it('one connection for registry, configuration, services and clients; stopped before deregistration', async () => {
@@ -59,5 +59,54 @@ withServer('nats', { private: true }, (server) => {
     await client.connect();
     expect(await client.queries().ping()).toEqual([]);
     await client.close();
+  });
+});
+
+// An account that may listen on little else than answers of its own.
+const allowed = '[ "_MY.>", "$ASKED.>", "limited.>" ]';
+const users = `authorization { users: [ { user: app, password: x, permissions: { subscribe: { allow: ${allowed} } } } ] }`;
+
+// What the settings would add after the line becomes a comment.
+withServer('nats', { settings: { [`${users} #`]: true } }, (server) => {
+  it('prefixes of reply and control subjects hold for everything over the connection', async () => {
+    const backend = nats({
+      servers: server.url,
+      user: 'app',
+      password: 'x',
+      inboxPrefix: '_MY',
+      apiPrefix: '$ASKED',
+      rounds: { intervalMs: 200 },
+    });
+    @NatsGroup('limited')
+    @NatsService({ name: 'LIMITED', version: '1.0.0' })
+    @Controller()
+    class Limited {
+      constructor(@InjectNatsService('LIMITED') readonly nats: NatsServiceClient) {}
+      @NatsEndpoint() over() {
+        return 'over';
+      }
+    }
+    @Module({
+      controllers: [Limited],
+      imports: [
+        DiscoveryModule.forRoot({
+          service: { name: 'LIMITED', host: '127.0.0.1' },
+          registry: backend,
+          config: backend,
+          shutdown: { propagationDelayMs: 0 },
+        }),
+        NatsServicesModule.forRoot(),
+      ],
+    })
+    class AppModule {}
+    const logger = new LogCollector();
+    const app = await listen(AppModule, logger);
+    const host = app.get(NatsServicesHost);
+    // Looks the subject up, by the control subjects.
+    expect(await app.get(Limited).nats.call('over')).toBe('over');
+    expect(await host.queries.ping()).toMatchObject([{ name: 'LIMITED' }]);
+    await expect.poll(async () => (await app.get(DiscoveryClient).getInstances('LIMITED')).length).toBe(1);
+    expect(host.services).toHaveLength(1);
+    expect(logger.warnings()).toEqual([]);
   });
 });

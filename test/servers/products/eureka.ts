@@ -60,6 +60,8 @@ function properties(member: Member, peers: readonly Member[], auth: boolean, set
     'eureka.server.eviction-interval-timer-in-ms': 1_000,
     'eureka.server.use-read-only-response-cache': false,
     'eureka.server.response-cache-update-interval-ms': 500,
+    // A read that goes on while somebody registers may leave its old answer in the cache, by default for three minutes.
+    'eureka.server.response-cache-auto-expiration-in-seconds': 1,
     'eureka.server.delta-retention-timer-interval-in-ms': 1_000,
     'eureka.server.peer-eureka-nodes-update-interval-ms': 60_000,
     'servers.basic-auth': auth,

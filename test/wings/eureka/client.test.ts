@@ -267,8 +267,8 @@ withServer('eureka', {}, (server) => {
     expect(await status()).toBe('OUT_OF_SERVICE');
     // The server forgets overrides together with the lease.
     await client.api.cancel(app, instanceId);
-    await until(async () => (await status()) !== undefined, 'it registered again');
-    expect(await status()).toBe('OUT_OF_SERVICE');
+    // A server shows a new record for a moment before it has applied the override that came with it.
+    await until(async () => (await status()) === 'OUT_OF_SERVICE', 'it registered again, with the operator’s word');
     await override(server.url, app, instanceId);
     await until(async () => (await status()) === 'UP', 'its own status is in force again');
     await client.api.cancel(app, instanceId);
@@ -317,14 +317,14 @@ withServer('eureka', {}, (server) => {
 
   it('tells onError what failed, after every server was tried, and may be stopped from there', async () => {
     const dead = [freshPort(), freshPort(), freshPort(), freshPort()].map((port) => `http://127.0.0.1:${port}/eureka`);
-    const heard: { type: string; attempts: number }[] = [];
+    const heard: { type: string; attempts: number; code: string }[] = [];
     const client: EurekaClient = new EurekaClient({
       serviceUrls: dead,
       appName: 'A',
       instancePort: 1,
       ...FAST,
       onError: async (type, error) => {
-        heard.push({ type, attempts: error.attempts?.length ?? 0 });
+        heard.push({ type, attempts: error.attempts?.length ?? 0, code: error.code });
         if (new Set(heard.map((one) => one.type)).size === 2) await client.stop();
       },
     });
@@ -332,7 +332,7 @@ withServer('eureka', {}, (server) => {
     await until(() => heard.length >= 2, 'both failures are told');
     await client.stop();
     expect(new Set(heard.map((one) => one.type))).toEqual(new Set([ERROR_REGISTER, ERROR_DISCOVER]));
-    expect(heard.every((one) => one.attempts === dead.length)).toBe(true);
+    expect(heard.filter((one) => one.attempts !== dead.length)).toEqual([]);
     const count = heard.length;
     await expect(client.doService('A', '/')).rejects.toMatchObject({ code: 'BACKEND_CLOSED' });
     expect(heard).toHaveLength(count);
@@ -395,12 +395,15 @@ withServer('eureka', {}, (server) => {
     const { service: app, instanceId } = client.registration ?? { service: '', instanceId: '' };
     const { api } = client;
     const key = app.toUpperCase();
-    expect((await api.getApplications()).applications.map((one) => one.name)).toContain(key);
+    // The server answers these out of a cache, which may be a second behind.
+    const names = async (answer: ReturnType<typeof api.getApplications>): Promise<readonly string[]> =>
+      (await answer).applications.map((one) => one.name);
+    await expect.poll(() => names(api.getApplications())).toContain(key);
     expect((await api.getDelta())?.hashcode).toBeDefined();
-    expect((await api.getVip(app.toLowerCase())).applications.map((one) => one.name)).toEqual([key]);
-    expect((await api.getSecureVip(app.toLowerCase())).applications.map((one) => one.name)).toEqual([key]);
+    await expect.poll(() => names(api.getVip(app.toLowerCase()))).toEqual([key]);
+    await expect.poll(() => names(api.getSecureVip(app.toLowerCase()))).toEqual([key]);
     expect((await api.getVip('no-such-vip')).applications).toEqual([]);
-    expect((await api.getApplication(app))?.[0]?.instanceId).toBe(instanceId);
+    await expect.poll(async () => (await api.getApplication(app))?.[0]?.instanceId).toBe(instanceId);
     expect(await api.getApplication('no-such-app')).toBeUndefined();
     expect((await api.getInstance(instanceId))?.app).toBe(key);
     expect(await api.getInstance('no-such-id')).toBeUndefined();

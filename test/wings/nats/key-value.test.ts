@@ -126,20 +126,28 @@ for (const variant of ['current', '2.9'] as const) {
         const record = (include: 'last' | 'all' | 'new', filters?: readonly string[]) => {
           const initial: string[][] = [];
           const changes: string[] = [];
-          const say = (entry: KeyValueEntry): string => `${entry.key} ${entry.operation} ${text(entry.value)}`;
+          const interruptions: string[] = [];
+          const newest = new Map<string, string>();
+          const say = (entry: KeyValueEntry): string => {
+            newest.set(entry.key, entry.operation);
+            return `${entry.key} ${entry.operation} ${text(entry.value)}`;
+          };
           const watch = new KeyValueWatch(bucket, {
             include,
             ...(filters === undefined ? {} : { filters }),
-            onInitial: (entries) => void initial.push(entries.map(say)),
+            onInitial: (entries) => {
+              newest.clear();
+              initial.push(entries.map(say));
+            },
             onEntry: (entry) => void changes.push(say(entry)),
-            onError: () => {},
+            onError: ({ message }) => void interruptions.push(message),
           });
-          return { watch, initial, changes };
+          return { watch, initial, changes, interruptions, newest };
         };
         const last = record('last');
         const all = record('all', ['a']);
         const fromNow = record('new');
-        await expect.poll(() => [last, all, fromNow].every(({ initial }) => initial.length === 1)).toBe(true);
+        await expect.poll(() => [last, all, fromNow].every(({ initial }) => initial.length > 0)).toBe(true);
         expect(last.initial[0]).toEqual(['a PUT 2', 'b.c PUT 3']);
         expect(all.initial[0]).toEqual(['a PUT 1', 'a PUT 2']);
         expect(fromNow.initial[0]).toEqual([]);
@@ -147,10 +155,13 @@ for (const variant of ['current', '2.9'] as const) {
         await bucket.delete('a');
         await bucket.put('b.d', bytes('4'));
         await bucket.purge('b.c');
-        for (const { changes } of [last, fromNow]) {
-          await expect.poll(() => changes).toEqual(['a DEL ', 'b.d PUT 4', 'b.c PURGE ']);
-        }
-        expect(all.changes).toEqual(['a DEL ']);
+        // On a machine that is too busy for the server's signs of life a watch is interrupted: `last` then begins with a
+        // complete set again, the others go on where they were.
+        await expect.poll(() => Object.fromEntries(last.newest)).toEqual({ a: 'DEL', 'b.c': 'PURGE', 'b.d': 'PUT' });
+        await expect.poll(() => fromNow.changes).toEqual(['a DEL ', 'b.d PUT 4', 'b.c PURGE ']);
+        await expect.poll(() => all.changes).toEqual(['a DEL ']);
+        expect(last.initial.length).toBeLessThanOrEqual(1 + last.interruptions.length);
+        if (last.interruptions.length === 0) expect(last.changes).toEqual(fromNow.changes);
         await Promise.all([last, all, fromNow].map(({ watch }) => watch.close()));
         expect(await consumersOf(client, bucket.bucket)).toBe(0);
       });

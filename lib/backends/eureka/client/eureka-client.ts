@@ -23,7 +23,7 @@ import {
   type EurekaErrorType,
 } from './client-options.js';
 import { prepareCall, type DoServiceOptions, type WalkNodesOptions } from './do-service.js';
-import { resolveOwnAddress } from './own-address.js';
+import { assertNetworks, resolveOwnAddress } from './own-address.js';
 import type { RegistryPoller } from './registry-poller.js';
 import { EurekaSession } from './session.js';
 import { NodePicker, walkNodes, type Walker } from './walker.js';
@@ -61,6 +61,7 @@ export class EurekaClient {
   /** Nothing happens before {@link start}. @throws DiscoveryError `INVALID_OPTION` or `INVALID_NAME`, naming the field */
   constructor(options: EurekaClientOptions) {
     this.settings = resolveClientOptions(options);
+    assertNetworks(options);
     const { eureka } = this.settings;
     const outputs = options.logger ?? consoleLogger;
     this.logger = new ClientLogger('error' in outputs ? [outputs] : outputs, options.logLevel ?? 'log');
@@ -343,7 +344,8 @@ export class EurekaClient {
   private failed(type: EurekaErrorType, error: DiscoveryError): void {
     if (type !== ERROR_DISCOVER) this.logger.warn(messageOf(error));
     const { onError } = this.settings.options;
-    if (onError === undefined) return;
+    // What is given up because of stop() hasn't failed.
+    if (onError === undefined || this.stopping !== undefined) return;
     void (async () => onError(type, error))().catch((thrown: unknown) => {
       this.logger.error(`onError threw: ${messageOf(thrown)}`);
     });

@@ -212,9 +212,14 @@ export class NatsSession {
     });
   }
 
+  /** What the subjects for answers begin with. */
+  get inboxPrefix(): string {
+    return this.options.settings.inboxPrefix;
+  }
+
   /** A subject of our own for answers. */
   inbox(): string {
-    return `${this.options.settings.inboxPrefix}.${randomUUID().replaceAll('-', '')}`;
+    return `${this.inboxPrefix}.${randomUUID().replaceAll('-', '')}`;
   }
 
   /** Drains and closes a connection of our own; one that was given is left alone. Never rejects. */

@@ -145,5 +145,13 @@ function createHost(options: NatsServicesOptions, runtime: DiscoveryRuntime | un
   );
   if (backend === undefined) return noConnection(options.backend);
   const nothing = (): Promise<void> => Promise.resolve();
-  return new NatsServicesHost({ options, logger, session: backend.session, open: nothing, close: nothing });
+  const { session, settings } = backend;
+  return new NatsServicesHost({
+    options,
+    logger,
+    session,
+    apiPrefix: settings.apiPrefix,
+    open: nothing,
+    close: nothing,
+  });
 }

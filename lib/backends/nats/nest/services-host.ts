@@ -16,6 +16,8 @@ export interface ServicesHostParts {
   readonly options: NatsServicesOptions;
   readonly session: NatsSession;
   readonly logger: Logger;
+  /** That of the backend whose connection is shared. */
+  readonly apiPrefix?: string;
   /** Opens a connection of its own; nothing for one that is shared. */
   readonly open: () => Promise<void>;
   readonly close: () => Promise<void>;
@@ -36,8 +38,18 @@ export class NatsServicesHost {
 
   /** @internal */
   constructor(private readonly parts: ServicesHostParts) {
-    const apiPrefix = parts.options.client?.apiPrefix ?? parts.options.service?.apiPrefix;
-    this.queries = new ServiceQueries(() => parts.session.connection, apiPrefix === undefined ? {} : { apiPrefix });
+    const { session, options } = parts;
+    const apiPrefix = options.client?.apiPrefix ?? options.service?.apiPrefix;
+    this.queries = new ServiceQueries(() => session.connection, {
+      ...this.prefixes,
+      ...(apiPrefix === undefined ? {} : { apiPrefix }),
+    });
+  }
+
+  /** What the connection's owner says of subjects. */
+  private get prefixes(): { readonly inboxPrefix: string; readonly apiPrefix?: string } {
+    const { session, apiPrefix } = this.parts;
+    return { inboxPrefix: session.inboxPrefix, ...(apiPrefix === undefined ? {} : { apiPrefix }) };
   }
 
   /** The services that run at present. */
@@ -56,6 +68,7 @@ export class NatsServicesHost {
     if (client === undefined) {
       const { session, options } = this.parts;
       client = new NatsServiceClient(() => session.connection, service, {
+        ...this.prefixes,
         ...(options.service?.apiPrefix === undefined ? {} : { apiPrefix: options.service.apiPrefix }),
         ...options.client,
         ambientHeaders: () => this.current.getStore(),
@@ -127,20 +140,24 @@ export class NatsServicesHost {
     const service = addService(session.connection, {
       clock: systemClock,
       logger,
+      ...this.prefixes,
       ...options.service,
       ...config,
       metadata: { ...options.service?.metadata, ...config.metadata },
     });
-    this.running.set(config.name, service);
     try {
-      await service.start();
-      for (const { name, options: endpoint, groups, handler } of endpoints) {
-        const place = groups.reduce<NatsService | ServiceGroup>(
-          (outer, { name: group, options: { service: _service, ...inherited } }) => outer.addGroup(group, inherited),
-          service,
-        );
-        await place.addEndpoint(name, this.propagating(handler), endpoint);
-      }
+      // At once, in this order: whoever asks while it starts must not be told of a service without endpoints.
+      await Promise.all([
+        service.start(),
+        ...endpoints.map(({ name, options: endpoint, groups, handler }) => {
+          const place = groups.reduce<NatsService | ServiceGroup>(
+            (outer, { name: group, options: { service: _service, ...inherited } }) => outer.addGroup(group, inherited),
+            service,
+          );
+          return place.addEndpoint(name, this.propagating(handler), endpoint);
+        }),
+      ]);
+      this.running.set(config.name, service);
       logger.log(`the NATS service ${config.name} ${config.version} answers on ${endpoints.length} endpoints`);
     } catch (error) {
       await service.stop();

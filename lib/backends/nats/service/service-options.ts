@@ -58,6 +58,8 @@ export interface ServiceConfig extends InheritedOptions {
   readonly metadata?: Readonly<Record<string, string>>;
   /** Root of the control subjects; callers must have the same. @default '$SRV' */
   readonly apiPrefix?: string;
+  /** Prefix of reply subjects, when the account may use only some. @default '_INBOX' */
+  readonly inboxPrefix?: string;
   /** Makes the instance's id, once. @default 22 random letters and digits */
   readonly idGenerator?: () => string;
   /** Tells the time for `started`. @default the clock's */
@@ -129,6 +131,7 @@ export const SERVICE_OPTIONS: Readonly<Record<string, Check>> = {
   description: anything,
   metadata: anything,
   apiPrefix: anything,
+  inboxPrefix: text,
   idGenerator: callable,
   now: callable,
   statsData: callable,

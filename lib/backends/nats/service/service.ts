@@ -262,7 +262,7 @@ export class NatsService implements AsyncDisposable {
     this.outbox = new Outbox({
       connection: this.connection,
       clock: this.clock,
-      inbox: `_INBOX.${randomId()}`,
+      inbox: `${this.config.inboxPrefix ?? '_INBOX'}.${randomId()}`,
       onError: (error) => this.failed(error, '', ''),
     });
     const answers: Readonly<Record<ServiceVerb, () => Uint8Array>> = {

@@ -1,14 +1,19 @@
-import { DiscoveryError, type DiscoveryErrorDetails } from '../../../model/index.js';
+import { DiscoveryError, messageOf, type DiscoveryErrorDetails } from '../../../model/index.js';
 
 /** The domain of discovered addresses. */
 const DOMAIN = 'asab';
 
 /**
  * A discovered address leads nowhere: its name is malformed (`INVALID_NAME`), nothing is advertised under it
- * (`NO_INSTANCE`), or none of the hosts found can be resolved (`NO_INSTANCE`).
+ * (`NO_INSTANCE`), none of the hosts found can be resolved (`NO_INSTANCE`), or ZooKeeper could not be asked yet
+ * (`NO_SNAPSHOT`).
  */
 export class NotDiscoveredError extends DiscoveryError {
-  constructor(code: 'INVALID_NAME' | 'NO_INSTANCE', message: string, details: DiscoveryErrorDetails = {}) {
+  constructor(
+    code: 'INVALID_NAME' | 'NO_INSTANCE' | 'NO_SNAPSHOT',
+    message: string,
+    details: DiscoveryErrorDetails = {},
+  ) {
     super(code, message, details);
   }
 }
@@ -49,6 +54,15 @@ export function parseAsabHost(host: string): AsabName {
 /** The error for an address under which nothing is advertised. */
 export function nothingFound(host: string, cause?: unknown): NotDiscoveredError {
   return new NotDiscoveredError('NO_INSTANCE', `nothing is advertised as '${host}' that could be called`, {
+    service: host,
+    ...(cause === undefined ? {} : { cause }),
+  });
+}
+
+/** The error while nobody could say what is advertised. */
+export function notKnownYet(host: string, cause?: unknown): NotDiscoveredError {
+  const reason = cause === undefined ? 'the records were not read in time' : messageOf(cause);
+  return new NotDiscoveredError('NO_SNAPSHOT', `what is advertised as '${host}' isn't known yet: ${reason}`, {
     service: host,
     ...(cause === undefined ? {} : { cause }),
   });

@@ -1,7 +1,14 @@
 import { ValueView, type AddressResolver, type BackendContext, type View } from '../../../backend/index.js';
 import { createServiceInstance, unknownSnapshot, type ServiceInstance, type Snapshot } from '../../../model/index.js';
 import type { Child, ScanOutcome } from '../client/watched-children.js';
-import { isAsabHost, nothingFound, parseAsabHost, type AsabName, type NotDiscoveredError } from './asab.address.js';
+import {
+  isAsabHost,
+  nothingFound,
+  notKnownYet,
+  parseAsabHost,
+  type AsabName,
+  type NotDiscoveredError,
+} from './asab.address.js';
 import type { AsabRecord } from './asab.codec.js';
 import type { AsabRun } from './asab.run.js';
 
@@ -68,7 +75,8 @@ export class AsabAddressResolver implements AddressResolver {
 
   /** What to tell a caller when there is nobody to call. */
   notFound(host: string): NotDiscoveredError {
-    return nothingFound(host, this.run.error);
+    const { records, error } = this.run;
+    return records === undefined ? notKnownYet(host, error) : nothingFound(host, error);
   }
 
   async close(): Promise<void> {

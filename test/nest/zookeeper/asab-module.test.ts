@@ -14,7 +14,7 @@ import {
 import { DiscoveryModule, ServiceHttpClient } from '../../../lib/index.js';
 import { freshName } from '../../contract/contract-harness.js';
 import { withServer } from '../../servers/for-tests.js';
-import { Opened, until } from './support.js';
+import { Opened, until } from '../../wings/zookeeper/support.js';
 
 @Controller()
 class CallerController {
