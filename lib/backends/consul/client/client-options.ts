@@ -1,0 +1,183 @@
+import {
+  checkOptions,
+  either,
+  flag,
+  integerBetween,
+  milliseconds,
+  numberBetween,
+  object,
+  oneOf,
+  recordOf,
+  required,
+  silentLogger,
+  systemClock,
+  text,
+  anything,
+  type Check,
+  type Clock,
+  type Logger,
+} from '../../../backend/index.js';
+import { DiscoveryError } from '../../../model/index.js';
+import { parseAddress, type ConsulAddress } from './address.js';
+import type { ConsulTlsOptions } from './transport.js';
+import { secretOf, type Consistency, type TokenLike } from './values.js';
+
+/** How much a client's logger is told; each level includes those before it. */
+export type LogLevel = 'silent' | 'error' | 'warn' | 'log' | 'debug';
+
+/** How a client connects; the same for {@link ConsulClient} and for the backend. */
+export interface ConsulConnectionOptions {
+  /**
+   * The agent: `host`, `host:port`, a URL, or a unix socket as `unix:///path` or `/path`. It should be the agent of this
+   * machine: what is registered at one agent can be taken back there only.
+   * @default '127.0.0.1:8500'; without a port 8500, or 8501 for https
+   */
+  readonly address?: string;
+  /** The token that requests carry, in a header. */
+  readonly token?: TokenLike;
+  /** A file with the token, which is read again when it was replaced. Not together with `token`. */
+  readonly tokenFile?: string;
+  readonly tls?: ConsulTlsOptions;
+  /** Datacentre to ask. @default the agent's */
+  readonly datacenter?: string;
+  /** Consul Enterprise only. */
+  readonly namespace?: string;
+  /** Consul Enterprise only. */
+  readonly partition?: string;
+  /** How current reads must be. @default 'default' */
+  readonly consistency?: Consistency;
+  /** How long to wait for an answer, beyond what the server was asked to wait, in milliseconds. @default 10000 */
+  readonly timeoutMs?: number;
+  /** Connections for all requests that don't wait at the server. @default 10 */
+  readonly maxRequestConnections?: number;
+  /**
+   * Connections for watches, one of which each blocking query holds. With more watches than that they take turns, and a
+   * change may show up to about ten seconds late. Agents refuse more than 200 connections from one address.
+   * @default 100
+   */
+  readonly maxWatchConnections?: number;
+  /** Longest answer that is read, in bytes. @default 67108864 (64 MiB) */
+  readonly maxResponseBytes?: number;
+}
+
+/** Options of a {@link ConsulClient}. */
+export interface ConsulClientOptions extends ConsulConnectionOptions {
+  /** How long a blocking query waits when it doesn't say, in milliseconds. @default 60000 */
+  readonly waitMs?: number;
+  /** Most operations in a transaction: 128 since Consul 1.14, 64 before. @default 128 */
+  readonly transactionLimit?: number;
+  /** @default none */
+  readonly logger?: Logger;
+  /** @default 'warn' */
+  readonly logLevel?: LogLevel;
+  /** Time; for tests. */
+  readonly clock?: Clock;
+}
+
+/** The secret, or a token as the servers tell it. */
+const token: Check = either('a text, or an object with SecretID', text, required(['SecretID'], recordOf(anything)));
+
+/** The checks of {@link ConsulConnectionOptions}. */
+export const CONNECTION_CHECKS: Readonly<Record<string, Check>> = {
+  address: text,
+  token,
+  tokenFile: text,
+  tls: object({
+    ca: text,
+    caFile: text,
+    cert: text,
+    certFile: text,
+    key: text,
+    keyFile: text,
+    passphrase: text,
+    servername: text,
+    rejectUnauthorized: flag,
+  }),
+  datacenter: text,
+  namespace: text,
+  partition: text,
+  consistency: oneOf('default', 'consistent', 'stale'),
+  timeoutMs: milliseconds(1),
+  maxRequestConnections: integerBetween(1, 10_000),
+  maxWatchConnections: integerBetween(1, 10_000),
+  maxResponseBytes: numberBetween(1024, 2 ** 31),
+};
+
+/** Options of a client after defaults and checks. */
+export interface ClientSettings {
+  readonly address: ConsulAddress;
+  readonly token: string | undefined;
+  readonly tokenFile: string | undefined;
+  readonly tls: ConsulTlsOptions;
+  readonly datacenter: string | undefined;
+  readonly namespace: string | undefined;
+  readonly partition: string | undefined;
+  readonly consistency: Consistency;
+  readonly timeoutMs: number;
+  readonly maxRequestConnections: number;
+  readonly maxWatchConnections: number;
+  readonly maxResponseBytes: number;
+}
+
+/** Reads what client and backend have in common; the types have been checked. */
+export function resolveConnection(what: string, options: ConsulConnectionOptions): ClientSettings {
+  if (options.token !== undefined && options.tokenFile !== undefined) {
+    throw new DiscoveryError('INVALID_OPTION', `${what}: tokenFile must not be given together with token`, {
+      field: 'tokenFile',
+    });
+  }
+  return {
+    address: parseAddress(options.address ?? '127.0.0.1'),
+    token: options.token === undefined ? undefined : secretOf(options.token),
+    tokenFile: options.tokenFile,
+    tls: options.tls ?? {},
+    datacenter: options.datacenter,
+    namespace: options.namespace,
+    partition: options.partition,
+    consistency: options.consistency ?? 'default',
+    timeoutMs: options.timeoutMs ?? 10_000,
+    maxRequestConnections: options.maxRequestConnections ?? 10,
+    maxWatchConnections: options.maxWatchConnections ?? 100,
+    maxResponseBytes: options.maxResponseBytes ?? 64 * 2 ** 20,
+  };
+}
+
+/** A client's own settings beside those of its connection. */
+export interface ResolvedClientOptions extends ClientSettings {
+  readonly waitMs: number;
+  readonly transactionLimit: number;
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+/**
+ * Checks the options of a client.
+ *
+ * @throws DiscoveryError `INVALID_OPTION`, naming the field
+ */
+export function resolveClientOptions(given: string | ConsulClientOptions): ResolvedClientOptions {
+  const what = 'new ConsulClient()';
+  const options = typeof given === 'string' ? { address: given } : given;
+  checkOptions(what, options, {
+    ...CONNECTION_CHECKS,
+    waitMs: milliseconds(1),
+    transactionLimit: integerBetween(1, 1024),
+    logger: anything,
+    logLevel: oneOf('silent', 'error', 'warn', 'log', 'debug'),
+    clock: anything,
+  });
+  return {
+    ...resolveConnection(what, options),
+    waitMs: options.waitMs ?? 60_000,
+    transactionLimit: options.transactionLimit ?? 128,
+    logger: levelled(options.logger ?? silentLogger, options.logLevel ?? 'warn'),
+    clock: options.clock ?? systemClock,
+  };
+}
+
+function levelled(logger: Logger, level: LogLevel): Logger {
+  const levels = ['silent', 'error', 'warn', 'log', 'debug'];
+  const at = (one: Exclude<LogLevel, 'silent'>): ((message: string) => void) =>
+    levels.indexOf(one) <= levels.indexOf(level) ? (message) => logger[one](message) : () => {};
+  return { error: at('error'), warn: at('warn'), log: at('log'), debug: at('debug') };
+}

@@ -1,0 +1,191 @@
+import { createHash } from 'node:crypto';
+import {
+  assertName,
+  describe,
+  DiscoveryError,
+  isPrototypeKey,
+  nameProblem,
+  type ConfigDocument,
+  type ConfigFormat,
+  type ConfigScope,
+} from '../../model/index.js';
+import type { KVEntry } from './client/kv-entry.js';
+import type { ConsulConfigOptions } from './consul.options.js';
+
+/** How configuration lies in the store, after defaults. */
+export type ConfigLayout = Required<ConsulConfigOptions>;
+
+/** An entry that is no configuration, and why. */
+export type SkipEntry = (key: string, problem: string) => void;
+
+/** Something to watch, and the documents that its entries make up, those that win last. */
+export interface ConfigPart {
+  /** One key, or all keys that begin with a text. */
+  readonly read: { readonly kind: 'key' | 'tree'; readonly key: string };
+  documents(entries: readonly KVEntry[], skip: SkipEntry): readonly ConfigDocument[];
+}
+
+/** Extensions in the order in which documents of one name are merged: the later wins, as in Spring. */
+const EXTENSIONS: readonly (readonly [extension: string, format: ConfigFormat])[] = [
+  ['.yml', 'yaml'],
+  ['.yaml', 'yaml'],
+  ['.json', 'json'],
+  ['.properties', 'properties'],
+];
+
+/** What to watch for a scope, in the order in which the documents are merged. */
+export function partsOf(scope: ConfigScope, layout: ConfigLayout): readonly ConfigPart[] {
+  switch (scope.kind) {
+    case 'application':
+      return contextsOf(scope.application, scope.profiles, layout).map((context) => contextPart(context, layout));
+    case 'prefix':
+      assertKey(scope.prefix.replace(/\/$/, ''), 'prefix');
+      return [layout.format === 'KEY_VALUE' ? entriesPart(scope.prefix) : filesPart(scope.prefix, layout)];
+    case 'document':
+      return [documentPart(scope.id, layout)];
+  }
+}
+
+/** One document: a key, or with the layout KEY_VALUE a folder that ends with a slash. */
+export function documentPart(id: string, layout: ConfigLayout): ConfigPart {
+  const folder = layout.format === 'KEY_VALUE' && id.endsWith('/');
+  assertKey(folder ? id.slice(0, -1) : id, 'id');
+  if (folder) return entriesPart(id);
+  return {
+    read: { kind: 'key', key: id },
+    documents: (entries, skip) => entries.flatMap((entry) => documentOf(entry, layout, skip) ?? []),
+  };
+}
+
+/**
+ * @throws DiscoveryError `INVALID_NAME` unless a key is names with single slashes between them
+ */
+export function assertKey(key: unknown, field: string): asserts key is string {
+  const problem = typeof key === 'string' ? key.split('/').map(nameProblem).find(Boolean) : 'must be a text';
+  if (problem !== undefined) {
+    throw new DiscoveryError('INVALID_NAME', `each part of ${field} ${problem}, got ${describe(key)}`, { field });
+  }
+}
+
+/** The format that a key's document is read in. */
+export function formatOf(key: string, layout: ConfigLayout): ConfigFormat {
+  const name = key.slice(key.lastIndexOf('/') + 1);
+  const byName = EXTENSIONS.find(([extension]) => name.length > extension.length && name.endsWith(extension))?.[1];
+  if (byName !== undefined) return byName;
+  if (name !== layout.dataKey) return 'text';
+  return layout.format === 'YAML' ? 'yaml' : layout.format === 'PROPERTIES' ? 'properties' : 'text';
+}
+
+/** The bytes of a document. Properties are written in ASCII, which every reader of them understands. */
+export function encodeText(text: string, format: ConfigFormat): Buffer {
+  if (format !== 'properties') return Buffer.from(text, 'utf8');
+  const ascii = text.replace(/[^\u0000-\u007f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return Buffer.from(ascii, 'latin1');
+}
+
+/** The text of a document, or undefined when it is none. Properties that aren't UTF-8 are ISO-8859-1. */
+export function decodeText(bytes: Uint8Array, format: ConfigFormat): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return format === 'properties' ? Buffer.from(bytes).toString('latin1') : undefined;
+  }
+}
+
+/** Changes with the content, also where a store that lost everything counts its indexes anew. */
+export function revisionOf(index: number, value: Uint8Array): string {
+  return `${index}-${createHash('sha256').update(value).digest('hex').slice(0, 16)}`;
+}
+
+/** The index in a revision, or undefined when it is none of ours. */
+export function indexOfRevision(revision: string): string | undefined {
+  return /^(\d{1,20})-[0-9a-f]{16}$/.exec(revision)?.[1];
+}
+
+/** The folders of an application, those that win last. */
+function contextsOf(application: string, profiles: readonly string[], layout: ConfigLayout): readonly string[] {
+  const names = [layout.defaultContext, application];
+  for (const name of names) assertName(name, 'application');
+  for (const profile of profiles) assertName(profile, 'profiles');
+  const contexts = layout.prefixes.flatMap((prefix) =>
+    names.flatMap((name) => [
+      `${prefix}/${name}`,
+      ...profiles.map((profile) => `${prefix}/${name}${layout.profileSeparator}${profile}`),
+    ]),
+  );
+  return [...new Set(contexts)];
+}
+
+function contextPart(context: string, layout: ConfigLayout): ConfigPart {
+  switch (layout.format) {
+    case 'KEY_VALUE':
+      return entriesPart(`${context}/`);
+    case 'FILES':
+      // The dot keeps `config/app.yml` apart from `config/app-dev.yml` and `config/apple.yml`.
+      return filesPart(`${context}.`, layout, (key) =>
+        EXTENSIONS.some(([extension]) => key === `${context}${extension}`),
+      );
+    default:
+      return documentPart(`${context}/${layout.dataKey}`, layout);
+  }
+}
+
+/** All keys below a prefix as one document. */
+function entriesPart(prefix: string): ConfigPart {
+  const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
+  return {
+    read: { kind: 'tree', key: prefix },
+    documents: (all, skip) => {
+      const entries = Object.create(null) as Record<string, string>;
+      const hash = createHash('sha256');
+      for (const { Key, Value } of all) {
+        const name = Key.slice(folder.length);
+        // User interfaces make folders of keys that end with a slash.
+        if (name === '' || name.endsWith('/')) continue;
+        const text = decodeText(Value, 'text');
+        const path = name.replaceAll('/', '.');
+        if (text === undefined) skip(Key, 'is no text');
+        else if (path.split('.').some(isPrototypeKey)) skip(Key, 'is a reserved word of JavaScript objects');
+        else {
+          entries[path] = text;
+          hash.update(JSON.stringify([path, text]));
+        }
+      }
+      if (Object.keys(entries).length === 0) return [];
+      return [
+        Object.freeze({
+          id: prefix,
+          revision: hash.digest('hex').slice(0, 32),
+          content: Object.freeze({ format: 'entries' as const, entries: Object.freeze(entries) }),
+        }),
+      ];
+    },
+  };
+}
+
+/** Each key below a prefix as a document. */
+function filesPart(prefix: string, layout: ConfigLayout, wanted: (key: string) => boolean = () => true): ConfigPart {
+  const rank = (key: string): number => EXTENSIONS.findIndex(([extension]) => key.endsWith(extension));
+  return {
+    read: { kind: 'tree', key: prefix },
+    documents: (all, skip) =>
+      all
+        .filter(({ Key }) => wanted(Key) && !Key.endsWith('/'))
+        .sort((a, b) => rank(a.Key) - rank(b.Key) || (a.Key < b.Key ? -1 : 1))
+        .flatMap((entry) => documentOf(entry, layout, skip) ?? []),
+  };
+}
+
+function documentOf(entry: KVEntry, layout: ConfigLayout, skip: SkipEntry): ConfigDocument | undefined {
+  const format = formatOf(entry.Key, layout);
+  const text = decodeText(entry.Value, format);
+  if (text === undefined) {
+    skip(entry.Key, 'is no text');
+    return undefined;
+  }
+  return Object.freeze({
+    id: entry.Key,
+    revision: revisionOf(entry.ModifyIndex, entry.Value),
+    content: Object.freeze({ format, text }),
+  });
+}

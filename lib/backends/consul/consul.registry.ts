@@ -1,0 +1,233 @@
+import {
+  LeaseKeeper,
+  sleep,
+  type Lease,
+  type LeaseKeeperOptions,
+  type LeaseOperations,
+  type RegistryDriver,
+} from '../../backend/index.js';
+import { DiscoveryError, patchRegistration, type Registration, type RegistrationPatch } from '../../model/index.js';
+import { ConsulError, ConsulNotFoundError, ConsulServerError } from './client/errors.js';
+import {
+  checkIdOf,
+  encodeService,
+  maintenanceIdOf,
+  needsMaintenance,
+  notesOf,
+  reasonOf,
+  statusOfReason,
+  ttlStatusOf,
+  type EncodeOptions,
+} from './consul.codec.js';
+import { DEFAULT_TTL_MS, type ConsulCheckOptions } from './consul.options.js';
+import type { ConsulParts } from './consul.shared.js';
+
+/** The write side: services of one agent. */
+export class ConsulRegistryDriver implements RegistryDriver {
+  readonly capabilities = { status: 'native', metadata: 'emulated' } as const;
+
+  private readonly leases = new Set<LeaseKeeper>();
+
+  constructor(private readonly parts: ConsulParts) {}
+
+  /** Has every registration confirmed now: the agent was away, and may have come back without them. */
+  confirmAll(): void {
+    for (const lease of this.leases) lease.renewNow();
+  }
+
+  register(registration: Registration): Lease {
+    const { context, settings, health } = this.parts;
+    this.parts.assertOpen();
+    // Refused here, and not in a loop that tries for ever.
+    encodeService(registration, settings);
+    const everyMs = renewalMs(settings.check, settings.verifyMs);
+    let disown = (): void => {};
+    const lease: LeaseKeeper = new ConsulLease(registration, settings, {
+      clock: context.clock,
+      backend: settings.name,
+      capabilities: this.capabilities,
+      operations: new AgentRegistration(this.parts),
+      renewEveryMs: () => everyMs,
+      timeoutMs: Math.min(settings.connection.timeoutMs, attemptMs(settings.check, everyMs)),
+      // A pass that failed is tried again long before the next would be due.
+      backoff: { initialMs: 250, maxMs: Math.min(settings.watch.maxBackoffMs, everyMs) },
+      random: () => context.random(),
+      report: (event) => context.report(event),
+      onRevoked: () => disown(),
+    });
+    const unsubscribe = lease.state.subscribe((state) => {
+      if (state.phase === 'registered') health.succeeded(lease);
+      else if (state.error !== undefined) health.failed(lease, state.error);
+    });
+    const release = this.parts.adopt(() => lease.revoke(AbortSignal.abort()));
+    this.leases.add(lease);
+    disown = () => {
+      this.leases.delete(lease);
+      unsubscribe();
+      health.forget(lease);
+      release();
+    };
+    return lease;
+  }
+}
+
+/** How often a registration is confirmed: at two thirds of a TTL, and never later than a second before its end. */
+export function renewalMs(check: ConsulCheckOptions, verifyMs: number): number {
+  if (check.type !== 'ttl') return verifyMs;
+  const ttlMs = check.ttlMs ?? DEFAULT_TTL_MS;
+  return Math.min((ttlMs * 2) / 3, ttlMs - 1000);
+}
+
+/** How long one try may take: one that hangs must leave time for another before the TTL ends. */
+function attemptMs(check: ConsulCheckOptions, everyMs: number): number {
+  const left = check.type === 'ttl' ? (check.ttlMs ?? DEFAULT_TTL_MS) - everyMs : everyMs;
+  return Math.max(1000, left / 2);
+}
+
+/** Refuses changes that the agent would refuse for ever. */
+class ConsulLease extends LeaseKeeper {
+  constructor(
+    registration: Registration,
+    private readonly encoding: EncodeOptions,
+    options: LeaseKeeperOptions,
+  ) {
+    super(registration, options);
+  }
+
+  override update(patch: RegistrationPatch): Promise<void> {
+    try {
+      if (this.state.current.phase !== 'revoked')
+        encodeService(patchRegistration(this.registration, patch), this.encoding);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return super.update(patch);
+  }
+}
+
+/** How long an agent that runs again may take to read what it was sent before, in milliseconds. */
+const SETTLE_MS = 200;
+
+/** One registration at the agent. */
+class AgentRegistration implements LeaseOperations {
+  /** Whether a maintenance of ours is in force, as far as we know; undefined: the agent must be asked. */
+  private maintained: boolean | undefined;
+  /** A registration was given up unanswered: the agent may read it yet, when it runs again. */
+  private uncertain = false;
+
+  constructor(private readonly parts: ConsulParts) {}
+
+  async register(registration: Registration, signal: AbortSignal): Promise<void> {
+    this.maintained = undefined;
+    await this.put(registration, signal);
+    await this.showStatus(registration, signal);
+  }
+
+  async change(registration: Registration, previous: Registration, signal: AbortSignal): Promise<void> {
+    const { status, ...rest } = registration;
+    const { status: statusBefore, ...before } = previous;
+    const same =
+      notesOf(status) === notesOf(statusBefore) &&
+      Object.entries(rest).every(([key, value]) => before[key as keyof typeof before] === value);
+    try {
+      if (!same) await this.put(registration, signal);
+      await this.showStatus(registration, signal);
+    } catch (error) {
+      // The agent forgot it meanwhile.
+      if (!isForgotten(error)) throw error;
+      await this.register(registration, signal);
+    }
+  }
+
+  async renew(registration: Registration, signal: AbortSignal): Promise<'renewed' | 'forgotten'> {
+    const { client, settings } = this.parts;
+    try {
+      if (settings.check.type === 'ttl') await this.giveSign(registration, signal);
+      else await client.services.info(registration.instanceId, { signal });
+      return 'renewed';
+    } catch (error) {
+      if (isForgotten(error)) return 'forgotten';
+      throw error;
+    }
+  }
+
+  async deregister({ instanceId }: Registration, signal: AbortSignal): Promise<void> {
+    await this.take(instanceId, signal);
+    if (!this.uncertain) return;
+    // An agent that was stopped for a while reads what was given up together with the removal, in any order.
+    const { context, client } = this.parts;
+    if (!(await sleep(context.clock, SETTLE_MS, signal))) throw unconfirmed(instanceId);
+    try {
+      await client.services.info(instanceId, { signal });
+    } catch (error) {
+      if (isForgotten(error)) return;
+      throw error;
+    }
+    await this.take(instanceId, signal);
+  }
+
+  private async put(registration: Registration, signal: AbortSignal): Promise<void> {
+    const { client, settings } = this.parts;
+    try {
+      // Without `replace-existing-checks`, which would end an operator's maintenance.
+      await client.services.register(encodeService(registration, settings), { signal });
+    } catch (error) {
+      this.uncertain ||= !(error instanceof ConsulError) || error.status === undefined;
+      throw error;
+    }
+  }
+
+  private async take(instanceId: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.parts.client.services.deregister(instanceId, { signal });
+    } catch (error) {
+      // Gone is gone; older agents answer 500 to that.
+      if (!isForgotten(error)) throw error;
+    }
+  }
+
+  /** Makes check and maintenance say what the registration's status is. */
+  private async showStatus(registration: Registration, signal: AbortSignal): Promise<void> {
+    const { client, settings } = this.parts;
+    const { instanceId, status } = registration;
+    const wanted = needsMaintenance(status, settings.check);
+    if (wanted) {
+      this.maintained = undefined;
+      await client.services.disable(instanceId, { reason: reasonOf(status), signal });
+      this.maintained = true;
+    }
+    if (settings.check.type === 'ttl') await this.giveSign(registration, signal);
+    if (wanted) return;
+    this.maintained ??= await this.isMaintainedByUs(instanceId, signal);
+    if (!this.maintained) return;
+    await client.services.enable(instanceId, { signal });
+    this.maintained = false;
+  }
+
+  private async giveSign({ instanceId, status }: Registration, signal: AbortSignal): Promise<void> {
+    const sign = ttlStatusOf(status);
+    await this.parts.client.checks.mark(checkIdOf(instanceId), sign.status, { note: sign.note, signal });
+  }
+
+  /** An earlier run with the same id may have left its maintenance; an operator's stays. */
+  private async isMaintainedByUs(instanceId: string, signal: AbortSignal): Promise<boolean> {
+    const id = maintenanceIdOf(instanceId);
+    const checks = await this.parts.client.checks.list({ filter: `CheckID == ${JSON.stringify(id)}`, signal });
+    const maintenance = checks[id];
+    return maintenance !== undefined && statusOfReason(maintenance.Notes) !== undefined;
+  }
+}
+
+function unconfirmed(instanceId: string): DiscoveryError {
+  return new DiscoveryError('ABORTED', `whether ${instanceId} is gone was not confirmed`, { backend: 'consul' });
+}
+
+/** Whether the agent says that it has no such service or check (or another kind of check under its id). */
+function isForgotten(error: unknown): boolean {
+  if (error instanceof ConsulNotFoundError) return true;
+  return (
+    error instanceof ConsulServerError &&
+    error instanceof ConsulError &&
+    /unknown (?:service|check)|does not have associated TTL/i.test(error.answer)
+  );
+}
