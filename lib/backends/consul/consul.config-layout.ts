@@ -23,6 +23,8 @@ export interface ConfigPart {
   /** One key, or all keys that begin with a text. */
   readonly read: { readonly kind: 'key' | 'tree'; readonly key: string };
   documents(entries: readonly KVEntry[], skip: SkipEntry): readonly ConfigDocument[];
+  /** Its documents are merged by their extension with those of the neighbours for which this is the same. */
+  readonly byExtension?: string;
 }
 
 /** Extensions in the order in which documents of one name are merged: the later wins, as in Spring. */
@@ -37,7 +39,10 @@ const EXTENSIONS: readonly (readonly [extension: string, format: ConfigFormat])[
 export function partsOf(scope: ConfigScope, layout: ConfigLayout): readonly ConfigPart[] {
   switch (scope.kind) {
     case 'application':
-      return contextsOf(scope.application, scope.profiles, layout).map((context) => contextPart(context, layout));
+      return contextsOf(scope.application, scope.profiles, layout).map(({ path, profileOf }) => ({
+        ...contextPart(path, layout),
+        ...(layout.format === 'FILES' && profileOf !== undefined ? { byExtension: profileOf } : {}),
+      }));
     case 'prefix':
       assertKey(scope.prefix.replace(/\/$/, ''), 'prefix');
       return [layout.format === 'KEY_VALUE' ? entriesPart(scope.prefix) : filesPart(scope.prefix, layout)];
@@ -102,18 +107,49 @@ export function indexOfRevision(revision: string): string | undefined {
   return /^(\d{1,20})-[0-9a-f]{16}$/.exec(revision)?.[1];
 }
 
-/** The folders of an application, those that win last. */
-function contextsOf(application: string, profiles: readonly string[], layout: ConfigLayout): readonly string[] {
+/**
+ * The documents of all parts, in the order in which they are merged. Of an application's profiles Spring takes first all
+ * `.yml`, then all `.yaml` …
+ */
+export function inMergeOrder(
+  parts: readonly ConfigPart[],
+  documents: readonly (readonly ConfigDocument[])[],
+): readonly ConfigDocument[] {
+  const ordered: ConfigDocument[] = [];
+  for (let at = 0; at < parts.length;) {
+    const { byExtension } = parts[at] ?? {};
+    let end = at + 1;
+    while (byExtension !== undefined && parts[end]?.byExtension === byExtension) end += 1;
+    const together = documents.slice(at, end).flat();
+    ordered.push(...(end === at + 1 ? together : together.toSorted((a, b) => rankOf(a.id) - rankOf(b.id))));
+    at = end;
+  }
+  return ordered;
+}
+
+/** A folder of an application, or the beginning of its files. */
+interface Context {
+  readonly path: string;
+  /** The context without the profile, for one with a profile. */
+  readonly profileOf?: string;
+}
+
+/** The contexts of an application, those that win last. */
+function contextsOf(application: string, profiles: readonly string[], layout: ConfigLayout): readonly Context[] {
   const names = [layout.defaultContext, application];
   for (const name of names) assertName(name, 'application');
   for (const profile of profiles) assertName(profile, 'profiles');
   const contexts = layout.prefixes.flatMap((prefix) =>
-    names.flatMap((name) => [
-      `${prefix}/${name}`,
-      ...profiles.map((profile) => `${prefix}/${name}${layout.profileSeparator}${profile}`),
-    ]),
+    names.flatMap((name) => {
+      const path = `${prefix}/${name}`;
+      const withProfile = (profile: string): Context => ({
+        path: `${path}${layout.profileSeparator}${profile}`,
+        profileOf: path,
+      });
+      return [{ path }, ...profiles.map(withProfile)];
+    }),
   );
-  return [...new Set(contexts)];
+  return [...new Map(contexts.map((context) => [context.path, context])).values()];
 }
 
 function contextPart(context: string, layout: ConfigLayout): ConfigPart {
@@ -165,15 +201,18 @@ function entriesPart(prefix: string): ConfigPart {
 
 /** Each key below a prefix as a document. */
 function filesPart(prefix: string, layout: ConfigLayout, wanted: (key: string) => boolean = () => true): ConfigPart {
-  const rank = (key: string): number => EXTENSIONS.findIndex(([extension]) => key.endsWith(extension));
   return {
     read: { kind: 'tree', key: prefix },
     documents: (all, skip) =>
       all
         .filter(({ Key }) => wanted(Key) && !Key.endsWith('/'))
-        .sort((a, b) => rank(a.Key) - rank(b.Key) || (a.Key < b.Key ? -1 : 1))
+        .sort((a, b) => rankOf(a.Key) - rankOf(b.Key) || (a.Key < b.Key ? -1 : 1))
         .flatMap((entry) => documentOf(entry, layout, skip) ?? []),
   };
+}
+
+function rankOf(key: string): number {
+  return EXTENSIONS.findIndex(([extension]) => key.endsWith(extension));
 }
 
 function documentOf(entry: KVEntry, layout: ConfigLayout, skip: SkipEntry): ConfigDocument | undefined {

@@ -5,7 +5,7 @@ import type { KVEntry } from './client/kv-entry.js';
 import type { Answer, ConsulMeta } from './client/meta.js';
 import type { ReadOptions } from './client/requests.js';
 import { mayHideAll } from './consul.acl-doubt.js';
-import type { ConfigPart } from './consul.config-layout.js';
+import { inMergeOrder, type ConfigPart } from './consul.config-layout.js';
 import type { ConsulParts } from './consul.shared.js';
 
 type Documents = readonly ConfigDocument[];
@@ -30,7 +30,7 @@ export class ConfigWatch implements Watch {
 
   constructor(
     private readonly parts: ConsulParts,
-    layout: readonly ConfigPart[],
+    private readonly layout: readonly ConfigPart[],
     private readonly assertCertain: (key: string, meta: ConsulMeta) => Promise<void>,
     report: (report: ConfigReport) => void,
     private readonly onClosed: () => void,
@@ -109,7 +109,10 @@ export class ConfigWatch implements Watch {
   private tell(asked: boolean): Promise<void> {
     const error = this.answers.find((part) => part.error !== undefined)?.error;
     if (error !== undefined) return this.send({ error }, `error ${error.message}`, asked);
-    const documents = this.answers.flatMap((part) => part.documents ?? []);
+    const documents = inMergeOrder(
+      this.layout,
+      this.answers.map((part) => part.documents ?? []),
+    );
     if (this.answers.some((part) => part.documents === undefined)) return Promise.resolve();
     return this.send({ documents: Object.freeze(documents) }, fingerprint(documents), asked);
   }

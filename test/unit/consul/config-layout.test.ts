@@ -6,6 +6,7 @@ import {
   documentPart,
   encodeText,
   formatOf,
+  inMergeOrder,
   indexOfRevision,
   partsOf,
   revisionOf,
@@ -50,6 +51,32 @@ describe('layers', () => {
       'b/c/application/',
       'b/c/orders/',
     ]);
+  });
+
+  it('files of several profiles by their extension, as Spring has them', () => {
+    const parts = partsOf(
+      { kind: 'application', application: 'orders', profiles: ['dev', 'eu'] },
+      layout({ format: 'FILES' }),
+    );
+    const names = ['yml', 'properties'];
+    const documents = parts.map(({ read }) =>
+      names.map((extension) => ({
+        id: `${read.key}${extension}`,
+        revision: '',
+        content: { format: 'text', text: '' },
+      })),
+    ) as unknown as Parameters<typeof inMergeOrder>[1];
+    const ids = inMergeOrder(parts, documents).map(({ id }) => id.replace('config/', ''));
+    expect(ids).toEqual(
+      ['application', 'orders'].flatMap((name) => [
+        `${name}.yml`,
+        `${name}.properties`,
+        `${name}-dev.yml`,
+        `${name}-eu.yml`,
+        `${name}-dev.properties`,
+        `${name}-eu.properties`,
+      ]),
+    );
   });
 
   it('an application that is called as the shared layer has it once', () => {
