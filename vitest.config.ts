@@ -14,6 +14,12 @@ const project = (name: string, include: string[], more: Record<string, unknown> 
   test: { name, include, ...more },
 });
 
+/** Groups of projects, one after the other. */
+const computing = { sequence: { groupOrder: 0 }, maxWorkers: 2 };
+/** Most of the time of these goes by waiting for a server. */
+const waiting = { sequence: { groupOrder: 1 }, maxWorkers: 4 };
+const alone = { sequence: { groupOrder: 2 }, fileParallelism: false };
+
 export default defineConfig({
   test: {
     pool: 'forks',
@@ -24,13 +30,13 @@ export default defineConfig({
     // A condition that is waited for is given time: the machine may be busy.
     expect: { poll: { timeout: 15_000 } },
     projects: [
-      project('unit', ['test/unit/**/*.test.ts']),
-      project('contract', ['test/contract/**/*.test.ts'], { testTimeout: 60_000 }),
-      project('wings', ['test/wings/**/*.test.ts'], { testTimeout: 60_000 }),
-      project('servers', ['test/servers/**/*.test.ts'], { testTimeout: 120_000, hookTimeout: 300_000 }),
-      project('nest-12', ['test/nest/**/*.test.ts']),
-      { ...project('nest-11', ['test/nest/**/*.test.ts']), resolve: { alias: nest11 } },
-      project('e2e', ['test/e2e/**/*.test.ts'], { fileParallelism: false, testTimeout: 120_000, hookTimeout: 180_000 }),
+      project('unit', ['test/unit/**/*.test.ts'], computing),
+      project('nest-12', ['test/nest/**/*.test.ts'], computing),
+      { ...project('nest-11', ['test/nest/**/*.test.ts'], computing), resolve: { alias: nest11 } },
+      project('contract', ['test/contract/**/*.test.ts'], { ...waiting, testTimeout: 60_000 }),
+      project('wings', ['test/wings/**/*.test.ts'], { ...waiting, testTimeout: 60_000 }),
+      project('servers', ['test/servers/**/*.test.ts'], { ...waiting, testTimeout: 120_000, hookTimeout: 300_000 }),
+      project('e2e', ['test/e2e/**/*.test.ts'], { ...alone, testTimeout: 120_000, hookTimeout: 180_000 }),
     ],
   },
 });

@@ -70,7 +70,7 @@ const opened = ['java.lang', 'java.lang.reflect', 'java.util'].flatMap((name) =>
   `java.base/${name}=ALL-UNNAMED`,
 ]);
 
-async function start({ variant, settings = {}, guard }: StartOptions): Promise<RunningServer> {
+async function startOnce({ variant, settings = {}, guard }: StartOptions): Promise<RunningServer> {
   const provided = await provideJava();
   if ('reason' in provided) throw new Error(provided.reason);
   const { jar, source } = await program(variant);
@@ -109,6 +109,19 @@ async function start({ variant, settings = {}, guard }: StartOptions): Promise<R
       },
     ],
   });
+}
+
+/**
+ * Starts it, once more if need be: a server with a new database gives Derby ten seconds to create it, and gives itself up
+ * when a busy machine needs longer.
+ */
+async function start(options: StartOptions): Promise<RunningServer> {
+  try {
+    return await startOnce(options);
+  } catch (error) {
+    if (!String(error).includes('Login timeout exceeded')) throw error;
+    return startOnce(options);
+  }
 }
 
 async function isReady(url: string): Promise<boolean> {

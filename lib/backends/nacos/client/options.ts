@@ -1,0 +1,306 @@
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import {
+  anything,
+  callable,
+  checkOptions,
+  either,
+  flag,
+  integerBetween,
+  listOf,
+  milliseconds,
+  object,
+  oneOf,
+  recordOf,
+  text,
+  type Check,
+  type Logger,
+} from '../../../backend/index.js';
+import { DiscoveryError } from '../../../model/index.js';
+import { parseServerAddresses, type ServerAddress } from './addresses.js';
+import type { NacosConfigFilter } from './cipher.js';
+import type { NacosLogLevel } from './environment.js';
+
+/** Keys of Alibaba Cloud, as a provider gives them for each request. */
+export interface NacosAccessKeys {
+  readonly accessKey: string;
+  readonly secretKey: string;
+  /** Of temporary credentials. */
+  readonly securityToken?: string;
+}
+
+/** Gives the access keys for a request; called for every request, so it should remember them. */
+export type NacosCredentialsProvider = () => NacosAccessKeys | Promise<NacosAccessKeys>;
+
+/** How gRPC connections are made. */
+export interface NacosGrpcOptions {
+  /** The gRPC port is the HTTP port plus this. @default 1000 */
+  readonly portOffset?: number;
+  /** Largest message that is accepted, in bytes. @default 104857600 */
+  readonly maxReceiveMessageLength?: number;
+  /**
+   * HTTP/2 pings on a connection that is silent for this long, in milliseconds. Servers tolerate one ping in five
+   * minutes unless they sent something meanwhile, which the health checks see to. @default 60000
+   */
+  readonly keepAliveMs?: number;
+  /** A ping without an answer for this long ends the connection, in milliseconds. @default 20000 */
+  readonly keepAliveTimeoutMs?: number;
+  /**
+   * HTTP/2 flow control window in bytes. grpc-js has one setting for stream and connection. @default 10485760
+   */
+  readonly initialWindowSize?: number;
+}
+
+/** Encryption of the connections; certificates as PEM text or as files. */
+export interface NacosTlsOptions {
+  /** @default true when `tls` is given */
+  readonly enabled?: boolean;
+  readonly ca?: string;
+  readonly caFile?: string;
+  /** The client's own certificate, for servers that ask for one. */
+  readonly cert?: string;
+  readonly certFile?: string;
+  readonly key?: string;
+  readonly keyFile?: string;
+  /** The name in the server's certificate when it isn't the host that is connected to. */
+  readonly serverName?: string;
+}
+
+/** Options of {@link NacosClient} and of the services made without one. */
+export interface NacosClientOptions {
+  /**
+   * `host:port`, `http://host:port` or `https://host:port`; a list, or one text with commas. The port is that of the HTTP
+   * API, 8848 if left out. Either this or `endpoint` is required.
+   */
+  readonly serverAddresses?: string | readonly string[];
+  /**
+   * An address server: `host[:port]` (port 8080, path `<contextPath>/serverlist`) or a complete URL. It answers with one
+   * server a line.
+   */
+  readonly endpoint?: string;
+  /** How often the endpoint is asked again, in milliseconds. @default 30000 */
+  readonly endpointRefreshMs?: number;
+  /** Namespace **id**, not its name. @default the public one */
+  readonly namespace?: string;
+  /** Path of the HTTP API. @default '/nacos' */
+  readonly contextPath?: string;
+  readonly username?: string;
+  readonly password?: string;
+  /** Of Alibaba Cloud; requests are then signed. */
+  readonly accessKey?: string;
+  readonly secretKey?: string;
+  /** Instead of `accessKey` and `secretKey`. */
+  readonly credentialsProvider?: NacosCredentialsProvider;
+  /** Region for version 4 signatures, such as `cn-hangzhou`. @default version 1 signatures */
+  readonly signatureRegion?: string;
+  /** Told to the server as the connection's application. @default 'unknown' */
+  readonly appName?: string;
+  /** Further labels of the connection, for grey releases; `app_` is put before each name. @default {} */
+  readonly labels?: Readonly<Record<string, string>>;
+  /** A request that takes longer has failed, in milliseconds. @default 3000 */
+  readonly requestTimeoutMs?: number;
+  /** After this much silence the connection is probed, in milliseconds. @default 5000 */
+  readonly healthCheckMs?: number;
+  readonly grpc?: NacosGrpcOptions;
+  readonly tls?: NacosTlsOptions;
+  /** Folder of configuration snapshots, failover files and the naming cache. @default '~/nacos/cache' */
+  readonly cacheDirectory?: string;
+  /** Keep no snapshots of configuration, and read none. @default false */
+  readonly noSnapshot?: boolean;
+  /** Start with the services that the cache folder holds, until the server has answered. @default false */
+  readonly loadCacheAtStart?: boolean;
+  /** Ignore a list without instances after one that had some. @default false */
+  readonly emptyPushProtection?: boolean;
+  /** Every subscription is asked for again after this time, in case a push was lost; in milliseconds. @default 30000 */
+  readonly serviceRefreshMs?: number;
+  /** All listened configuration is compared again after this time, in milliseconds. @default 180000 */
+  readonly configRefreshMs?: number;
+  /** Transforms content before it is published and after it is read: encryption. */
+  readonly configFilter?: NacosConfigFilter;
+  /** @default silent */
+  readonly logger?: Logger;
+  /** @default 'info' */
+  readonly logLevel?: NacosLogLevel;
+}
+
+/** Client options after defaults and checks. */
+export interface NacosClientSettings {
+  readonly servers: readonly ServerAddress[];
+  readonly endpoint: { readonly url: string; readonly refreshMs: number } | undefined;
+  /** '' for the public namespace. */
+  readonly namespace: string;
+  readonly contextPath: string;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly credentials: NacosCredentialsProvider | undefined;
+  readonly signatureRegion: string | undefined;
+  readonly appName: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly requestTimeoutMs: number;
+  readonly healthCheckMs: number;
+  readonly grpc: Required<NacosGrpcOptions>;
+  readonly tls: NacosTlsOptions | undefined;
+  readonly cacheDirectory: string;
+  readonly noSnapshot: boolean;
+  readonly loadCacheAtStart: boolean;
+  readonly emptyPushProtection: boolean;
+  readonly serviceRefreshMs: number;
+  readonly configRefreshMs: number;
+  readonly configFilter: NacosConfigFilter | undefined;
+}
+
+const addresses: Check = either('host:port or a list of them', text, listOf(text));
+
+/** The checks of every field of {@link NacosClientOptions}. */
+export const clientChecks: Readonly<Record<keyof NacosClientOptions, Check>> = {
+  serverAddresses: addresses,
+  endpoint: text,
+  endpointRefreshMs: milliseconds(100),
+  namespace: anything,
+  contextPath: anything,
+  username: text,
+  password: text,
+  accessKey: text,
+  secretKey: text,
+  credentialsProvider: callable,
+  signatureRegion: text,
+  appName: text,
+  labels: recordOf(text),
+  requestTimeoutMs: milliseconds(10),
+  healthCheckMs: milliseconds(100),
+  grpc: object({
+    portOffset: integerBetween(-65535, 65535),
+    maxReceiveMessageLength: integerBetween(1024, 2 ** 31 - 1),
+    keepAliveMs: milliseconds(1000),
+    keepAliveTimeoutMs: milliseconds(100),
+    initialWindowSize: integerBetween(65535, 2 ** 31 - 1),
+  }),
+  tls: object({
+    enabled: flag,
+    ca: text,
+    caFile: text,
+    cert: text,
+    certFile: text,
+    key: text,
+    keyFile: text,
+    serverName: text,
+  }),
+  cacheDirectory: text,
+  noSnapshot: flag,
+  loadCacheAtStart: flag,
+  emptyPushProtection: flag,
+  serviceRefreshMs: milliseconds(100),
+  configRefreshMs: milliseconds(100),
+  configFilter: object({ name: anything, encrypt: callable, decrypt: callable }),
+  logger: anything,
+  logLevel: oneOf('debug', 'info', 'warn', 'error', 'off'),
+};
+
+/**
+ * Checks the options of a client and fills in the defaults.
+ *
+ * @throws DiscoveryError `INVALID_OPTION`, naming the field
+ */
+export function resolveClientOptions(what: string, options: NacosClientOptions): NacosClientSettings {
+  checkOptions(what, options, clientChecks);
+  return settingsOf(options);
+}
+
+/** The settings of options whose types were checked. */
+export function settingsOf(options: NacosClientOptions): NacosClientSettings {
+  const contextPath = normalContextPath(options.contextPath);
+  const { accessKey, secretKey, credentialsProvider } = options;
+  if ((accessKey === undefined) !== (secretKey === undefined)) {
+    throw invalid(accessKey === undefined ? 'accessKey' : 'secretKey', 'is required with the other half of the pair');
+  }
+  if ((options.username === undefined) !== (options.password === undefined)) {
+    throw invalid(options.username === undefined ? 'username' : 'password', 'is required with the other half');
+  }
+  const keys = accessKey === undefined || secretKey === undefined ? undefined : { accessKey, secretKey };
+  const { endpoint } = options;
+  if (options.serverAddresses === undefined && endpoint === undefined) {
+    throw invalid('serverAddresses', 'is required (or endpoint), such as localhost:8848');
+  }
+  const grpc = options.grpc ?? {};
+  return Object.freeze({
+    servers:
+      options.serverAddresses === undefined ? [] : parseServerAddresses(options.serverAddresses, 'serverAddresses'),
+    endpoint:
+      endpoint === undefined
+        ? undefined
+        : { url: endpointUrl(endpoint, contextPath), refreshMs: options.endpointRefreshMs ?? 30_000 },
+    namespace: checkedNamespace(options.namespace),
+    contextPath,
+    username: options.username,
+    password: options.password,
+    credentials: credentialsProvider ?? (keys === undefined ? undefined : () => keys),
+    signatureRegion: options.signatureRegion,
+    appName: options.appName ?? 'unknown',
+    labels: options.labels ?? {},
+    requestTimeoutMs: options.requestTimeoutMs ?? 3000,
+    healthCheckMs: options.healthCheckMs ?? 5000,
+    grpc: {
+      portOffset: grpc.portOffset ?? 1000,
+      maxReceiveMessageLength: grpc.maxReceiveMessageLength ?? 100 * 1024 * 1024,
+      keepAliveMs: grpc.keepAliveMs ?? 60_000,
+      keepAliveTimeoutMs: grpc.keepAliveTimeoutMs ?? 20_000,
+      initialWindowSize: grpc.initialWindowSize ?? 10 * 1024 * 1024,
+    },
+    tls: options.tls === undefined || options.tls.enabled === false ? undefined : checkedTls(options.tls),
+    cacheDirectory: resolve(options.cacheDirectory ?? join(homedir(), 'nacos', 'cache')),
+    noSnapshot: options.noSnapshot ?? false,
+    loadCacheAtStart: options.loadCacheAtStart ?? false,
+    emptyPushProtection: options.emptyPushProtection ?? false,
+    serviceRefreshMs: options.serviceRefreshMs ?? 30_000,
+    configRefreshMs: options.configRefreshMs ?? 180_000,
+    configFilter: options.configFilter,
+  });
+}
+
+/** '' for the public namespace, which Nacos also calls `public`. */
+function checkedNamespace(given: unknown): string {
+  if (given === undefined || given === '' || given === 'public') return '';
+  if (typeof given !== 'string' || !/^[\w-]{1,128}$/.test(given)) {
+    throw invalid('namespace', 'must be the id of a namespace: letters, digits, _ and -');
+  }
+  return given;
+}
+
+function normalContextPath(given: unknown): string {
+  if (given === undefined) return '/nacos';
+  if (typeof given !== 'string' || !/^[\w./~-]*$/.test(given) || given.includes('..')) {
+    throw invalid('contextPath', 'must be a path such as /nacos');
+  }
+  const inner = given.replace(/^\/+|\/+$/g, '');
+  return inner === '' ? '' : `/${inner}`;
+}
+
+function endpointUrl(endpoint: string, contextPath: string): string {
+  const url = endpoint.includes('://') ? endpoint : `http://${endpoint}`;
+  if (!URL.canParse(url)) throw invalid('endpoint', 'must be host:port or a URL');
+  const parsed = new URL(url);
+  if (parsed.username !== '' || parsed.password !== '')
+    throw invalid('endpoint', 'must not contain a user or a password');
+  if (!endpoint.includes('://')) {
+    parsed.port = parsed.port === '' ? '8080' : parsed.port;
+    if (parsed.pathname === '/') parsed.pathname = `${contextPath}/serverlist`;
+  }
+  return parsed.href;
+}
+
+function checkedTls(tls: NacosTlsOptions): NacosTlsOptions {
+  for (const name of ['ca', 'cert', 'key'] as const) {
+    if (tls[name] !== undefined && tls[`${name}File`] !== undefined) {
+      throw invalid(`tls.${name}File`, `can't be given together with tls.${name}`);
+    }
+  }
+  const hasCert = tls.cert !== undefined || tls.certFile !== undefined;
+  const hasKey = tls.key !== undefined || tls.keyFile !== undefined;
+  if (hasCert !== hasKey)
+    throw invalid(hasCert ? 'tls.key' : 'tls.cert', 'is required with the other half of the pair');
+  return tls;
+}
+
+function invalid(field: string, problem: string): DiscoveryError {
+  return new DiscoveryError('INVALID_OPTION', `nacos: ${field} ${problem}`, { field });
+}

@@ -1,0 +1,56 @@
+import {
+  BackendBase,
+  type Backend,
+  type BackendContext,
+  type ConfigDriver,
+  type DiscoveryDriver,
+  type RegistryDriver,
+} from '../../backend/index.js';
+import { NacosConfigDriver } from './nacos.config.js';
+import { NacosDiscoveryDriver } from './nacos.discovery.js';
+import { grpcProtocol } from './nacos.grpc.js';
+import { httpProtocol } from './nacos.http.js';
+import type { NacosSettings } from './nacos.options.js';
+import type { DriverContext, NacosProtocol } from './nacos.ports.js';
+import { NacosRegistryDriver } from './nacos.registry.js';
+
+/** One app's Nacos backend. */
+export class NacosBackend extends BackendBase implements Backend {
+  readonly registry: RegistryDriver;
+  readonly discovery: DiscoveryDriver;
+  readonly config: ConfigDriver;
+  private readonly protocol: NacosProtocol;
+  /** What `close()` must end. */
+  private readonly owned = new Set<() => Promise<unknown>>();
+
+  constructor(settings: NacosSettings, context: BackendContext) {
+    super(settings.name, context);
+    this.protocol = settings.protocol === 'http' ? httpProtocol(settings, context) : grpcProtocol(settings, context);
+    this.protocol.onState(({ ready, error }) => {
+      if (ready) this.setReady();
+      else this.setDegraded(error);
+    });
+    const driver: DriverContext = {
+      settings,
+      context,
+      protocol: this.protocol,
+      assertOpen: () => this.assertOpen(),
+      own: (close) => {
+        this.owned.add(close);
+        return () => void this.owned.delete(close);
+      },
+    };
+    this.registry = new NacosRegistryDriver(driver);
+    this.discovery = new NacosDiscoveryDriver(driver);
+    this.config = new NacosConfigDriver(driver);
+  }
+
+  protected start(): Promise<void> {
+    return this.protocol.open();
+  }
+
+  protected async stop(): Promise<void> {
+    await Promise.all([...this.owned].map((close) => close()));
+    await this.protocol.close();
+  }
+}

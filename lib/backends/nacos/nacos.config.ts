@@ -1,0 +1,171 @@
+import { sleep, type ConfigDriver, type ConfigReport, type Watch, type WriteOptions } from '../../backend/index.js';
+import { DiscoveryError, type ConfigDocument, type ConfigFormat, type ConfigScope } from '../../model/index.js';
+import { assertContent, configKeyText, type ConfigAddress, type NacosConfigItem } from './client/config-model.js';
+import { md5 } from './client/signing.js';
+import { toConfigAddress, toDocument, toDocumentId, typeOf } from './nacos.codec.js';
+import { NacosConfigWatch, type WatchedDocument } from './nacos.config-watch.js';
+import type { DriverContext } from './nacos.ports.js';
+
+/** No MD5 is like this: publishing on this condition works only where nothing is. */
+const ABSENT = 'absent';
+
+/** A server takes a change in a moment before it gives it out; nobody waits longer for that than this. */
+const TAKE_IN_MS = 3000;
+
+/** The configuration side of a Nacos backend. */
+export class NacosConfigDriver implements ConfigDriver {
+  readonly capabilities = { publish: true, compareAndSet: true } as const;
+
+  constructor(private readonly driver: DriverContext) {}
+
+  watch(scope: ConfigScope, report: (report: ConfigReport) => void): Watch {
+    this.driver.assertOpen();
+    let disown = (): void => {};
+    const watch = new NacosConfigWatch(this.driver, this.documentsOf(scope), report, () => disown());
+    disown = this.driver.own(() => watch.close());
+    return watch;
+  }
+
+  async read(id: string, signal?: AbortSignal): Promise<ConfigDocument | undefined> {
+    this.driver.assertOpen();
+    const address = this.address(id);
+    const { protocol } = this.driver;
+    const item = await protocol.query(address, signal);
+    if (item === undefined) return undefined;
+    return toDocument(id, address.dataId, item, await protocol.readable(address, item));
+  }
+
+  async publish(id: string, content: string, options: WriteOptions = {}): Promise<string> {
+    this.driver.assertOpen();
+    const address = this.address(id);
+    assertContent(content, id);
+    const { protocol, settings } = this.driver;
+    const { ifRevision, signal } = options;
+    const before = await protocol.query(address, signal);
+    // The server would create what the condition says exists.
+    if (typeof ifRevision === 'string' && before?.md5 !== ifRevision) throw this.conflict(id, before, ifRevision);
+    if (ifRevision === null && before !== undefined) throw this.conflict(id, before, ifRevision);
+    const { configFilter } = settings.client;
+    const { dataId, group } = address;
+    const stored = configFilter === undefined ? { content } : await configFilter.encrypt({ dataId, group, content });
+    await protocol.publish(
+      {
+        dataId,
+        group,
+        type: typeOf(dataId, options.format ?? this.formatOf(before)),
+        ...stored,
+        ...(ifRevision === undefined ? {} : { casMd5: ifRevision ?? ABSENT }),
+      },
+      signal,
+    );
+    const revision = md5(stored.content);
+    // What is read next must be this, or something newer.
+    const taken = await this.untilTakenIn(
+      address,
+      (item) => item?.md5 === revision || item?.md5 !== before?.md5,
+      signal,
+    );
+    // Of two that create an item at once, servers with an embedded database tell both that it worked.
+    if (ifRevision === null && taken !== undefined && taken.md5 !== revision) throw this.conflict(id, taken, null);
+    return revision;
+  }
+
+  async remove(id: string, options: WriteOptions = {}): Promise<boolean> {
+    this.driver.assertOpen();
+    const address = this.address(id);
+    const { protocol } = this.driver;
+    const before = await protocol.query(address, options.signal);
+    const { ifRevision } = options;
+    // Nacos has no conditional removal: between this look and the removal somebody else may still write.
+    if (ifRevision !== undefined && (before?.md5 ?? null) !== ifRevision) throw this.conflict(id, before, ifRevision);
+    if (before === undefined) return false;
+    await protocol.remove(address, options.signal);
+    await this.untilTakenIn(address, (item) => item?.md5 !== before.md5, options.signal);
+    return true;
+  }
+
+  /** The documents of a scope, those that win last. */
+  private documentsOf(scope: ConfigScope): readonly WatchedDocument[] {
+    switch (scope.kind) {
+      case 'document':
+        return [{ id: scope.id, address: this.address(scope.id) }];
+      case 'application':
+        return this.layersOf(scope.application, scope.profiles);
+      case 'prefix':
+        throw new DiscoveryError(
+          'UNSUPPORTED',
+          'Nacos has no prefixes to watch; name the documents (config.shared, config.extensions)',
+          { backend: this.driver.settings.name, field: 'prefix' },
+        );
+    }
+  }
+
+  /**
+   * `application[-profile].<ending>`, the shared documents, the extensions, then `<application>`,
+   * `<application>.<ending>` and `<application>-<profile>.<ending>`, as Spring Cloud Alibaba has them.
+   */
+  private layersOf(application: string, profiles: readonly string[]): readonly WatchedDocument[] {
+    const { client, config } = this.driver.settings;
+    const { group, fileExtension } = config;
+    const unique = [...new Set(profiles)];
+    const layer = (dataId: string): WatchedDocument => this.document(toConfigAddress(dataId, group, client.namespace));
+    const listed = ({ dataId, group: own }: { dataId: string; group?: string }): WatchedDocument =>
+      this.document({ dataId, group: own ?? group, tenant: client.namespace });
+    const all = [
+      layer(`application.${fileExtension}`),
+      ...unique.map((profile) => layer(`application-${profile}.${fileExtension}`)),
+      ...config.shared.map(listed),
+      ...config.extensions.map(listed),
+      layer(application),
+      layer(`${application}.${fileExtension}`),
+      ...unique.map((profile) => layer(`${application}-${profile}.${fileExtension}`)),
+    ];
+    const seen = new Set<string>();
+    return all.filter(({ address }) => {
+      const key = configKeyText(address);
+      return !seen.has(key) && seen.add(key).size > 0;
+    });
+  }
+
+  private document(address: ConfigAddress): WatchedDocument {
+    return { id: toDocumentId(address, this.driver.settings.config.group), address };
+  }
+
+  private address(id: string): ConfigAddress {
+    const { config, client } = this.driver.settings;
+    return toConfigAddress(id, config.group, client.namespace);
+  }
+
+  /** A document keeps its type when nothing else is said. */
+  private formatOf(item: NacosConfigItem | undefined): ConfigFormat | undefined {
+    return item?.type === 'json' || item?.type === 'yaml' || item?.type === 'properties' ? item.type : undefined;
+  }
+
+  private async untilTakenIn(
+    address: ConfigAddress,
+    done: (item: NacosConfigItem | undefined) => boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<NacosConfigItem | undefined> {
+    const { clock } = this.driver.context;
+    const end = clock.now() + TAKE_IN_MS;
+    try {
+      for (let delay = 10; clock.now() < end; delay = Math.min(delay * 2, 200)) {
+        const item = await this.driver.protocol.query(address, signal);
+        if (done(item)) return item;
+        if (!(await sleep(clock, delay, signal))) break;
+      }
+    } catch {
+      // The change itself was confirmed.
+    }
+    return undefined;
+  }
+
+  private conflict(id: string, present: NacosConfigItem | undefined, expected: string | null): DiscoveryError {
+    const there = present === undefined ? "doesn't exist" : `has revision ${present.md5}`;
+    const wanted = expected === null ? "shouldn't exist" : `should have revision ${expected}`;
+    return new DiscoveryError('CONFIG_CONFLICT', `the document '${id}' ${there} and ${wanted}; read it again`, {
+      backend: this.driver.settings.name,
+      field: 'ifRevision',
+    });
+  }
+}

@@ -1,0 +1,87 @@
+import type { BackendContext } from '../../backend/index.js';
+import { DiscoveryError } from '../../model/index.js';
+import type { Environment } from './client/environment.js';
+import { withLevel } from './client/environment.js';
+import { NacosClient } from './client/nacos-client.js';
+import type { NacosSettings } from './nacos.options.js';
+import type { NacosProtocol, ProtocolLease } from './nacos.ports.js';
+
+/** The environment that an app's context gives. */
+export function environmentOf(
+  settings: NacosSettings,
+  context: BackendContext,
+  level?: Parameters<typeof withLevel>[1],
+): Environment {
+  return {
+    backend: settings.name,
+    clock: context.clock,
+    logger: level === undefined ? context.logger : withLevel(context.logger, level),
+    random: () => context.random(),
+    report: (event) => context.report(event),
+  };
+}
+
+const PAGE = 500;
+
+/** The drivers' port on one gRPC connection. */
+export function grpcProtocol(settings: NacosSettings, context: BackendContext): NacosProtocol {
+  const env = environmentOf(settings, context, settings.logLevel);
+  const client = new NacosClient({}, { env, settings: settings.client });
+  const { naming, config } = client;
+  const { rpc } = client.parts;
+  const forgotten = new Set<() => void>();
+  rpc.onConnected(() => {
+    for (const listener of forgotten) listener();
+  });
+  return {
+    onState: (listener) => {
+      rpc.state.subscribe(({ phase, error }) => {
+        if (phase === 'ready') listener({ ready: true });
+        else if (phase === 'degraded') listener({ ready: false, ...(error === undefined ? {} : { error }) });
+      });
+    },
+    open: () => client.start(false),
+    close: () => client.close(),
+    lease: (service, group) => {
+      const lease: ProtocolLease = {
+        register: (instance, signal) =>
+          instance.ephemeral
+            ? naming.publications.set(service, group, instance, signal)
+            : naming.registerInstance({ ...instance, serviceName: service, groupName: group }, signal),
+        deregister: async (instance, signal) => {
+          if (!instance.ephemeral) {
+            return naming.deregisterInstance({ ...instance, serviceName: service, groupName: group }, signal);
+          }
+          await naming.publications.remove(service, group, [instance], signal);
+          // There may have been nothing to send, but without a server nobody confirms that nothing is there.
+          if (await rpc.untilConnected(settings.client.requestTimeoutMs, signal)) return;
+          throw new DiscoveryError('BACKEND_UNAVAILABLE', `${settings.name} can't be reached`, {
+            backend: settings.name,
+          });
+        },
+        onForgotten: (listener) => {
+          // What doesn't live with the connection is still there.
+          if (!settings.ephemeral) return () => {};
+          forgotten.add(listener);
+          return () => void forgotten.delete(listener);
+        },
+      };
+      return lease;
+    },
+    observe: (service, group, observer) => naming.observe(service, group, observer),
+    listServices: async (group, signal) => {
+      const names: string[] = [];
+      for (let pageNo = 1; ; pageNo += 1) {
+        const page = await naming.listServices({ groupName: group, pageNo, pageSize: PAGE }, signal);
+        names.push(...page.services);
+        if (page.services.length < PAGE || names.length >= page.count) return names;
+      }
+    },
+    query: (address, signal) => config.query(address, signal === undefined ? {} : { signal }),
+    publish: async (param, signal) => void (await config.publishStored(param, signal === undefined ? {} : { signal })),
+    remove: async ({ dataId, group }, signal) =>
+      void (await config.removeConfig({ dataId, group }, signal === undefined ? {} : { signal })),
+    observeConfig: (address, observer) => config.observe(address, observer),
+    readable: (address, item) => config.readable(address, item),
+  };
+}

@@ -1,0 +1,50 @@
+import type { BackendContext, LeaseOperations } from '../../backend/index.js';
+import type { DiscoveryError } from '../../model/index.js';
+import type { ConfigObservation, ConfigObserver } from './client/config-items.js';
+import type { ConfigAddress, NacosConfigItem, NacosPublishParam } from './client/config-model.js';
+import type { NacosInstance } from './client/naming-model.js';
+import type { ServiceObserver, ServiceSubscription } from './client/subscriptions.js';
+import type { NacosSettings } from './nacos.options.js';
+
+/** What the drivers need of a protocol: the same for gRPC and HTTP. */
+export interface NacosProtocol {
+  /** How the servers do; called at once with what is known. */
+  onState(listener: (state: { readonly ready: boolean; readonly error?: DiscoveryError }) => void): void;
+  open(): Promise<void>;
+  close(): Promise<void>;
+
+  /** Makes the operations of one lease. */
+  lease(service: string, group: string): ProtocolLease;
+  observe(service: string, group: string, observer: ServiceObserver): ServiceSubscription;
+  listServices(group: string, signal?: AbortSignal): Promise<readonly string[]>;
+
+  query(address: ConfigAddress, signal?: AbortSignal): Promise<NacosConfigItem | undefined>;
+  publish(param: NacosPublishParam, signal?: AbortSignal): Promise<void>;
+  remove(address: ConfigAddress, signal?: AbortSignal): Promise<void>;
+  observeConfig(address: ConfigAddress, observer: ConfigObserver): ConfigObservation;
+  readable(address: ConfigAddress, item: NacosConfigItem): Promise<string>;
+}
+
+/** One registration at the server. */
+export interface ProtocolLease {
+  register(instance: NacosInstance, signal: AbortSignal): Promise<void>;
+  deregister(instance: NacosInstance, signal: AbortSignal): Promise<void>;
+  /** Absent when the connection keeps it alive. */
+  readonly beat?: {
+    everyMs(): number;
+    renew(instance: NacosInstance, signal: AbortSignal): ReturnType<NonNullable<LeaseOperations['renew']>>;
+  };
+  /** Calls back when the server has lost what was registered. */
+  onForgotten(listener: () => void): () => void;
+}
+
+/** What a backend gives its drivers. */
+export interface DriverContext {
+  readonly settings: NacosSettings;
+  readonly context: BackendContext;
+  readonly protocol: NacosProtocol;
+  /** @throws DiscoveryError `BACKEND_CLOSED` */
+  assertOpen(): void;
+  /** Keeps `close` until the returned function is called. */
+  own(close: () => Promise<unknown>): () => void;
+}
