@@ -72,6 +72,26 @@ const ejection = object({
   applicationErrors: flag,
 } satisfies Record<keyof EjectionOptions, Check>);
 
+/** Headers of one connection or one body, which mean something else, or nothing, in another request. */
+const NOT_FORWARDED = new Set([
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'expect',
+  'host',
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+const forwardable: Check = (value, path) => {
+  const is = typeof value === 'string' && value !== '' && !NOT_FORWARDED.has(value.toLowerCase());
+  if (!is) either('the name of a header that another request may have, such as authorization')(value, path);
+};
+
 /** The options of calls, wherever they may be given. */
 export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Check>> = {
   balancing: strategy,
@@ -102,7 +122,7 @@ export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Check>> = {
       Check
     >),
   ),
-  forwardHeaders: listOf(text),
+  forwardHeaders: listOf(forwardable),
   hintHeader: text,
   keyHeader: text,
 };

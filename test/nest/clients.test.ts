@@ -205,6 +205,9 @@ describe('@DiscoverableClient', () => {
 
   test('bad names and options are errors where they are written', () => {
     expect(() => DiscoverableClient('../STOCK')).toThrow(expect.objectContaining({ code: 'INVALID_NAME' }));
+    expect(() => DiscoverableClient('STOCK', { forwardHeaders: ['authorization', 'Host'] })).toThrow(
+      expect.objectContaining({ code: 'INVALID_OPTION', field: 'forwardHeaders[1]' }),
+    );
     expect(() => DiscoverableClient('STOCK', { retries: 3 } as never)).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTION', field: 'retries' }),
     );
