@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
+import { asObject, decodeLeaseRecord, encodeLeaseRecord, invalidField, type LeaseRecord } from '../../backend/index.js';
 import {
   createMetadata,
-  createRegistration,
   createServiceInstance,
   describe,
   DiscoveryError,
@@ -10,27 +10,12 @@ import {
   nameProblem,
   toDiscoveryError,
   type ConfigFormat,
-  type InstanceStatus,
   type Registration,
   type ServiceInstance,
 } from '../../model/index.js';
 import { firstOf } from './connection/headers.js';
 import { escapeToken, unescapeToken, type KeyValueEntry } from './jetstream/key-value.codec.js';
 import type { ServiceInfo } from './service/protocol.js';
-
-/** What the presence bucket holds of an instance. */
-export interface PresenceRecord {
-  readonly registration: Registration;
-  /** Milliseconds without a renewal after which it doesn't count any more. */
-  readonly leaseMs: number;
-  /** Unique for each lease: whose record this is. */
-  readonly owner: string;
-}
-
-const FORMAT = 1;
-
-/** The longest lease that is believed: a record must not stay for years because a stranger wrote so. */
-const MAX_LEASE_MS = 24 * 60 * 60 * 1000;
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true });
@@ -49,8 +34,8 @@ export function serviceOfKey(key: string): string | undefined {
 }
 
 /** The value of an instance's key. */
-export function encodePresence({ registration, leaseMs, owner }: PresenceRecord): Uint8Array {
-  return encoder.encode(JSON.stringify({ format: FORMAT, leaseMs, owner, registration }));
+export function encodePresence(record: LeaseRecord): Uint8Array {
+  return encoder.encode(JSON.stringify(encodeLeaseRecord(record)));
 }
 
 /**
@@ -58,42 +43,8 @@ export function encodePresence({ registration, leaseMs, owner }: PresenceRecord)
  *
  * @throws DiscoveryError `INVALID_INSTANCE` or `INVALID_NAME`, naming the field
  */
-export function decodePresence(value: Uint8Array): PresenceRecord {
-  const root = asObject(parse(value), 'the record');
-  if (root['format'] !== FORMAT) throw invalid('format', `must be ${FORMAT}`, root['format']);
-  const leaseMs = root['leaseMs'];
-  if (typeof leaseMs !== 'number' || !(leaseMs > 0 && leaseMs <= MAX_LEASE_MS)) {
-    throw invalid('leaseMs', `must be a number up to ${MAX_LEASE_MS}`, leaseMs);
-  }
-  const owner = asText(root['owner'], 'owner');
-  return Object.freeze({
-    registration: decodeRegistration(asObject(root['registration'], 'registration')),
-    leaseMs,
-    owner,
-  });
-}
-
-function decodeRegistration(input: Readonly<Record<string, unknown>>): Registration {
-  const { zone, healthPath, tags } = input;
-  try {
-    return createRegistration({
-      service: asText(input['service'], 'service'),
-      instanceId: asText(input['instanceId'], 'instanceId'),
-      host: asText(input['host'], 'host'),
-      ip: asText(input['ip'], 'ip'),
-      port: asNumber(input['port'], 'port'),
-      scheme: asText(input['scheme'], 'scheme'),
-      // What isn't one of the words is refused there.
-      status: asText(input['status'], 'status') as InstanceStatus,
-      metadata: asObject(input['metadata'], 'metadata'),
-      tags: Array.isArray(tags) ? tags.map((tag: unknown) => asText(tag, 'tags')) : [],
-      weight: asNumber(input['weight'], 'weight'),
-      ...(zone === undefined ? {} : { zone: asText(zone, 'zone') }),
-      ...(healthPath === undefined ? {} : { healthPath: asText(healthPath, 'healthPath') }),
-    });
-  } catch (error) {
-    throw toDiscoveryError(error, 'INVALID_INSTANCE', 'the registration is malformed');
-  }
+export function decodePresence(value: Uint8Array): LeaseRecord {
+  return decodeLeaseRecord(asObject(parse(value), 'the record'));
 }
 
 /**
@@ -135,12 +86,12 @@ export function toHttpInstance(info: ServiceInfo, service: string, backend: stri
   const { metadata } = info;
   const given = metadata[HTTP_METADATA.url];
   if (given === undefined) return undefined;
-  if (!URL.canParse(given)) throw invalid(HTTP_METADATA.url, 'must be a base URL', given);
+  if (!URL.canParse(given)) throw invalidField(HTTP_METADATA.url, 'must be a base URL', given);
   const url = new URL(given);
   const scheme = url.protocol.slice(0, -1);
   const port = url.port === '' ? { http: 80, https: 443 }[scheme] : Number(url.port);
   if (port === undefined || url.username !== '' || url.password !== '' || !['', '/'].includes(url.pathname)) {
-    throw invalid(HTTP_METADATA.url, 'must be a scheme, a host and a port, and nothing else', given);
+    throw invalidField(HTTP_METADATA.url, 'must be a scheme, a host and a port, and nothing else', given);
   }
   const status = metadata[HTTP_METADATA.status] ?? 'UP';
   const known = INSTANCE_STATUSES.find((one) => one === status);
@@ -232,25 +183,4 @@ function parse(value: Uint8Array): unknown {
   } catch (error) {
     throw toDiscoveryError(error, 'INVALID_INSTANCE', 'the record is no JSON');
   }
-}
-
-function asObject(value: unknown, field: string): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw invalid(field, 'must be an object', value);
-  }
-  return value as Readonly<Record<string, unknown>>;
-}
-
-function asText(value: unknown, field: string): string {
-  if (typeof value !== 'string' || value === '') throw invalid(field, 'must be a text', value);
-  return value;
-}
-
-function asNumber(value: unknown, field: string): number {
-  if (typeof value !== 'number') throw invalid(field, 'must be a number', value);
-  return value;
-}
-
-function invalid(field: string, problem: string, value: unknown): DiscoveryError {
-  return new DiscoveryError('INVALID_INSTANCE', `${field} ${problem}, got ${describe(value)}`, { field });
 }

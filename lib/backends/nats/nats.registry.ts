@@ -1,7 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import { LeaseKeeper, type Lease, type LeaseOperations, type RegistryDriver } from '../../backend/index.js';
+import {
+  LeaseKeeper,
+  type Lease,
+  type LeaseOperations,
+  type LeaseRecord,
+  type RegistryDriver,
+} from '../../backend/index.js';
 import { codeOf, messageOf, type Registration } from '../../model/index.js';
-import { decodePresence, encodePresence, presenceKey, toHttpMetadata, type PresenceRecord } from './nats.codec.js';
+import { decodePresence, encodePresence, presenceKey, toHttpMetadata } from './nats.codec.js';
 import type { NatsShared } from './nats.shared.js';
 import type { KeyValueBucket } from './jetstream/key-value.js';
 import type { KeyValueEntry } from './jetstream/key-value.codec.js';
@@ -129,7 +135,7 @@ class PresenceOperations implements LeaseOperations {
    * Two living processes with the same instance id: the one that came later has the record, as in a restart that
    * overlaps. To take it back would make both take it from each other for ever.
    */
-  private yieldsTo(record: PresenceRecord, present: KeyValueEntry, registration: Registration): boolean {
+  private yieldsTo(record: LeaseRecord, present: KeyValueEntry, registration: Registration): boolean {
     const { context, settings } = this.shared;
     if (context.clock.now() - present.at > record.leaseMs * 2) return false;
     if (!this.warned) {
@@ -155,7 +161,7 @@ class PresenceOperations implements LeaseOperations {
   }
 }
 
-function readRecord(entry: KeyValueEntry | undefined): PresenceRecord | undefined {
+function readRecord(entry: KeyValueEntry | undefined): LeaseRecord | undefined {
   if (entry === undefined || entry.operation !== 'PUT') return undefined;
   try {
     return decodePresence(entry.value);

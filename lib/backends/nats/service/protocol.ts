@@ -1,4 +1,5 @@
-import { describe, DiscoveryError } from '../../../model/index.js';
+import { asObject, asText, invalidField } from '../../../backend/index.js';
+import { DiscoveryError } from '../../../model/index.js';
 
 /** The questions that every service answers. */
 export type ServiceVerb = 'PING' | 'INFO' | 'STATS';
@@ -98,7 +99,7 @@ export function decodeAnswer<V extends ServiceVerb>(verb: V, data: Uint8Array): 
     });
   }
   const answer = asObject(root, 'the answer');
-  if (answer['type'] !== TYPES[verb]) throw invalid('type', `must be ${TYPES[verb]}`, answer['type']);
+  if (answer['type'] !== TYPES[verb]) throw invalidField('type', `must be ${TYPES[verb]}`, answer['type']);
   const identity: ServiceIdentity = {
     name: asText(answer['name'], 'name'),
     id: asText(answer['id'], 'id'),
@@ -147,18 +148,6 @@ function readEndpointStats(input: Readonly<Record<string, unknown>>): EndpointSt
   });
 }
 
-function asObject(value: unknown, field: string): Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw invalid(field, 'must be an object', value);
-  }
-  return value as Readonly<Record<string, unknown>>;
-}
-
-function asText(value: unknown, field: string): string {
-  if (typeof value !== 'string' || value === '') throw invalid(field, 'must be a text', value);
-  return value;
-}
-
 /** Texts only, since other languages' clients read nothing else; without a prototype. */
 function asMetadata(value: unknown): Readonly<Record<string, string>> {
   const metadata = Object.create(null) as Record<string, string>;
@@ -180,14 +169,4 @@ function text(value: unknown): string {
 
 function count(value: unknown): number {
   return typeof value === 'number' && value >= 0 ? value : 0;
-}
-
-function invalid(field: string, problem: string, value: unknown): DiscoveryError {
-  return new DiscoveryError(
-    'INVALID_INSTANCE',
-    `a service's answer is malformed: ${field} ${problem}, got ${describe(value)}`,
-    {
-      field,
-    },
-  );
 }
