@@ -56,13 +56,11 @@ export class Endpoint {
 
   /** Takes an outcome into the averages. */
   measure(now: number, latencyMs: number, failed: boolean): void {
-    const weight = this.measuredAt === 0 ? 0 : Math.exp(-(now - this.measuredAt) / DECAY_MS);
+    // Even without a pause between calls an outcome counts for a tenth: one hiccup is outweighed by dozens of good ones.
+    const kept = this.measuredAt === 0 ? 0 : Math.min(Math.exp(-(now - this.measuredAt) / DECAY_MS), 0.9);
     this.measuredAt = now;
     // Peak-sensitive: who has become slow is believed at once, who has become fast must prove it.
-    this.latencyMs = latencyMs > this.latencyMs ? latencyMs : this.latencyMs * weight + latencyMs * (1 - weight);
-    const share = failed ? 0 : 1;
-    // Even without a pause between calls an outcome counts for a tenth.
-    const kept = Math.min(weight, 0.9);
-    this.health = this.health * kept + share * (1 - kept);
+    this.latencyMs = latencyMs > this.latencyMs ? latencyMs : this.latencyMs * kept + latencyMs * (1 - kept);
+    this.health = this.health * kept + (failed ? 0 : 1 - kept);
   }
 }

@@ -123,13 +123,31 @@ describe('p2c', () => {
       const now = i;
       const picked = picker.pick(FIRST_TRY, now);
       if (picked === undefined) continue;
-      picked.pickedAt = now;
       const isSlow = picked === endpoints[0];
       if (isSlow) slow += 1;
       picked.measure(now, isSlow ? 100 : 10, false);
     }
     expect(slow).toBeGreaterThan(0);
     expect(slow / total).toBeLessThan(0.1 / 5);
+  });
+
+  test('of two bad ones neither, while there are good ones', () => {
+    const endpoints = list(10);
+    const [slow, failing] = endpoints;
+    const picker = createLoadBalancer('p2c')(endpoints, undefined);
+    for (let now = 1; now <= 100; now += 1) {
+      for (const one of endpoints) one.measure(now, one === slow ? 100 : 10, one === failing);
+    }
+    for (const one of endpoints) one.pickedAt = 100;
+    const counts = new Map<Endpoint | undefined, number>();
+    const total = 20_000;
+    // Within the time after which the unpicked are probed.
+    for (let i = 0; i < total; i += 1) {
+      const picked = picker.pick(FIRST_TRY, 101);
+      counts.set(picked, (counts.get(picked) ?? 0) + 1);
+    }
+    // The two are drawn together in one of 45 draws.
+    expect(((counts.get(slow) ?? 0) + (counts.get(failing) ?? 0)) / total).toBeLessThan(1 / 45 / 5);
   });
 
   test('one that was slow is tried again after a while, and comes back when it is fast', () => {
