@@ -1,5 +1,3 @@
-import { request, type Agent } from 'node:http';
-import { Agent as HttpAgent } from 'node:http';
 import {
   Controller,
   Get,
@@ -21,7 +19,8 @@ import {
   type OnServiceDeregistered,
 } from '../../lib/index.js';
 import { InMemoryRegistry } from '../../lib/testing/index.js';
-import { createApp, listen, LogCollector, portOf } from './support.js';
+import { load } from './load.js';
+import { createApp, listen, LogCollector } from './support.js';
 
 /** A database that closes, as Prisma's recipe does, in `onModuleDestroy`. */
 @Injectable()
@@ -63,47 +62,6 @@ function appModule(registry: InMemoryRegistry, more: { imports?: Type[]; propaga
   })
   class AppModule {}
   return AppModule;
-}
-
-interface Load {
-  readonly statuses: Map<number | string, number>;
-  stop(): Promise<void>;
-}
-
-/** Calls the app as a discovering client does: for as long as it is registered, and a little longer. */
-function load(app: INestApplication, registry: InMemoryRegistry, lagMs: number): Load {
-  const statuses = new Map<number | string, number>();
-  const port = portOf(app);
-  const agent = new HttpAgent({ keepAlive: true });
-  let stopped = false;
-  const loop = (async () => {
-    let goneAt: number | undefined;
-    while (!stopped) {
-      if (registry.instancesOf('STOCK').length === 0) goneAt ??= Date.now();
-      if (goneAt !== undefined && Date.now() - goneAt > lagMs) break;
-      const outcome = await call(port, agent);
-      statuses.set(outcome, (statuses.get(outcome) ?? 0) + 1);
-    }
-  })();
-  return {
-    statuses,
-    async stop() {
-      stopped = true;
-      await loop;
-      agent.destroy();
-    },
-  };
-}
-
-function call(port: number, agent: Agent): Promise<number | string> {
-  return new Promise((resolve) => {
-    const outgoing = request({ port, host: '127.0.0.1', path: '/quote', agent }, (response) => {
-      response.resume();
-      response.once('end', () => resolve(response.statusCode ?? 0));
-    });
-    outgoing.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'error'));
-    outgoing.end();
-  });
 }
 
 async function registered(app: INestApplication): Promise<void> {

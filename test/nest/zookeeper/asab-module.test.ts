@@ -1,4 +1,6 @@
 import { Controller, Get, Inject, Module, Req, UseGuards, type INestApplication } from '@nestjs/common';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import axios from 'axios';
 import { firstValueFrom } from 'rxjs';
@@ -45,6 +47,8 @@ class GuardedController {
   }
 }
 
+const PLATFORMS = { Express: () => new ExpressAdapter(), Fastify: () => new FastifyAdapter() };
+
 withServer('zookeeper', {}, (server) => {
   const opened = new Opened();
 
@@ -52,6 +56,7 @@ withServer('zookeeper', {}, (server) => {
     name: string,
     controller: new (...dependencies: never[]) => object,
     options: ZooKeeperOptions,
+    platform: keyof typeof PLATFORMS = 'Express',
   ): Promise<{ app: INestApplication; url: string }> {
     @Module({
       imports: [
@@ -65,36 +70,39 @@ withServer('zookeeper', {}, (server) => {
     })
     class App {}
     const testing = await Test.createTestingModule({ imports: [App] }).compile();
-    const app = testing.createNestApplication({ logger: false });
+    const app = testing.createNestApplication(PLATFORMS[platform](), { logger: false });
     opened.add(() => app.close());
     await app.listen(0, '127.0.0.1');
     return { app, url: await app.getUrl() };
   }
 
   describe('the Nest room', () => {
-    it('guards with the cluster’s tokens, forwards the incoming authorization, calls with internal rights', async () => {
-      const layout = asab({ path: freshName('nest'), host: '127.0.0.1', manifest: false });
-      const root = `${server.url}/${freshName('nest')}`;
-      const guarded = await start('guarded', GuardedController, { servers: root, layout });
-      const caller = await start('caller', CallerController, { servers: root, layout });
-      const discovery = caller.app.get(AsabDiscovery);
-      await until(async () => (await discovery.locate({ service_id: 'guarded' })).size === 1, 'it is found');
-      const statusOf = async (url: string, headers = {}): Promise<number> =>
-        (await axios.get(url, { headers, validateStatus: () => true })).status;
-      expect(await statusOf(`${guarded.url}/who`)).toBe(401);
-      expect(await statusOf(`${guarded.url}/who`, { authorization: 'Bearer x.y.z' })).toBe(401);
-      const token = await caller.app.get(AsabTools).internal.token();
-      const authorization = `Bearer ${token}`;
-      expect((await axios.get(`${guarded.url}/who`, { headers: { authorization } })).data).toEqual({
-        internal: true,
-        issuer: 'http://caller.service_id.asab',
-      });
-      expect((await axios.get(`${caller.url}/internal`)).data).toMatchObject({ internal: true });
-      expect((await axios.get(`${caller.url}/forward`, { headers: { authorization } })).data).toMatchObject({
-        internal: true,
-      });
-      expect(await statusOf(`${caller.url}/forward`)).not.toBe(200);
-    });
+    it.each(['Express', 'Fastify'] as const)(
+      'guards with the cluster’s tokens, forwards the incoming authorization, calls with internal rights, on %s',
+      async (platform) => {
+        const layout = asab({ path: freshName('nest'), host: '127.0.0.1', manifest: false });
+        const root = `${server.url}/${freshName('nest')}`;
+        const guarded = await start('guarded', GuardedController, { servers: root, layout }, platform);
+        const caller = await start('caller', CallerController, { servers: root, layout }, platform);
+        const discovery = caller.app.get(AsabDiscovery);
+        await until(async () => (await discovery.locate({ service_id: 'guarded' })).size === 1, 'it is found');
+        const statusOf = async (url: string, headers = {}): Promise<number> =>
+          (await axios.get(url, { headers, validateStatus: () => true })).status;
+        expect(await statusOf(`${guarded.url}/who`)).toBe(401);
+        expect(await statusOf(`${guarded.url}/who`, { authorization: 'Bearer x.y.z' })).toBe(401);
+        const token = await caller.app.get(AsabTools).internal.token();
+        const authorization = `Bearer ${token}`;
+        expect((await axios.get(`${guarded.url}/who`, { headers: { authorization } })).data).toEqual({
+          internal: true,
+          issuer: 'http://caller.service_id.asab',
+        });
+        expect((await axios.get(`${caller.url}/internal`)).data).toMatchObject({ internal: true });
+        expect((await axios.get(`${caller.url}/forward`, { headers: { authorization } })).data).toMatchObject({
+          internal: true,
+        });
+        expect(await statusOf(`${caller.url}/forward`)).not.toBe(200);
+      },
+    );
 
     it('without the ASAB layout the app does not start', async () => {
       const layout = curator({ basePath: `/${freshName('nest')}` });
