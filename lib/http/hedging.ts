@@ -1,4 +1,4 @@
-import type { GenericAbortSignal } from 'axios';
+import { CanceledError, type GenericAbortSignal } from 'axios';
 import type { Endpoint } from '../balancing/index.js';
 import { pickFirst, tryEach, type CallManner, type CallTarget, type SharedTries } from './attempts.js';
 import { judge } from './failover.js';
@@ -67,8 +67,11 @@ export function tryHedged<T>(
       if (next === undefined || shared.tried.has(next.instance.url) || !budget.withdraw()) return;
       start(next);
     };
+    // While the instances were looked up.
+    if (signal?.aborted === true) throw new CanceledError();
+    const first = pickFirst(target, manner.context);
     signal?.addEventListener?.('abort', abort);
-    start(pickFirst(target, manner.context));
+    start(first);
   });
 }
 

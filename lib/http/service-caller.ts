@@ -184,7 +184,9 @@ export class ServiceCaller {
       now,
       signal: config.signal,
     };
-    if (hedging === undefined || !manner.replayable || !isRepeatable(config.method, retry)) {
+    // What is read of a stream later must stay in the caller's hand, which a hedge's own signal takes away.
+    const mayHedge = manner.replayable && config.responseType !== 'stream' && isRepeatable(config.method, retry);
+    if (hedging === undefined || !mayHedge) {
       return tryEach(target, manner, pickFirst(target, manner.context), (endpoint) => this.send(call, endpoint));
     }
     const response = await tryHedged(

@@ -1,7 +1,8 @@
+import { Readable } from 'node:stream';
 import { firstValueFrom } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import type { DiscoveryModuleOptions } from '../../../../lib/nest/index.js';
-import { until } from '../transport/support.js';
+import { readAll, until } from '../transport/support.js';
 import { after, answer, calls, node, nodes, reset, seen, service, silence, status, type Node } from './support.js';
 
 /** Instances in the order in which a call meets them. */
@@ -115,7 +116,6 @@ describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const
     it('a body that is a stream is sent once', async () => {
       const [bad, good] = [await node(reset), await node()];
       const stock = await line([bad, good], { ...transport, http: { retry: { unsafeMethods: true } } });
-      const { Readable } = await import('node:stream');
       const call = stock.client.axiosRef.put('/', Readable.from(['a', 'b']));
       await expect(call).rejects.toMatchObject({ code: expect.stringMatching(/ECONNRESET|EPIPE/) as unknown });
       expect(seen(good)).toEqual([0]);
@@ -180,6 +180,24 @@ describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const
         http: { hedging, retry: { budgetShare: 0, budgetPerSecond: 0 } },
       });
       expect(await calls(poor, 1)).toEqual([slow.port]);
+      expect(seen(fast)).toEqual([0]);
+    });
+
+    it('given up while the instances are looked up are not made', async () => {
+      const member = await node();
+      const stock = await service([], { ...transport, http: { hedging } });
+      stock.registry.addInstance('OTHER', { port: member.port });
+      const client = stock.runtime.unboundClient();
+      client.get('lb://OTHER/').subscribe().unsubscribe();
+      await firstValueFrom(client.get('lb://OTHER/'));
+      expect(seen(member)).toEqual([1]);
+    });
+
+    it('of streams are not made, since what is read later must stay in the caller’s hand', async () => {
+      const [slow, fast] = [await node(after(200)), await node()];
+      const stock = await line([slow, fast], { ...transport, http: { hedging } });
+      const { data } = await firstValueFrom(stock.client.get<Readable>('/', { responseType: 'stream' }));
+      expect(await readAll(data)).toContain(String(slow.port));
       expect(seen(fast)).toEqual([0]);
     });
 
