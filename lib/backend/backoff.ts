@@ -40,19 +40,21 @@ export class Backoff {
     return this.failures;
   }
 
-  /** The next delay in milliseconds; counts as a failure. */
-  next(): number {
-    const ceiling = Math.max(
-      Math.min(this.maxMs, this.initialMs * this.factor ** Math.min(this.failures, 64)),
-      this.minMs,
-    );
+  /**
+   * The next delay in milliseconds; counts as a failure.
+   * @param atMostMs the ceiling of this one delay, where it is lower than it would be
+   */
+  next(atMostMs = Infinity): number {
+    const floor = Math.min(this.minMs, atMostMs);
+    const grown = this.initialMs * this.factor ** Math.min(this.failures, 64);
+    const ceiling = Math.max(Math.min(this.maxMs, grown, atMostMs), floor);
     this.failures += 1;
-    return this.minMs + this.random() * (ceiling - this.minMs);
+    return floor + this.random() * (ceiling - floor);
   }
 
   /** Waits for the next delay; resolves with false as soon as `signal` aborts. */
-  wait(signal?: AbortSignal): Promise<boolean> {
-    return sleep(this.options.clock, this.next(), signal);
+  wait(signal?: AbortSignal, atMostMs?: number): Promise<boolean> {
+    return sleep(this.options.clock, this.next(atMostMs), signal);
   }
 
   /** Begins anew, after a success. */

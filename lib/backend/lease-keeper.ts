@@ -182,8 +182,7 @@ export class LeaseKeeper implements Lease {
         if (signal.aborted) return;
         this.failed(error);
         // A registry that is back hears of the instance no later than at a heartbeat.
-        const longest = this.options.renewEveryMs?.() ?? Infinity;
-        await sleep(this.options.clock, Math.min(this.backoff.next(), longest), this.wake.signal);
+        await this.backoff.wait(this.wake.signal, this.options.renewEveryMs?.());
         continue;
       }
       if (signal.aborted || this.actual !== this.desired) continue;

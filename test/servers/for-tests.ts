@@ -125,13 +125,17 @@ export function withServer<P extends ProductName>(
   });
 }
 
-/** What the suite consists of when its server can't be had. */
-function standIn(name: string, reason: string): void {
+/**
+ * What the suite consists of when what it needs can't be had.
+ *
+ * @param what it lacks, for the title of the test that fails
+ */
+export function standIn(name: string, reason: string, what = 'server'): void {
   if (!required()) {
     it.skip(skipTitle(name, reason), () => undefined);
     return;
   }
-  it('has its server', () => {
+  it(`has its ${what}`, () => {
     throw new Error(`${name} can't be had, and REQUIRE_SERVERS=1: ${reason}`);
   });
 }

@@ -3,12 +3,10 @@ import { createHash } from 'node:crypto';
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { it } from 'vitest';
 import { cached, lookUp } from '../servers/cache.js';
 import { runGuarded } from '../servers/exec.js';
 import { freePorts } from '../servers/free-port.js';
 import { whileShowing } from '../servers/progress.js';
-import { skipTitle } from '../servers/reporter.js';
 import { mavenIsMissing, provideJava } from '../servers/toolchains/java.js';
 import { versions } from '../servers/versions.js';
 import { waitFor } from '../servers/wait.js';
@@ -45,17 +43,6 @@ export async function provideSpringProgram(name: string, project: string): Promi
   } catch (error) {
     return { reason: error instanceof Error ? error.message : String(error) };
   }
-}
-
-/** What a suite consists of when its Spring application can't be had: as with servers, a skipped or a failing test. */
-export function withoutSpring(name: string, reason: string): void {
-  if (process.env['REQUIRE_SERVERS'] !== '1') {
-    it.skip(skipTitle(name, reason), () => undefined);
-    return;
-  }
-  it('has its Spring application', () => {
-    throw new Error(`${name} can't be had, and REQUIRE_SERVERS=1: ${reason}`);
-  });
 }
 
 /** Starts it on a free port of the loopback, with Spring properties, and waits until it is `ready`. */

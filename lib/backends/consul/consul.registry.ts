@@ -50,7 +50,7 @@ export class ConsulRegistryDriver implements RegistryDriver {
       renewEveryMs: () => everyMs,
       timeoutMs: Math.min(settings.connection.timeoutMs, attemptMs(settings.check, everyMs)),
       // A pass that failed is tried again long before the next would be due.
-      backoff: { initialMs: 250, maxMs: Math.min(settings.watch.maxBackoffMs, everyMs) },
+      backoff: { initialMs: 250, maxMs: settings.watch.maxBackoffMs },
       random: () => context.random(),
       report: (event) => context.report(event),
       onRevoked: () => disown(),

@@ -61,6 +61,16 @@ describe('Backoff', () => {
     for (const from of [200, 400, 600, 800]) expect(quarter(from)).toBeGreaterThan(150);
   });
 
+  it('one delay can be bound lower, and is still spread over all that is left', () => {
+    const drawn = (luck: number): number[] => {
+      const backoff = new Backoff({ clock, initialMs: 500, random: () => luck });
+      return Array.from({ length: 10 }, () => backoff.next(2000));
+    };
+    expect(Math.max(...drawn(1))).toBe(2000);
+    expect(drawn(0.5).at(-1)).toBe(100 + (2000 - 100) / 2);
+    expect(new Backoff({ clock, initialMs: 500, random: () => 1 }).next(10)).toBe(10);
+  });
+
   it('waits, and is cut short by the signal', async () => {
     const backoff = new Backoff({ clock, random: () => 1 });
     const controller = new AbortController();

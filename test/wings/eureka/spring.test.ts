@@ -8,16 +8,15 @@ import { EurekaClient, type EurekaClientOptions } from '../../../lib/backends/eu
 import { freshName } from '../../contract/contract-harness.js';
 import { makeCertificates } from '../../servers/certificates.js';
 import { run } from '../../servers/exec.js';
-import { withServer } from '../../servers/for-tests.js';
+import { standIn, withServer } from '../../servers/for-tests.js';
 import type { TlsFiles } from '../../servers/types.js';
-import { withoutSpring } from '../spring-peer.js';
 import { provideSpringPeer, startSpringPeer } from './spring-peer.js';
 import { rawRecord, startService, until, type Service } from './support.js';
 
 withServer('eureka', {}, async (server) => {
   const program = await provideSpringPeer();
   if ('reason' in program) {
-    withoutSpring('spring-peer', program.reason);
+    standIn('spring-peer', program.reason, 'Spring application');
     return;
   }
 

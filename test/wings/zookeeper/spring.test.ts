@@ -6,15 +6,15 @@ import type { DiscoveryReport, Lease } from '../../../lib/backend/index.js';
 import { curator, zookeeper, type ZooKeeperBackend } from '../../../lib/backends/zookeeper/index.js';
 import { createRegistration } from '../../../lib/model/index.js';
 import { createContext, freshName } from '../../contract/contract-harness.js';
-import { withServer } from '../../servers/for-tests.js';
-import { withoutSpring, type SpringPeer } from '../spring-peer.js';
+import { standIn, withServer } from '../../servers/for-tests.js';
+import type { SpringPeer } from '../spring-peer.js';
 import { provideSpringPeer, startSpringPeer } from './spring-peer.js';
 import { until } from './support.js';
 
 withServer('zookeeper', {}, async (server) => {
   const program = await provideSpringPeer();
   if ('reason' in program) {
-    withoutSpring('spring-zookeeper-peer', program.reason);
+    standIn('spring-zookeeper-peer', program.reason, 'Spring application');
     return;
   }
 
