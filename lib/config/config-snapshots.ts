@@ -1,5 +1,6 @@
 import { messageOf, type ConfigDocument } from '../model/index.js';
-import type { DiskSnapshot, Logger } from '../backend/index.js';
+import type { Logger } from '../backend/index.js';
+import type { DiskSnapshot } from './disk-snapshot.js';
 
 /** Last known documents of each backend on disk, so that an app can start while its configuration backend is down. */
 export class ConfigSnapshots {

@@ -10,7 +10,6 @@ import {
   type Snapshot,
 } from '../model/index.js';
 import {
-  EmptyProtection,
   ValueView,
   type Clock,
   type DiscoveryDriver,
@@ -20,6 +19,7 @@ import {
   type View,
   type Watch,
 } from '../backend/index.js';
+import { EmptyProtection } from './empty-protection.js';
 
 /** What a {@link ServiceView} needs of its app. */
 export interface ServiceViewOptions {

@@ -1,13 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import {
-  BackendSet,
-  DiskSnapshot,
-  type BackendContext,
-  type BackendDefinition,
-  type Logger,
-} from '../backend/index.js';
-import { ConfigClient, ConfigSnapshots, ConfigStore, ConfigValues } from '../config/index.js';
+import { BackendSet, type BackendContext, type BackendDefinition, type Logger } from '../backend/index.js';
+import { coerce, ConfigClient, ConfigSnapshots, ConfigStore, ConfigValues, DiskSnapshot } from '../config/index.js';
 import { DiscoveryClient, ServiceViews } from '../discovery/index.js';
 import {
   IncomingHeaders,
@@ -21,7 +15,6 @@ import {
 import { DiscoveryError, toFileName } from '../model/index.js';
 import { EventHub, EventLog } from '../observability/index.js';
 import { ServiceRegistry } from '../registration/index.js';
-import { coerce } from '../config/index.js';
 import { nestLogger } from './nest-logger.js';
 import type { ResolvedOptions } from './resolve-options.js';
 

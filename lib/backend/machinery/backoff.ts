@@ -1,4 +1,5 @@
-import { sleep, type Clock } from './clock.js';
+import { sleep } from './system-clock.js';
+import type { Clock } from '../port/clock.js';
 
 /** How long to wait between tries. */
 export interface BackoffOptions {

@@ -1,4 +1,4 @@
-import { createRegistration, toDiscoveryError, type InstanceStatus, type Registration } from '../model/index.js';
+import { createRegistration, toDiscoveryError, type InstanceStatus, type Registration } from '../../model/index.js';
 import { asNumber, asObject, asText, asTexts, invalidField, optionalText } from './record-fields.js';
 
 /** A registration as a store without records of its own holds it: with what tells whether it still counts. */

@@ -7,13 +7,15 @@ import {
   type InstanceStatus,
   type Registration,
   type RegistrationPatch,
-} from '../model/index.js';
-import { Backoff } from './backoff.js';
-import { sleep, type Clock } from './clock.js';
-import { abandonOnAbort, withDeadline } from './deadline.js';
-import type { Lease, LeaseState, RegistryDriver, RevokeResult } from './registry-driver.js';
-import { RateLimit } from './rate-limit.js';
-import { ValueView, type View } from './view.js';
+} from '../../model/index.js';
+import { Backoff } from '../machinery/backoff.js';
+import { sleep } from '../machinery/system-clock.js';
+import type { Clock } from '../port/clock.js';
+import { abandonOnAbort, withDeadline } from '../machinery/deadline.js';
+import type { Lease, LeaseState, RegistryDriver, RevokeResult } from '../port/registry-driver.js';
+import { RateLimit } from '../machinery/rate-limit.js';
+import { ValueView } from '../machinery/value-view.js';
+import type { View } from '../port/view.js';
 
 /**
  * What a product does for a lease; called one at a time. Every operation must be safe to repeat, and must end soon after

@@ -1,5 +1,6 @@
-import { DiscoveryError } from '../model/index.js';
-import { sleep, type Clock } from './clock.js';
+import { DiscoveryError } from '../../model/index.js';
+import { sleep } from './system-clock.js';
+import type { Clock } from '../port/clock.js';
 import { withDeadline } from './deadline.js';
 
 /** A task that runs again and again. */

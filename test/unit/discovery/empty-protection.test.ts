@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { EmptyProtection, type DiscoveryReport } from '../../../lib/backend/index.js';
+import type { DiscoveryReport } from '../../../lib/backend/index.js';
+import { EmptyProtection } from '../../../lib/discovery/index.js';
 import { DiscoveryError } from '../../../lib/model/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
 import { instance } from '../model/helpers.js';
-import { deferred, noUnhandledRejections, turn } from './helpers.js';
+import { deferred, noUnhandledRejections, turn } from '../backend/helpers.js';
 
 noUnhandledRejections();
 

@@ -1,4 +1,4 @@
-import { codeOf, DiscoveryError, messageOf } from '../model/index.js';
+import { codeOf, DiscoveryError, messageOf } from '../../model/index.js';
 
 /**
  * Loads an npm package that only one backend needs. Pass a literal `() => import('nats')`, so that bundlers and strict

@@ -1,4 +1,4 @@
-import type { DiscoveryError, ServiceInstance } from '../model/index.js';
+import type { DiscoveryError, ServiceInstance } from '../../model/index.js';
 
 /** What a driver says of a service: all its instances whatever their status, or that it could not ask. */
 export type DiscoveryReport =

@@ -1,5 +1,4 @@
-import type { Clock, Timer } from './clock.js';
-import type { DiscoveryReport } from './discovery-driver.js';
+import type { Clock, DiscoveryReport, Timer } from '../backend/index.js';
 
 /** Options of an {@link EmptyProtection}. */
 export interface EmptyProtectionOptions {

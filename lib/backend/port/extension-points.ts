@@ -1,5 +1,5 @@
 import type { View } from './view.js';
-import type { ServiceInstance, Snapshot } from '../model/index.js';
+import type { ServiceInstance, Snapshot } from '../../model/index.js';
 
 /**
  * What a wing may add to outgoing calls: addresses of its own, as `http://<value>.<key>.asab/path`.

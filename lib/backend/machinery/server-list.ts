@@ -1,6 +1,6 @@
-import { codeOf, DiscoveryError, messageOf, type Attempt } from '../model/index.js';
-import type { Clock } from './clock.js';
-import { withoutSecrets, withoutSecretUrls } from './logger.js';
+import { codeOf, DiscoveryError, messageOf, type Attempt } from '../../model/index.js';
+import type { Clock } from '../port/clock.js';
+import { withoutSecrets, withoutSecretUrls } from './log-text.js';
 
 /** Options of a {@link ServerList}. */
 export interface ServerListOptions {

@@ -1,5 +1,5 @@
 import { Backoff } from './backoff.js';
-import type { Clock } from './clock.js';
+import type { Clock } from '../port/clock.js';
 import { RateLimit } from './rate-limit.js';
 
 /** Options of a {@link WatchLoop}. */

@@ -1,4 +1,4 @@
-import type { ConfigDocument, ConfigFormat, ConfigScope, DiscoveryError } from '../model/index.js';
+import type { ConfigDocument, ConfigFormat, ConfigScope, DiscoveryError } from '../../model/index.js';
 import type { Watch } from './discovery-driver.js';
 
 /**

@@ -1,4 +1,4 @@
-import { describe, DiscoveryError } from '../model/index.js';
+import { describe, DiscoveryError } from '../../model/index.js';
 
 /*
  * For records that strangers wrote: each function gives a field's value as what it must be, or throws a DiscoveryError

@@ -1,8 +1,8 @@
-import { DiscoveryError } from '../model/index.js';
-import type { Backend, BackendContext, BackendDefinition } from './backend.js';
-import type { ConfigDriver } from './config-driver.js';
-import type { DiscoveryDriver } from './discovery-driver.js';
-import type { RegistryDriver } from './registry-driver.js';
+import { DiscoveryError } from '../../model/index.js';
+import type { Backend, BackendContext, BackendDefinition } from '../port/backend.js';
+import type { ConfigDriver } from '../port/config-driver.js';
+import type { DiscoveryDriver } from '../port/discovery-driver.js';
+import type { RegistryDriver } from '../port/registry-driver.js';
 
 /** What an app uses a backend for. */
 export interface BackendUse {

@@ -1,4 +1,4 @@
-import type { DiscoveryError, InstanceStatus, Registration, RegistrationPatch } from '../model/index.js';
+import type { DiscoveryError, InstanceStatus, Registration, RegistrationPatch } from '../../model/index.js';
 import type { View } from './view.js';
 
 /** How far a registration has come. */

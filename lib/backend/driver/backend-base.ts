@@ -1,6 +1,7 @@
-import { DiscoveryError, toDiscoveryError, type BackendState } from '../model/index.js';
-import type { BackendContext } from './backend.js';
-import { ValueView, type View } from './view.js';
+import { DiscoveryError, toDiscoveryError, type BackendState } from '../../model/index.js';
+import type { BackendContext } from '../port/backend.js';
+import { ValueView } from '../machinery/value-view.js';
+import type { View } from '../port/view.js';
 
 /**
  * What every backend does the same way: states that are told once, opening and closing that may be called twice.

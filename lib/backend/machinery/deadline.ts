@@ -1,5 +1,5 @@
-import { DiscoveryError } from '../model/index.js';
-import type { Clock } from './clock.js';
+import { DiscoveryError } from '../../model/index.js';
+import type { Clock } from '../port/clock.js';
 
 /**
  * Runs `operation` with a signal that aborts after `timeoutMs` or with `signal`, and doesn't wait longer than that even

@@ -1,6 +1,6 @@
 import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 import { hostname, networkInterfaces, type NetworkInterfaceInfo } from 'node:os';
-import { DiscoveryError, describe } from '../model/index.js';
+import { DiscoveryError, describe } from '../../model/index.js';
 
 /** How the address that others call is chosen. */
 export interface AddressOptions {

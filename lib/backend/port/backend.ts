@@ -1,4 +1,4 @@
-import type { BackendState, DiscoveryEvent } from '../model/index.js';
+import type { BackendState, DiscoveryEvent } from '../../model/index.js';
 import type { Clock } from './clock.js';
 import type { ConfigDriver } from './config-driver.js';
 import type { DiscoveryDriver } from './discovery-driver.js';

@@ -2,8 +2,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DiskSnapshot, writeFileAtomically } from '../../../lib/backend/index.js';
-import { noUnhandledRejections, rejectionOf } from './helpers.js';
+import { writeFileAtomically } from '../../../lib/backend/index.js';
+import { DiskSnapshot } from '../../../lib/config/index.js';
+import { noUnhandledRejections, rejectionOf } from '../backend/helpers.js';
 
 noUnhandledRejections();
 

@@ -1,4 +1,5 @@
-import { sleep, type Clock } from './clock.js';
+import { sleep } from './system-clock.js';
+import type { Clock } from '../port/clock.js';
 
 /** Options of a {@link RateLimit}. */
 export interface RateLimitOptions {

@@ -1,0 +1,3 @@
+export * from './backend-base.js';
+export * from './lease-keeper.js';
+export * from './reporter.js';
