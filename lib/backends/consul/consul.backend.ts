@@ -61,6 +61,7 @@ export class ConsulBackend extends BackendBase implements Backend {
       clock: context.clock,
       what: `the question whether ${settings.name} is there`,
       intervalMs: () => (this.state.current.phase === 'ready' ? PROBE_MS.ready : PROBE_MS.waiting),
+      retry: { initialMs: 2000, minMs: PROBE_MS.waiting, maxMs: 10_000 },
       timeoutMs: () => settings.connection.timeoutMs,
       random: () => context.random(),
       run: (signal) => this.look(signal),

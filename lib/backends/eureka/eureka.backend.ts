@@ -68,23 +68,20 @@ export class EurekaBackend extends BackendBase implements Backend {
   private greet(): void {
     if (this.greeting !== undefined) return;
     const { clock, application } = this.context;
-    let failures = 0;
     this.greeting = new PeriodicTask({
       clock,
       random: () => this.context.random(),
       what: `asking ${this.name}`,
-      intervalMs: () => Math.min(30_000, 500 * 2 ** Math.min(failures, 6)),
-      maxSlowdown: 1,
+      intervalMs: () => 30_000,
+      retry: { initialMs: 1000, minMs: 500, maxMs: 30_000 },
       timeoutMs: () => this.session.operationTimeoutMs,
       run: async (signal) => {
         // The cheapest question that only a Eureka server answers.
         await this.session.api.getApplication(application.name, signal);
         if (!signal.aborted) this.noteHealth(this, 'well');
       },
-      onError: (error) => {
-        failures += 1;
-        this.noteHealth(this, toDiscoveryError(error, 'BACKEND_UNAVAILABLE', `${this.name} doesn't answer`));
-      },
+      onError: (error) =>
+        this.noteHealth(this, toDiscoveryError(error, 'BACKEND_UNAVAILABLE', `${this.name} doesn't answer`)),
     });
     this.greeting.start('now');
   }

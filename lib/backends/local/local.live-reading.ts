@@ -59,7 +59,8 @@ export class LiveReading<T> implements Watch {
   /** Somebody waits for a report, changed or not. */
   private wanted = false;
   private present: { readonly wanted: boolean } = { wanted: false };
-  private lastCompleteAt = -Infinity;
+  /** When everything is due to be read again. */
+  private completeAt = -Infinity;
   private last: Outcome<T> | undefined;
   private gathering: Timer | undefined;
   private closing: Promise<void> | undefined;
@@ -75,7 +76,7 @@ export class LiveReading<T> implements Watch {
       what: `reading ${what}`,
       intervalMs: () => this.interval(),
       timeoutMs: () => TIMEOUT_MS,
-      maxSlowdown: 1,
+      jitter: 0,
       random: () => context.random(),
       run: (signal) => this.runOnce(signal),
       onError: (error) => this.failed(error),
@@ -110,13 +111,12 @@ export class LiveReading<T> implements Watch {
 
   private interval(): number {
     if (this.last?.error !== undefined) return Math.min(RETRY_MS, this.options.pollMs);
-    return this.options.tickMs?.() ?? this.options.pollMs;
+    return Math.min(this.options.tickMs?.() ?? Infinity, this.completeAt - this.options.context.clock.now());
   }
 
   private async runOnce(signal: AbortSignal): Promise<void> {
     const now = this.options.context.clock.now();
-    // The periodic task shortens its intervals a little.
-    if (now - this.lastCompleteAt >= this.options.pollMs * 0.85) this.everything = true;
+    if (now >= this.completeAt) this.everything = true;
     const complete = this.everything;
     const changed = complete ? 'all' : this.changed;
     this.present = { wanted: this.wanted };
@@ -128,7 +128,7 @@ export class LiveReading<T> implements Watch {
     const value = await this.options.read(changed);
     // Closed, or given up as too slow: the next reading may be on its way.
     if (signal.aborted) return;
-    if (complete) this.lastCompleteAt = now;
+    if (complete) this.completeAt = now + this.options.pollMs;
     this.options.health.succeeded(this);
     const news = this.last === undefined || this.last.error !== undefined || this.last.value !== value;
     if (!news && !this.present.wanted) return;

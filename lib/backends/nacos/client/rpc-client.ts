@@ -66,7 +66,6 @@ export class RpcClient {
       what: `the health check of ${env.backend}`,
       intervalMs: () => settings.healthCheckMs,
       timeoutMs: () => settings.requestTimeoutMs * 3,
-      maxSlowdown: 1,
       random: () => env.random(),
       run: async (signal) => {
         if (this.connection !== undefined) await probe(this.connection, settings.requestTimeoutMs, signal);

@@ -93,7 +93,6 @@ export class Session {
       what: `the heartbeat of ${options.backend}`,
       intervalMs: () => this.timeoutMs / 3,
       timeoutMs: () => this.timeoutMs / 3,
-      maxSlowdown: 1,
       random,
       run: () => this.beat(),
       onError: () => this.silent(),
