@@ -2,7 +2,7 @@ import {
   Backoff,
   loadOptionalPeer,
   PeriodicTask,
-  sleep,
+  until,
   ValueView,
   withDeadline,
   type View,
@@ -130,17 +130,9 @@ export class RpcClient {
       const left = end - this.env.clock.now();
       if (left <= 0 || signal?.aborted === true) return false;
       this.hurry();
-      const change = new AbortController();
-      const off = this.stateView.subscribe(() => change.abort());
-      try {
-        await sleep(
-          this.env.clock,
-          Math.min(left, HURRY_MS),
-          signal === undefined ? change.signal : AbortSignal.any([signal, change.signal]),
-        );
-      } finally {
-        off();
-      }
+      const before = this.stateView.current;
+      const timeoutMs = Math.min(left, HURRY_MS);
+      await until(this.stateView, (state) => state !== before, { clock: this.env.clock, timeoutMs, signal });
     }
     return this.connection !== undefined;
   }
