@@ -2,8 +2,8 @@ import { DiscoveryError } from '../../model/index.js';
 import { PeriodicTask } from '../machinery/periodic-task.js';
 import type { Clock } from '../port/clock.js';
 
-/** How often a server that doesn't answer is asked whether it is there, at first and in the end, in milliseconds. */
-const PROBE_MS = { first: 500, last: 5000 };
+/** How often a server that doesn't answer is asked whether it is there. */
+const PROBE_RETRY = { initialMs: 500, maxMs: 5000 };
 
 /** The longest that a timer can wait, in milliseconds. */
 const NEVER_MS = 2 ** 31 - 1;
@@ -54,8 +54,6 @@ export class Health {
   /** Whether what is shown is somebody's word. */
   private known = false;
   private connected = false;
-  /** Probes in a row that failed. */
-  private unanswered = 0;
 
   constructor(private readonly options: HealthOptions) {}
 
@@ -67,21 +65,15 @@ export class Health {
     this.probe = new PeriodicTask({
       clock,
       what: `the question whether ${backend} is there`,
-      intervalMs: () => {
-        if (this.known && this.failing.size === 0) return probe.everyMs ?? NEVER_MS;
-        return Math.min(PROBE_MS.last, PROBE_MS.first * 2 ** this.unanswered);
-      },
+      intervalMs: () => probe.everyMs ?? NEVER_MS,
+      retry: PROBE_RETRY,
       timeoutMs: () => probe.timeoutMs(),
       random,
       run: async (signal) => {
         await probe.ask(signal);
-        this.unanswered = 0;
         this.ok(this.probing);
       },
-      onError: (error) => {
-        this.unanswered = Math.min(this.unanswered + 1, 10);
-        this.failed(this.probing, error);
-      },
+      onError: (error) => this.failed(this.probing, error),
     });
     this.probe.start('now');
   }

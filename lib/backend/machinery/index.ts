@@ -14,5 +14,6 @@ export * from './server-list.js';
 export * from './silent-logger.js';
 export * from './single-flight.js';
 export * from './system-clock.js';
+export * from './until.js';
 export * from './value-view.js';
 export * from './watch-loop.js';

@@ -116,7 +116,6 @@ export class HttpCore {
       what: `the health check of ${env.backend}`,
       intervalMs: () => settings.healthCheckMs,
       timeoutMs: () => options.requestTimeoutMs() * 2,
-      maxSlowdown: 1,
       random: () => env.random(),
       run: (signal) => this.check(signal),
       onError: (error) => this.failed(error),

@@ -2,7 +2,7 @@ import {
   Backoff,
   loadOptionalPeer,
   PeriodicTask,
-  sleep,
+  until,
   ValueView,
   withDeadline,
   type View,
@@ -66,7 +66,6 @@ export class RpcClient {
       what: `the health check of ${env.backend}`,
       intervalMs: () => settings.healthCheckMs,
       timeoutMs: () => settings.requestTimeoutMs * 3,
-      maxSlowdown: 1,
       random: () => env.random(),
       run: async (signal) => {
         if (this.connection !== undefined) await probe(this.connection, settings.requestTimeoutMs, signal);
@@ -131,17 +130,9 @@ export class RpcClient {
       const left = end - this.env.clock.now();
       if (left <= 0 || signal?.aborted === true) return false;
       this.hurry();
-      const change = new AbortController();
-      const off = this.stateView.subscribe(() => change.abort());
-      try {
-        await sleep(
-          this.env.clock,
-          Math.min(left, HURRY_MS),
-          signal === undefined ? change.signal : AbortSignal.any([signal, change.signal]),
-        );
-      } finally {
-        off();
-      }
+      const before = this.stateView.current;
+      const timeoutMs = Math.min(left, HURRY_MS);
+      await until(this.stateView, (state) => state !== before, { clock: this.env.clock, timeoutMs, signal });
     }
     return this.connection !== undefined;
   }
