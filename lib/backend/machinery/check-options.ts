@@ -1,6 +1,6 @@
 import { describe, DiscoveryError, isPrototypeKey } from '../../model/index.js';
 
-/** Says what is wrong with a value, or undefined when it is right. `path` is the field's name from the outermost object. */
+/** Throws {@link OptionProblem} for a value that is wrong. `path` is the field's name from the outermost object. */
 export type Check = (value: unknown, path: string) => void;
 
 /**
@@ -20,8 +20,8 @@ export function checkOptions(what: string, options: unknown, fields: Readonly<Re
   }
 }
 
-/** Thrown by a check, caught by {@link checkOptions}. */
-class OptionProblem extends Error {
+/** What a check throws: `problem` follows the field's name in the message. */
+export class OptionProblem extends Error {
   constructor(
     readonly path: string,
     readonly problem: string,

@@ -1,29 +1,28 @@
 import {
   checkOptions,
   either,
-  flag,
   integerBetween,
+  LOG_LEVELS,
   milliseconds,
   numberBetween,
-  object,
   oneOf,
   recordOf,
   required,
   silentLogger,
   systemClock,
   text,
+  tlsCheck,
+  withLevel,
   anything,
   type Check,
   type Clock,
   type Logger,
+  type LogLevel,
+  type TlsOptions,
 } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
 import { parseAddress, type ConsulAddress } from './address.js';
-import type { ConsulTlsOptions } from './transport.js';
 import { secretOf, type Consistency, type TokenLike } from './values.js';
-
-/** How much a client's logger is told; each level includes those before it. */
-export type LogLevel = 'silent' | 'error' | 'warn' | 'log' | 'debug';
 
 /** How a client connects; the same for {@link ConsulClient} and for the backend. */
 export interface ConsulConnectionOptions {
@@ -37,7 +36,7 @@ export interface ConsulConnectionOptions {
   readonly token?: TokenLike;
   /** A file with the token, which is read again when it was replaced. Not together with `token`. */
   readonly tokenFile?: string;
-  readonly tls?: ConsulTlsOptions;
+  readonly tls?: TlsOptions;
   /** Datacentre to ask. @default the agent's */
   readonly datacenter?: string;
   /** Consul Enterprise only. */
@@ -82,17 +81,7 @@ export const CONNECTION_CHECKS: Readonly<Record<string, Check>> = {
   address: text,
   token,
   tokenFile: text,
-  tls: object({
-    ca: text,
-    caFile: text,
-    cert: text,
-    certFile: text,
-    key: text,
-    keyFile: text,
-    passphrase: text,
-    servername: text,
-    rejectUnauthorized: flag,
-  }),
+  tls: tlsCheck(),
   datacenter: text,
   namespace: text,
   partition: text,
@@ -108,7 +97,7 @@ export interface ClientSettings {
   readonly address: ConsulAddress;
   readonly token: string | undefined;
   readonly tokenFile: string | undefined;
-  readonly tls: ConsulTlsOptions;
+  readonly tls: TlsOptions;
   readonly datacenter: string | undefined;
   readonly namespace: string | undefined;
   readonly partition: string | undefined;
@@ -163,21 +152,14 @@ export function resolveClientOptions(given: string | ConsulClientOptions): Resol
     waitMs: milliseconds(1),
     transactionLimit: integerBetween(1, 1024),
     logger: anything,
-    logLevel: oneOf('silent', 'error', 'warn', 'log', 'debug'),
+    logLevel: oneOf(...LOG_LEVELS),
     clock: anything,
   });
   return {
     ...resolveConnection(what, options),
     waitMs: options.waitMs ?? 60_000,
     transactionLimit: options.transactionLimit ?? 128,
-    logger: levelled(options.logger ?? silentLogger, options.logLevel ?? 'warn'),
+    logger: withLevel(options.logger ?? silentLogger, options.logLevel ?? 'warn'),
     clock: options.clock ?? systemClock,
   };
-}
-
-function levelled(logger: Logger, level: LogLevel): Logger {
-  const levels = ['silent', 'error', 'warn', 'log', 'debug'];
-  const at = (one: Exclude<LogLevel, 'silent'>): ((message: string) => void) =>
-    levels.indexOf(one) <= levels.indexOf(level) ? (message) => logger[one](message) : () => {};
-  return { error: at('error'), warn: at('warn'), log: at('log'), debug: at('debug') };
 }

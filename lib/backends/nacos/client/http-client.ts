@@ -99,7 +99,6 @@ export class NacosHttpClient {
       env: this.env,
       settings,
       proxies: () => this.tuning.proxies,
-      verifyCertificates: options.verifyCertificates ?? true,
       requestTimeoutMs: timeoutMs,
       pollMs: 7000,
       pullingTimeoutMs: () => this.tuning.pullingTimeoutMs,

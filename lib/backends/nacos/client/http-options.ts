@@ -44,10 +44,7 @@ export interface NacosHttpClientOptions
       | 'configFilter'
       | 'logger'
       | 'logLevel'
-    > {
-  /** Whether the certificates of HTTPS servers must be right. @default true */
-  readonly verifyCertificates?: boolean;
-}
+    > {}
 
 /** The tunable options with their defaults. */
 export type NacosHttpTuning = { -readonly [K in keyof NacosHttpTunables]-?: NonNullable<NacosHttpTunables[K]> };
@@ -87,7 +84,7 @@ export function resolveHttpOptions(options: NacosHttpClientOptions): {
   const checks = Object.fromEntries(
     Object.entries(clientChecks).filter(([key]) => !NOT_HERE.some((other) => other === key)),
   );
-  checkOptions('NacosHttpClient', options, { ...checks, ...tunables, verifyCertificates: flag });
+  checkOptions('NacosHttpClient', options, { ...checks, ...tunables });
   return {
     settings: settingsOf(options),
     tuning: tune(
