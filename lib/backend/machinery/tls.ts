@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createSecureContext } from 'node:tls';
 import { codeOf, defined, DiscoveryError, messageOf } from '../../model/index.js';
-import { either, flag, listOf, object, OptionProblem, text, type Check } from './check-options.js';
+import { either, flag, listOf, object, OptionProblem, renamed, text, type Check } from './check-options.js';
 
 /** One or several certificates or keys in PEM: texts, or the bytes of them. */
 export type Pem = string | Uint8Array | readonly (string | Uint8Array)[];
@@ -37,8 +37,7 @@ const bytes: Check = (value, path) => {
 };
 const pem: Check = either('a PEM text, a Buffer or a list of them', bytes, listOf(bytes));
 
-/** The fields of {@link TlsOptions}, for wings whose product has more of them. */
-export const TLS_FIELDS: Readonly<Record<keyof TlsOptions, Check>> = {
+const FIELDS: Readonly<Record<keyof TlsOptions, Check>> = {
   ca: pem,
   caFile: text,
   cert: pem,
@@ -52,7 +51,7 @@ export const TLS_FIELDS: Readonly<Record<keyof TlsOptions, Check>> = {
 
 /** The check of {@link TlsOptions}, and of `more` fields. */
 export function tlsCheck(more: Readonly<Record<string, Check>> = {}): Check {
-  const fields = object({ ...TLS_FIELDS, ...more });
+  const fields = object({ ...FIELDS, serverName: renamed('servername'), ...more });
   return (value, path) => {
     fields(value, path);
     const tls = value as TlsOptions;

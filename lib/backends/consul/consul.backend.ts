@@ -61,7 +61,7 @@ export class ConsulBackend extends BackendBase implements Backend {
       clock: context.clock,
       what: `the question whether ${settings.name} is there`,
       intervalMs: () => (this.state.current.phase === 'ready' ? PROBE_MS.ready : PROBE_MS.waiting),
-      timeoutMs: () => settings.connection.timeoutMs,
+      timeoutMs: () => settings.connection.requestTimeoutMs,
       random: () => context.random(),
       run: (signal) => this.look(signal),
       onError: (error) => this.noteFailure(this.probeKey, error),

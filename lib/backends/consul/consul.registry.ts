@@ -48,7 +48,7 @@ export class ConsulRegistryDriver implements RegistryDriver {
       capabilities: this.capabilities,
       operations: new AgentRegistration(this.parts),
       renewEveryMs: () => everyMs,
-      timeoutMs: Math.min(settings.connection.timeoutMs, attemptMs(settings.check, everyMs)),
+      timeoutMs: Math.min(settings.connection.requestTimeoutMs, attemptMs(settings.check, everyMs)),
       // A pass that failed is tried again long before the next would be due.
       backoff: { initialMs: 250, maxMs: settings.watch.maxBackoffMs },
       random: () => context.random(),

@@ -7,6 +7,7 @@ import {
   numberBetween,
   oneOf,
   recordOf,
+  renamed,
   required,
   silentLogger,
   systemClock,
@@ -46,7 +47,7 @@ export interface ConsulConnectionOptions {
   /** How current reads must be. @default 'default' */
   readonly consistency?: Consistency;
   /** How long to wait for an answer, beyond what the server was asked to wait, in milliseconds. @default 10000 */
-  readonly timeoutMs?: number;
+  readonly requestTimeoutMs?: number;
   /** Connections for all requests that don't wait at the server. @default 10 */
   readonly maxRequestConnections?: number;
   /**
@@ -86,7 +87,8 @@ export const CONNECTION_CHECKS: Readonly<Record<string, Check>> = {
   namespace: text,
   partition: text,
   consistency: oneOf('default', 'consistent', 'stale'),
-  timeoutMs: milliseconds(1),
+  requestTimeoutMs: milliseconds(1),
+  timeoutMs: renamed('requestTimeoutMs'),
   maxRequestConnections: integerBetween(1, 10_000),
   maxWatchConnections: integerBetween(1, 10_000),
   maxResponseBytes: numberBetween(1024, 2 ** 31),
@@ -102,7 +104,7 @@ export interface ClientSettings {
   readonly namespace: string | undefined;
   readonly partition: string | undefined;
   readonly consistency: Consistency;
-  readonly timeoutMs: number;
+  readonly requestTimeoutMs: number;
   readonly maxRequestConnections: number;
   readonly maxWatchConnections: number;
   readonly maxResponseBytes: number;
@@ -124,7 +126,7 @@ export function resolveConnection(what: string, options: ConsulConnectionOptions
     namespace: options.namespace,
     partition: options.partition,
     consistency: options.consistency ?? 'default',
-    timeoutMs: options.timeoutMs ?? 10_000,
+    requestTimeoutMs: options.requestTimeoutMs ?? 10_000,
     maxRequestConnections: options.maxRequestConnections ?? 10,
     maxWatchConnections: options.maxWatchConnections ?? 100,
     maxResponseBytes: options.maxResponseBytes ?? 64 * 2 ** 20,

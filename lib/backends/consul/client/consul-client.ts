@@ -88,8 +88,8 @@ export class ConsulClient {
     this.address = addressText(address);
     this.transport = new Transport(settings);
     const tokens = new TokenSource(token, tokenFile, clock, logger);
-    const { datacenter, namespace, partition, consistency, timeoutMs, waitMs } = settings;
-    const defaults = { datacenter, namespace, partition, consistency, timeoutMs, waitMs };
+    const { datacenter, namespace, partition, consistency, requestTimeoutMs, waitMs } = settings;
+    const defaults = { datacenter, namespace, partition, consistency, requestTimeoutMs, waitMs };
     const requests = new ConsulRequests(this.transport, tokens, defaults, clock, logger);
     this.requests = requests;
     this.budget = new WatchBudget(maxWatchConnections, (watches) =>

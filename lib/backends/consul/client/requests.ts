@@ -73,7 +73,7 @@ export interface RequestDefaults {
   readonly namespace: string | undefined;
   readonly partition: string | undefined;
   readonly consistency: Consistency;
-  readonly timeoutMs: number;
+  readonly requestTimeoutMs: number;
   /** How long a blocking query waits when it doesn't say, in milliseconds. */
   readonly waitMs: number;
 }
@@ -229,7 +229,7 @@ export class ConsulRequests {
       headers['Content-Type'] = 'application/json';
     }
     if (body !== undefined || method !== 'GET') headers['Content-Length'] = String(body?.length ?? 0);
-    const timeoutMs = options.timeoutMs ?? this.defaults.timeoutMs;
+    const timeoutMs = options.timeoutMs ?? this.defaults.requestTimeoutMs;
     return this.transport.send({
       method,
       path: `/v1${path}${query}`,

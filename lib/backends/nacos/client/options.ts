@@ -13,6 +13,7 @@ import {
   object,
   oneOf,
   recordOf,
+  renamed,
   text,
   tlsCheck,
   type Check,
@@ -144,7 +145,7 @@ export interface NacosClientSettings {
 const addresses: Check = either('host:port or a list of them', text, listOf(text));
 
 /** The checks of every field of {@link NacosClientOptions}. */
-export const clientChecks: Readonly<Record<keyof NacosClientOptions, Check>> = {
+export const clientChecks: Readonly<Record<keyof NacosClientOptions | 'verifyCertificates', Check>> = {
   serverAddresses: addresses,
   endpoint: text,
   endpointRefreshMs: milliseconds(100),
@@ -168,6 +169,7 @@ export const clientChecks: Readonly<Record<keyof NacosClientOptions, Check>> = {
     initialWindowSize: integerBetween(65535, 2 ** 31 - 1),
   }),
   tls: tlsCheck(),
+  verifyCertificates: renamed('tls.rejectUnauthorized'),
   cacheDirectory: text,
   noSnapshot: flag,
   loadCacheAtStart: flag,
