@@ -31,7 +31,7 @@ export class ConsulBackend extends BackendBase implements Backend {
     probe: {
       // That there is no leader only this finds out: agents answer watches without one, from what they know.
       ask: (signal: AbortSignal) => this.assertLeader(signal),
-      timeoutMs: () => this.settings.connection.timeoutMs,
+      timeoutMs: () => this.settings.connection.requestTimeoutMs,
       everyMs: LEADER_MS,
     },
     // To say that there is no leader is an answer.

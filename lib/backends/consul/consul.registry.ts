@@ -45,7 +45,7 @@ export class ConsulRegistryDriver implements RegistryDriver {
     return this.host.lease(registration, operations, {
       capabilities: this.capabilities,
       renewEveryMs: () => everyMs,
-      timeoutMs: Math.min(settings.connection.timeoutMs, attemptMs(settings.check, everyMs)),
+      timeoutMs: Math.min(settings.connection.requestTimeoutMs, attemptMs(settings.check, everyMs)),
       // A pass that failed is tried again long before the next would be due.
       backoff: { initialMs: 250, maxMs: settings.watch.maxBackoffMs },
       check: (wanted) => void encodeService(wanted, settings),

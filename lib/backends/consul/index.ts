@@ -3,7 +3,7 @@ import { ConsulBackend } from './consul.backend.js';
 import { resolveConsulOptions, type ConsulOptions } from './consul.options.js';
 
 export * from '../../model/index.js';
-export type { Logger, View, Watch } from '../../backend/index.js';
+export type { Logger, LogLevel, TlsOptions, View, Watch } from '../../backend/index.js';
 export * from './client/index.js';
 export { ConsulBackend } from './consul.backend.js';
 export { ConsulElection, type ElectionOptions } from './consul.election.js';

@@ -3,9 +3,9 @@ import { EurekaBackend } from './eureka.backend.js';
 import { resolveEurekaOptions, type EurekaOptions } from './eureka.options.js';
 
 export * from '../../model/index.js';
-export { firstNonLoopbackIp, type Clock, type Logger } from '../../backend/index.js';
+export { firstNonLoopbackIp, type Clock, type Logger, type LogLevel, type TlsOptions } from '../../backend/index.js';
 export { EurekaApi } from './client/api.js';
-export { ClientLogger, consoleLogger, type LogLevel } from './client/client-logger.js';
+export { ClientLogger, consoleLogger } from './client/client-logger.js';
 export {
   ERROR_DISCOVER,
   ERROR_REGISTER,
@@ -21,7 +21,6 @@ export {
   type EurekaHttpClient,
   type EurekaHttpRequest,
   type EurekaHttpResponse,
-  type EurekaTlsOptions,
 } from './client/http-client.js';
 export {
   HA_STRATEGY_OTHER,

@@ -3,6 +3,7 @@ import { NacosBackend } from './nacos.backend.js';
 import { resolveNacosOptions, type NacosOptions } from './nacos.options.js';
 
 export * from '../../model/index.js';
+export type { LogLevel, TlsOptions } from '../../backend/index.js';
 export type { NacosConfigOptions, NacosDocument, NacosOptions } from './nacos.options.js';
 export * from './client/index.js';
 

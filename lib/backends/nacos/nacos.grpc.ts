@@ -1,17 +1,12 @@
-import type { BackendContext } from '../../backend/index.js';
+import { withLevel, type BackendContext, type LogLevel } from '../../backend/index.js';
 import { DiscoveryError } from '../../model/index.js';
 import type { Environment } from './client/environment.js';
-import { withLevel } from './client/environment.js';
 import { NacosClient } from './client/nacos-client.js';
 import type { NacosSettings } from './nacos.options.js';
 import type { NacosProtocol, ProtocolLease } from './nacos.ports.js';
 
 /** The environment that an app's context gives. */
-export function environmentOf(
-  settings: NacosSettings,
-  context: BackendContext,
-  level?: Parameters<typeof withLevel>[1],
-): Environment {
+export function environmentOf(settings: NacosSettings, context: BackendContext, level?: LogLevel): Environment {
   return {
     backend: settings.name,
     clock: context.clock,

@@ -4,6 +4,7 @@ import { resolveNatsOptions, type NatsOptions } from './nats.options.js';
 
 export * from '../../model/index.js';
 export type { NatsConfigOptions, NatsOptions, NatsPresenceOptions, NatsRoundsOptions } from './nats.options.js';
+export type { TlsOptions } from '../../backend/index.js';
 export type { NatsConnectionOptions, NatsTlsOptions } from './connection/connection-options.js';
 export type {
   NatsConnection,

@@ -40,12 +40,12 @@ export class ZooKeeperBackend extends BackendBase implements Backend {
 
   constructor(settings: ZooKeeperSettings, context: BackendContext) {
     super(settings.name, context);
-    const { name: backend, rescanMs, servers, sessionTimeoutMs, connectTimeoutMs, operationWaitMs } = settings;
+    const { name: backend, rescanMs, servers, sessionTimeoutMs, connectTimeoutMs, requestTimeoutMs } = settings;
     this.client = new ZooKeeperClient({
       servers,
       sessionTimeoutMs,
       connectTimeoutMs,
-      operationWaitMs,
+      requestTimeoutMs,
       auth: settings.auth,
       access: settings.access,
       name: backend,

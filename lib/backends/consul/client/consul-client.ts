@@ -82,14 +82,14 @@ export class ConsulClient {
   constructor(options: string | ConsulClientOptions = {}) {
     const settings = resolveClientOptions(options);
     this.settings = settings;
-    const { address, tls, token, tokenFile, clock, logger, maxRequestConnections, maxWatchConnections } = settings;
+    const { address, token, tokenFile, clock, logger, maxWatchConnections } = settings;
     this.logger = logger;
     this.clock = clock;
     this.address = addressText(address);
-    this.transport = new Transport({ address, tls, maxRequestConnections, maxWatchConnections, clock });
+    this.transport = new Transport(settings);
     const tokens = new TokenSource(token, tokenFile, clock, logger);
-    const { datacenter, namespace, partition, consistency, timeoutMs, waitMs, maxResponseBytes: maxBytes } = settings;
-    const defaults = { datacenter, namespace, partition, consistency, timeoutMs, waitMs, maxBytes };
+    const { datacenter, namespace, partition, consistency, requestTimeoutMs, waitMs } = settings;
+    const defaults = { datacenter, namespace, partition, consistency, requestTimeoutMs, waitMs };
     const requests = new ConsulRequests(this.transport, tokens, defaults, clock, logger);
     this.requests = requests;
     this.budget = new WatchBudget(maxWatchConnections, (watches) =>

@@ -2,7 +2,7 @@ export * from './acl.js';
 export * from './agent.js';
 export type { WatchReport, WatchSettings } from './blocking-query.js';
 export * from './catalog.js';
-export type { ConsulClientOptions, ConsulConnectionOptions, LogLevel } from './client-options.js';
+export type { ConsulClientOptions, ConsulConnectionOptions } from './client-options.js';
 export * from './cluster.js';
 export { ConsulClient, type WatchOptions } from './consul-client.js';
 export {
@@ -28,7 +28,6 @@ export * from './query.js';
 export { ConsulResponse, type CallOptions, type ReadOptions, type RequestOptions } from './requests.js';
 export * from './session.js';
 export * from './transaction.js';
-export type { ConsulTlsOptions } from './transport.js';
 export * from './types.js';
 export {
   durationMs,

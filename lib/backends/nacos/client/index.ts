@@ -10,7 +10,6 @@ export type { NacosConfigKey, NacosConfigListener, NacosConfigType, NacosPublish
 export type { NacosReadOptions } from './config-reading.js';
 export { NacosConfigService } from './config-service.js';
 export type { NacosGetConfigParam } from './config-service.js';
-export type { NacosLogLevel } from './environment.js';
 export { NacosError } from './errors.js';
 export { NacosClient } from './nacos-client.js';
 export type { NacosServiceListener } from './naming-listeners.js';
@@ -28,13 +27,7 @@ export type {
   NacosRegisterParam,
   NacosSubscribeParam,
 } from './naming-service.js';
-export type {
-  NacosAccessKeys,
-  NacosClientOptions,
-  NacosCredentialsProvider,
-  NacosGrpcOptions,
-  NacosTlsOptions,
-} from './options.js';
+export type { NacosAccessKeys, NacosClientOptions, NacosCredentialsProvider, NacosGrpcOptions } from './options.js';
 export { NacosHttpClient } from './http-client.js';
 export type {
   NacosHttpInstance,

@@ -2,6 +2,7 @@ import {
   Backoff,
   loadOptionalPeer,
   PeriodicTask,
+  readTls,
   until,
   ValueView,
   withDeadline,
@@ -9,9 +10,8 @@ import {
 } from '../../../backend/index.js';
 import { DiscoveryError, messageOf } from '../../../model/index.js';
 import type { NacosAuth } from './auth.js';
-import type { Environment } from './environment.js';
+import { warnOfTrust, type Environment } from './environment.js';
 import { isForbidden, NacosError } from './errors.js';
-import { loadTls } from './http.js';
 import type { Json } from './json.js';
 import type { NacosClientSettings } from './options.js';
 import type { LinkState, RpcRequestOptions } from './link.js';
@@ -115,8 +115,9 @@ export class RpcClient {
    */
   async start(): Promise<void> {
     this.grpc = await loadOptionalPeer(this.env.backend, '@grpc/grpc-js', () => import('@grpc/grpc-js'));
-    const tls = this.settings.tls === undefined ? undefined : await loadTls(this.settings.tls);
+    const tls = this.settings.tls === undefined ? undefined : await readTls(this.settings.tls, this.env.backend);
     if (this.closing.signal.aborted) return;
+    warnOfTrust(this.env, this.settings.tls);
     this.servers.onChanged = () => this.serversChanged();
     this.servers.start();
     this.loop ??= this.stayConnected(this.grpc, credentialsOf(this.grpc, tls));
