@@ -1,6 +1,7 @@
 import { sleep } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
 import { encrypted } from './cipher.js';
+import { openParts, type ClientParts } from './client-parts.js';
 import { cacheFolderFiles } from './config-files.js';
 import { ConfigItems, type ConfigObservation, type ConfigObserver, type ListenedItem } from './config-items.js';
 import { ConfigListeners, Slots } from './config-listeners.js';
@@ -19,7 +20,6 @@ import { ConfigReading, type NacosReadOptions } from './config-reading.js';
 import type { Environment } from './environment.js';
 import { NacosError } from './errors.js';
 import { objectsAt, textAt, type Json } from './json.js';
-import { NacosClient } from './nacos-client.js';
 import type { NacosClientOptions, NacosClientSettings } from './options.js';
 import type { RpcClient } from './rpc-client.js';
 import { md5 } from './signing.js';
@@ -40,15 +40,13 @@ const BUSY_TRIES = 10;
  * ```
  */
 export class NacosConfigService {
-  /** @internal */
-  ownsClient = false;
   private readonly env: Environment;
   private readonly rpc: RpcClient;
   private readonly settings: NacosClientSettings;
   private readonly items: ConfigItems;
   private readonly reading: ConfigReading;
   private readonly listeners: ConfigListeners;
-  private closed = false;
+  private closing: Promise<void> | undefined;
 
   /**
    * Makes a client of its own and begins to connect; without a server it goes on trying in the background.
@@ -56,15 +54,23 @@ export class NacosConfigService {
    * @throws DiscoveryError `INVALID_OPTION`, `MISSING_PEER`
    */
   static async create(options: NacosClientOptions): Promise<NacosConfigService> {
-    const client = new NacosClient(options);
-    await client.start();
-    client.config.ownsClient = true;
-    return client.config;
+    const parts = openParts(options);
+    const service = new NacosConfigService(parts, () => parts.close());
+    await parts.rpc.start();
+    service.start();
+    await parts.rpc.untilConnected(parts.settings.requestTimeoutMs);
+    return service;
   }
 
-  /** @internal Made by {@link NacosClient}. */
-  constructor(private readonly client: NacosClient) {
-    const { rpc, env, settings } = client.parts;
+  /**
+   * @internal Made by {@link NacosClient}.
+   * @param release ends what only this service uses
+   */
+  constructor(
+    parts: ClientParts,
+    private readonly release: () => Promise<void> = async () => {},
+  ) {
+    const { rpc, env, settings } = parts;
     this.env = env;
     this.rpc = rpc;
     this.settings = settings;
@@ -203,17 +209,13 @@ export class NacosConfigService {
   }
 
   /** Ends everything; listeners aren't called any more. */
-  async close(): Promise<void> {
-    if (this.ownsClient) await this.client.close();
-    else await this.stop();
-  }
-
-  /** @internal */
-  async stop(): Promise<void> {
-    if (this.closed) return;
-    this.closed = true;
-    this.listeners.close();
-    await this.items.close();
+  close(): Promise<void> {
+    this.closing ??= (async () => {
+      this.listeners.close();
+      await this.items.close();
+      await this.release();
+    })();
+    return this.closing;
   }
 
   /** @internal An item as the servers have it, without failover file and snapshot. */
@@ -331,7 +333,7 @@ export class NacosConfigService {
   }
 
   private assertOpen(): void {
-    if (this.closed) {
+    if (this.closing !== undefined) {
       throw new DiscoveryError('BACKEND_CLOSED', `the configuration service of ${this.env.backend} was closed`, {
         backend: this.env.backend,
       });

@@ -1,7 +1,7 @@
 import { DiscoveryError } from '../../../model/index.js';
 import { PeriodicTask } from '../../../backend/index.js';
 import { messageOf } from '../../../model/index.js';
-import { NacosClient } from './nacos-client.js';
+import { openParts, type ClientParts } from './client-parts.js';
 import type { Environment } from './environment.js';
 import type { Json } from './json.js';
 import { NamingCache } from './naming-cache.js';
@@ -78,7 +78,7 @@ export class NacosNamingService {
   private readonly env: Environment;
   private readonly rpc: RpcClient;
   private readonly settings: NacosClientSettings;
-  private closed = false;
+  private closing: Promise<void> | undefined;
 
   /**
    * Makes a client of its own and begins to connect. It doesn't wait longer than a request for a server: without one it
@@ -87,18 +87,23 @@ export class NacosNamingService {
    * @throws DiscoveryError `INVALID_OPTION`, `MISSING_PEER`
    */
   static async create(options: NacosClientOptions): Promise<NacosNamingService> {
-    const client = new NacosClient(options);
-    await client.start();
-    client.naming.ownsClient = true;
-    return client.naming;
+    const parts = openParts(options);
+    const service = new NacosNamingService(parts, () => parts.close());
+    await parts.rpc.start();
+    service.start();
+    await parts.rpc.untilConnected(parts.settings.requestTimeoutMs);
+    return service;
   }
 
-  /** @internal */
-  ownsClient = false;
-
-  /** @internal Made by {@link NacosClient}. */
-  constructor(private readonly client: NacosClient) {
-    const { rpc, env, settings } = client.parts;
+  /**
+   * @internal Made by {@link NacosClient}.
+   * @param release ends what only this service uses
+   */
+  constructor(
+    private readonly parts: ClientParts,
+    private readonly release: () => Promise<void> = async () => {},
+  ) {
+    const { rpc, env, settings } = parts;
     this.env = env;
     this.rpc = rpc;
     this.settings = settings;
@@ -117,7 +122,7 @@ export class NacosNamingService {
         unsubscribe: (service, group) => this.requests.unsubscribe(service, group),
       },
       refreshMs: settings.serviceRefreshMs,
-      settleMs: client.parts.settleMs,
+      settleMs: parts.settleMs,
       emptyPushProtection: settings.emptyPushProtection,
       ...(cache === undefined
         ? {}
@@ -287,18 +292,14 @@ export class NacosNamingService {
   }
 
   /** Ends everything; what is registered and ephemeral is gone with the connection, when that isn't shared. */
-  async close(): Promise<void> {
-    if (this.ownsClient) await this.client.close();
-    else await this.stop();
-  }
-
-  /** @internal */
-  async stop(): Promise<void> {
-    if (this.closed) return;
-    this.closed = true;
-    this.listeners.close();
-    for (const subscription of this.followed.values()) subscription.close();
-    await Promise.all([this.redoing.stop(), this.subscriptions.close()]);
+  close(): Promise<void> {
+    this.closing ??= (async () => {
+      this.listeners.close();
+      for (const subscription of this.followed.values()) subscription.close();
+      await Promise.all([this.redoing.stop(), this.subscriptions.close()]);
+      await this.release();
+    })();
+    return this.closing;
   }
 
   /** @internal Follows a service without the isolation that {@link subscribe} gives listeners. */
@@ -337,13 +338,13 @@ export class NacosNamingService {
     this.assertOpen();
     await this.rpc.untilConnected(this.settings.requestTimeoutMs, signal);
     if (this.rpc.connected && !this.requests.takesPersistent) {
-      return this.client.parts.persistentFallback(operation, service, group, instance, signal);
+      return this.parts.persistentFallback(operation, service, group, instance, signal);
     }
     await this.requests.changePersistent(operation, service, group, instance, signal);
   }
 
   private assertOpen(): void {
-    if (this.closed) {
+    if (this.closing !== undefined) {
       throw new DiscoveryError('BACKEND_CLOSED', `the naming service of ${this.env.backend} was closed`, {
         backend: this.env.backend,
       });
