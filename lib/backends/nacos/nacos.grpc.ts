@@ -1,10 +1,10 @@
 import type { BackendContext } from '../../backend/index.js';
 import { DiscoveryError } from '../../model/index.js';
 import { partsIn } from './client/client-parts.js';
-import { NacosConfigService } from './client/config-service.js';
+import { NacosConfigService } from './client/config/config-service.js';
 import type { Environment } from './client/environment.js';
 import { withLevel } from './client/environment.js';
-import { NacosNamingService } from './client/naming-service.js';
+import { NacosNamingService } from './client/naming/naming-service.js';
 import type { NacosSettings } from './nacos.options.js';
 import type { NacosProtocol, ProtocolLease } from './nacos.ports.js';
 

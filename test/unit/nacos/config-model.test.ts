@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { standaloneEnvironment, type NacosLogLevel } from '../../../lib/backends/nacos/client/environment.js';
-import { assertContent, checkConfigKey, publishExtras } from '../../../lib/backends/nacos/client/config-model.js';
+import { assertContent, checkConfigKey, publishExtras } from '../../../lib/backends/nacos/client/config/model.js';
 
 describe('publications of configuration', () => {
   it('carry every parameter under the name that the server knows', () => {

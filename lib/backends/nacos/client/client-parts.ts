@@ -1,10 +1,10 @@
 import { NacosAuth } from './auth.js';
 import { standaloneEnvironment, type Environment } from './environment.js';
-import { HttpTransport } from './http.js';
-import { persistentOverHttp } from './http-api.js';
-import type { NacosInstance } from './naming-model.js';
+import { HttpTransport } from './http/transport.js';
+import { persistentOverHttp } from './http/api.js';
+import type { NacosInstance } from './naming/model.js';
 import { resolveClientOptions, type NacosClientOptions, type NacosClientSettings } from './options.js';
-import { RpcClient } from './rpc-client.js';
+import { RpcClient } from './grpc/rpc-client.js';
 import { NacosServers } from './servers.js';
 
 /** What the services of one client stand on, and share. */

@@ -1,7 +1,7 @@
 import { DiscoveryError } from '../../../model/index.js';
 import { openParts, type ClientParts } from './client-parts.js';
-import { NacosConfigService } from './config-service.js';
-import { NacosNamingService } from './naming-service.js';
+import { NacosConfigService } from './config/config-service.js';
+import { NacosNamingService } from './naming/naming-service.js';
 import type { NacosClientOptions } from './options.js';
 
 /**

@@ -18,7 +18,7 @@ import {
 } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
 import { parseServerAddresses, type ServerAddress } from './addresses.js';
-import type { NacosConfigFilter } from './cipher.js';
+import type { NacosConfigFilter } from './config/cipher.js';
 import type { NacosLogLevel } from './environment.js';
 
 /** Keys of Alibaba Cloud, as a provider gives them for each request. */

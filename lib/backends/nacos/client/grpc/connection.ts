@@ -1,9 +1,9 @@
 import type { Client, ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
-import { sleep } from '../../../backend/index.js';
-import { DiscoveryError, messageOf } from '../../../model/index.js';
-import type { Environment } from './environment.js';
-import { NacosError, unavailable } from './errors.js';
-import { flagAt, isObject, numberAt, textAt, type Json } from './json.js';
+import { sleep } from '../../../../backend/index.js';
+import { DiscoveryError, messageOf } from '../../../../model/index.js';
+import type { Environment } from '../environment.js';
+import { NacosError, unavailable } from '../errors.js';
+import { flagAt, isObject, numberAt, textAt, type Json } from '../json.js';
 import { decodePayload, encodePayload, type Payload } from './wire.js';
 
 /** The gRPC package, once it is loaded. */

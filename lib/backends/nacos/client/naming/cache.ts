@@ -1,11 +1,11 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileAtomically } from '../../../backend/index.js';
-import { messageOf } from '../../../model/index.js';
-import type { Environment } from './environment.js';
-import { isMissingFile } from './errors.js';
-import { instanceJson, parseServiceInfo, type NacosServiceInfo } from './naming-model.js';
-import type { NacosClientSettings } from './options.js';
+import { writeFileAtomically } from '../../../../backend/index.js';
+import { messageOf } from '../../../../model/index.js';
+import type { Environment } from '../environment.js';
+import { isMissingFile } from '../errors.js';
+import { instanceJson, parseServiceInfo, type NacosServiceInfo } from './model.js';
+import type { NacosClientSettings } from '../options.js';
 
 /** Last known services on disk, one JSON file each, where the other SDKs keep theirs. */
 export class NamingCache {

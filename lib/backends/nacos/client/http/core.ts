@@ -1,18 +1,18 @@
-import { PeriodicTask, type View, ValueView } from '../../../backend/index.js';
-import { DiscoveryError, messageOf } from '../../../model/index.js';
-import { NacosAuth } from './auth.js';
-import { ConfigItems } from './config-items.js';
-import type { Environment } from './environment.js';
-import { isServerFailure, unavailable } from './errors.js';
-import { HttpTransport } from './http.js';
-import type { HttpApi } from './http-api.js';
-import { HttpConfigApi } from './http-config.js';
-import { LongPolls } from './http-long-poll.js';
-import { HttpNamingApi } from './http-naming.js';
-import type { NacosClientSettings } from './options.js';
-import type { LinkState } from './link.js';
-import { NacosServers } from './servers.js';
-import { Subscriptions } from './subscriptions.js';
+import { PeriodicTask, type View, ValueView } from '../../../../backend/index.js';
+import { DiscoveryError, messageOf } from '../../../../model/index.js';
+import { NacosAuth } from '../auth.js';
+import { ConfigItems } from '../config/items.js';
+import type { Environment } from '../environment.js';
+import { isServerFailure, unavailable } from '../errors.js';
+import { HttpTransport } from './transport.js';
+import type { HttpApi } from './api.js';
+import { HttpConfigApi } from './config-api.js';
+import { LongPolls } from './long-polls.js';
+import { HttpNamingApi } from './naming-api.js';
+import type { NacosClientSettings } from '../options.js';
+import type { LinkState } from '../link.js';
+import { NacosServers } from '../servers.js';
+import { Subscriptions } from '../naming/subscriptions.js';
 
 /** What {@link HttpCore} is told; functions where it may change. */
 export interface HttpCoreOptions {

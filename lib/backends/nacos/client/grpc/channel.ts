@@ -1,10 +1,10 @@
-import { firstNonLoopbackIp } from '../../../backend/index.js';
-import type { DiscoveryError } from '../../../model/index.js';
-import type { Environment } from './environment.js';
-import { NacosError } from './errors.js';
-import type { Json } from './json.js';
-import type { NacosClientSettings } from './options.js';
-import { RpcConnection, type GrpcModule, type RpcConnectionOptions } from './rpc-connection.js';
+import { firstNonLoopbackIp } from '../../../../backend/index.js';
+import type { DiscoveryError } from '../../../../model/index.js';
+import type { Environment } from '../environment.js';
+import { NacosError } from '../errors.js';
+import type { Json } from '../json.js';
+import type { NacosClientSettings } from '../options.js';
+import { RpcConnection, type GrpcModule, type RpcConnectionOptions } from './connection.js';
 
 /** Credentials of a channel. */
 export type ChannelCredentials = import('@grpc/grpc-js').ChannelCredentials;

@@ -1,12 +1,12 @@
-import { withoutSecrets, type ServerList } from '../../../backend/index.js';
-import type { NacosAuth } from './auth.js';
-import type { Environment } from './environment.js';
-import { NacosError } from './errors.js';
-import type { HttpAnswer, HttpRequest, HttpTransport } from './http.js';
-import { numberAt, parseObject } from './json.js';
-import type { NacosInstance } from './naming-model.js';
-import type { NacosClientSettings } from './options.js';
-import type { SignedResource } from './signing.js';
+import { withoutSecrets, type ServerList } from '../../../../backend/index.js';
+import type { NacosAuth } from '../auth.js';
+import type { Environment } from '../environment.js';
+import { NacosError } from '../errors.js';
+import type { HttpAnswer, HttpRequest, HttpTransport } from './transport.js';
+import { numberAt, parseObject } from '../json.js';
+import type { NacosInstance } from '../naming/model.js';
+import type { NacosClientSettings } from '../options.js';
+import type { SignedResource } from '../signing.js';
 
 /** What requests to the HTTP API need. */
 export interface HttpApi {

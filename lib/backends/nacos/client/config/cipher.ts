@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
-import { DiscoveryError, messageOf } from '../../../model/index.js';
+import { DiscoveryError, messageOf } from '../../../../model/index.js';
 
 /** Content on its way, and the key it is encrypted with (itself encrypted), if there is one. */
 export interface NacosConfigContent {

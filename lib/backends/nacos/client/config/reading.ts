@@ -1,9 +1,9 @@
-import { messageOf } from '../../../model/index.js';
+import { messageOf } from '../../../../model/index.js';
 import { decrypted, type NacosConfigFilter } from './cipher.js';
-import type { ConfigFiles, KeptContent } from './config-files.js';
-import type { ConfigAddress, NacosConfigItem } from './config-model.js';
-import type { Environment } from './environment.js';
-import { isOutage } from './errors.js';
+import type { ConfigFiles, KeptContent } from './files.js';
+import type { ConfigAddress, NacosConfigItem } from './model.js';
+import type { Environment } from '../environment.js';
+import { isOutage } from '../errors.js';
 
 /** How a single read may differ. */
 export interface NacosReadOptions {

@@ -1,8 +1,8 @@
-import { DiscoveryError } from '../../../model/index.js';
-import type { HttpAnswer } from './http.js';
-import { ApiGenerations, callApi, instanceParams, type ApiRequest, type HttpApi } from './http-api.js';
-import { flagAt, isObject, numberAt, objectsAt, parseObject, textAt, textsAt } from './json.js';
-import { parseInstance, parseServiceInfo, type NacosInstance, type NacosServiceInfo } from './naming-model.js';
+import { DiscoveryError } from '../../../../model/index.js';
+import type { HttpAnswer } from './transport.js';
+import { ApiGenerations, callApi, instanceParams, type ApiRequest, type HttpApi } from './api.js';
+import { flagAt, isObject, numberAt, objectsAt, parseObject, textAt, textsAt } from '../json.js';
+import { parseInstance, parseServiceInfo, type NacosInstance, type NacosServiceInfo } from '../naming/model.js';
 
 /** What the server says to a beat. */
 export interface NacosBeatAnswer {

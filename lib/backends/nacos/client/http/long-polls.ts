@@ -1,8 +1,8 @@
-import { sleep, WatchLoop } from '../../../backend/index.js';
-import { messageOf } from '../../../model/index.js';
-import type { ListenedItem } from './config-items.js';
-import type { ConfigAddress } from './config-model.js';
-import type { Environment } from './environment.js';
+import { sleep, WatchLoop } from '../../../../backend/index.js';
+import { messageOf } from '../../../../model/index.js';
+import type { ListenedItem } from '../config/items.js';
+import type { ConfigAddress } from '../config/model.js';
+import type { Environment } from '../environment.js';
 
 /** What long polls need. */
 export interface LongPollOptions {

@@ -1,8 +1,8 @@
-import { DiscoveryError, messageOf } from '../../../model/index.js';
-import type { ConfigItems, ConfigObservation } from './config-items.js';
-import { configKeyText, type ConfigAddress, type NacosConfigItem, type NacosConfigListener } from './config-model.js';
-import type { ConfigReading } from './config-reading.js';
-import type { Environment } from './environment.js';
+import { DiscoveryError, messageOf } from '../../../../model/index.js';
+import type { ConfigItems, ConfigObservation } from './items.js';
+import { configKeyText, type ConfigAddress, type NacosConfigItem, type NacosConfigListener } from './model.js';
+import type { ConfigReading } from './reading.js';
+import type { Environment } from '../environment.js';
 
 interface Entry {
   readonly key: string;

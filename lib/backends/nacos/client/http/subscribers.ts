@@ -1,7 +1,7 @@
-import { PeriodicTask } from '../../../backend/index.js';
-import { DiscoveryError, messageOf } from '../../../model/index.js';
-import type { Environment } from './environment.js';
-import { diffNacosInstances, type NacosInstance } from './naming-model.js';
+import { PeriodicTask } from '../../../../backend/index.js';
+import { DiscoveryError, messageOf } from '../../../../model/index.js';
+import type { Environment } from '../environment.js';
+import { diffNacosInstances, type NacosInstance } from '../naming/model.js';
 
 /** What happened to an instance. */
 export type NacosInstanceEvent = 'ADDED' | 'MODIFIED' | 'DELETED';

@@ -1,7 +1,7 @@
-import { abandonOnAbort } from '../../../backend/index.js';
-import { DiscoveryError } from '../../../model/index.js';
-import { isServerFailure } from './errors.js';
-import { instanceKey, type NacosInstance } from './naming-model.js';
+import { abandonOnAbort } from '../../../../backend/index.js';
+import { DiscoveryError } from '../../../../model/index.js';
+import { isServerFailure } from '../errors.js';
+import { instanceKey, type NacosInstance } from './model.js';
 
 /** What is to be sent for a service. */
 export type PublicationStep =

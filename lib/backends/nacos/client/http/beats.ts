@@ -1,8 +1,8 @@
-import { PeriodicTask } from '../../../backend/index.js';
-import { messageOf } from '../../../model/index.js';
-import type { Environment } from './environment.js';
-import type { HttpNamingApi } from './http-naming.js';
-import { instanceKey, type NacosInstance } from './naming-model.js';
+import { PeriodicTask } from '../../../../backend/index.js';
+import { messageOf } from '../../../../model/index.js';
+import type { Environment } from '../environment.js';
+import type { HttpNamingApi } from './naming-api.js';
+import { instanceKey, type NacosInstance } from '../naming/model.js';
 
 interface Beating {
   readonly task: PeriodicTask;

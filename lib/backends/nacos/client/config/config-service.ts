@@ -1,10 +1,10 @@
-import { sleep } from '../../../backend/index.js';
-import { DiscoveryError } from '../../../model/index.js';
+import { sleep } from '../../../../backend/index.js';
+import { DiscoveryError } from '../../../../model/index.js';
 import { encrypted } from './cipher.js';
-import { openParts, type ClientParts } from './client-parts.js';
-import { cacheFolderFiles } from './config-files.js';
-import { ConfigItems, type ConfigObservation, type ConfigObserver, type ListenedItem } from './config-items.js';
-import { ConfigListeners, Slots } from './config-listeners.js';
+import { openParts, type ClientParts } from '../client-parts.js';
+import { cacheFolderFiles } from './files.js';
+import { ConfigItems, type ConfigObservation, type ConfigObserver, type ListenedItem } from './items.js';
+import { ConfigListeners, Slots } from './listeners.js';
 import {
   assertContent,
   checkConfigKey,
@@ -15,14 +15,14 @@ import {
   type NacosConfigKey,
   type NacosConfigListener,
   type NacosPublishParam,
-} from './config-model.js';
-import { ConfigReading, type NacosReadOptions } from './config-reading.js';
-import type { Environment } from './environment.js';
-import { NacosError } from './errors.js';
-import { objectsAt, textAt, type Json } from './json.js';
-import type { NacosClientOptions, NacosClientSettings } from './options.js';
-import type { RpcClient } from './rpc-client.js';
-import { md5 } from './signing.js';
+} from './model.js';
+import { ConfigReading, type NacosReadOptions } from './reading.js';
+import type { Environment } from '../environment.js';
+import { NacosError } from '../errors.js';
+import { objectsAt, textAt, type Json } from '../json.js';
+import type { NacosClientOptions, NacosClientSettings } from '../options.js';
+import type { RpcClient } from '../grpc/rpc-client.js';
+import { md5 } from '../signing.js';
 
 /** What {@link NacosConfigService.getConfig} takes. */
 export type NacosGetConfigParam = NacosConfigKey & NacosReadOptions;

@@ -1,7 +1,7 @@
-import { toDiscoveryError } from '../../../model/index.js';
-import type { Environment } from './environment.js';
-import { numberAt, textAt, type Json } from './json.js';
-import type { Message } from './rpc-connection.js';
+import { toDiscoveryError } from '../../../../model/index.js';
+import type { Environment } from '../environment.js';
+import { numberAt, textAt, type Json } from '../json.js';
+import type { Message } from './connection.js';
 
 /** Answers a push; what it returns is sent back as the acknowledgement. */
 export type PushHandler = (body: Json) => { readonly type: string; readonly body?: Json } | undefined;

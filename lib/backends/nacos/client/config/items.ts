@@ -1,7 +1,7 @@
-import { Backoff, sleep, WatchLoop } from '../../../backend/index.js';
-import { DiscoveryError, messageOf, toDiscoveryError } from '../../../model/index.js';
-import { configKeyText, type ConfigAddress, type NacosConfigItem } from './config-model.js';
-import type { Environment } from './environment.js';
+import { Backoff, sleep, WatchLoop } from '../../../../backend/index.js';
+import { DiscoveryError, messageOf, toDiscoveryError } from '../../../../model/index.js';
+import { configKeyText, type ConfigAddress, type NacosConfigItem } from './model.js';
+import type { Environment } from '../environment.js';
 
 /** Hears of an item. Never called synchronously by what causes it; must not throw. */
 export interface ConfigObserver {

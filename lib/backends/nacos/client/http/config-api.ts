@@ -1,18 +1,18 @@
-import { sleep } from '../../../backend/index.js';
-import { DiscoveryError } from '../../../model/index.js';
+import { sleep } from '../../../../backend/index.js';
+import { DiscoveryError } from '../../../../model/index.js';
 import {
   publishExtras,
   toConfigItem,
   type ConfigAddress,
   type NacosConfigItem,
   type NacosPublishParam,
-} from './config-model.js';
-import type { ListenedItem } from './config-items.js';
-import type { NacosReadOptions } from './config-reading.js';
-import { NacosError } from './errors.js';
-import type { HttpAnswer } from './http.js';
-import { ApiGenerations, callApi, type HttpApi } from './http-api.js';
-import { isObject, numberAt, parseObject } from './json.js';
+} from '../config/model.js';
+import type { ListenedItem } from '../config/items.js';
+import type { NacosReadOptions } from '../config/reading.js';
+import { NacosError } from '../errors.js';
+import type { HttpAnswer } from './transport.js';
+import { ApiGenerations, callApi, type HttpApi } from './api.js';
+import { isObject, numberAt, parseObject } from '../json.js';
 
 const WORD = '\u0002';
 const LINE = '\u0001';

@@ -1,11 +1,11 @@
-import { DiscoveryError } from '../../../model/index.js';
-import { PeriodicTask } from '../../../backend/index.js';
-import { messageOf } from '../../../model/index.js';
-import { openParts, type ClientParts } from './client-parts.js';
-import type { Environment } from './environment.js';
-import type { Json } from './json.js';
-import { NamingCache } from './naming-cache.js';
-import { NamingListeners, type NacosServiceListener } from './naming-listeners.js';
+import { DiscoveryError } from '../../../../model/index.js';
+import { PeriodicTask } from '../../../../backend/index.js';
+import { messageOf } from '../../../../model/index.js';
+import { openParts, type ClientParts } from '../client-parts.js';
+import type { Environment } from '../environment.js';
+import type { Json } from '../json.js';
+import { NamingCache } from './cache.js';
+import { NamingListeners, type NacosServiceListener } from './listeners.js';
 import {
   checkServiceName,
   inClusters,
@@ -15,11 +15,11 @@ import {
   type NacosInstanceInput,
   type NacosServiceInfo,
   type NacosServiceName,
-} from './naming-model.js';
-import { NamingRequests } from './naming-requests.js';
-import type { NacosClientOptions, NacosClientSettings } from './options.js';
+} from './model.js';
+import { NamingRequests } from './requests.js';
+import type { NacosClientOptions, NacosClientSettings } from '../options.js';
 import { Publications } from './publications.js';
-import type { RpcClient } from './rpc-client.js';
+import type { RpcClient } from '../grpc/rpc-client.js';
 import { Subscriptions, type ServiceObserver, type ServiceSubscription } from './subscriptions.js';
 
 /** An instance of a service. */

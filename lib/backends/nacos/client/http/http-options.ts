@@ -1,6 +1,14 @@
 import { resolve } from 'node:path';
-import { checkOptions, flag, integerBetween, milliseconds, object, text, type Check } from '../../../backend/index.js';
-import { clientChecks, settingsOf, type NacosClientOptions, type NacosClientSettings } from './options.js';
+import {
+  checkOptions,
+  flag,
+  integerBetween,
+  milliseconds,
+  object,
+  text,
+  type Check,
+} from '../../../../backend/index.js';
+import { clientChecks, settingsOf, type NacosClientOptions, type NacosClientSettings } from '../options.js';
 
 /** Options of {@link NacosHttpClient} that may be changed after it was made. */
 export interface NacosHttpTunables {

@@ -1,5 +1,5 @@
-import { describe, DiscoveryError, isPrototypeKey } from '../../../model/index.js';
-import { flagAt, isObject, numberAt, objectsAt, textAt, type Json } from './json.js';
+import { describe, DiscoveryError, isPrototypeKey } from '../../../../model/index.js';
+import { flagAt, isObject, numberAt, objectsAt, textAt, type Json } from '../json.js';
 
 /** The group of whatever names none. */
 export const DEFAULT_GROUP = 'DEFAULT_GROUP';

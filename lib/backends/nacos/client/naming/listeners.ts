@@ -1,5 +1,5 @@
-import type { Environment } from './environment.js';
-import { diffNacosInstances, inClusters, type NacosInstance, type NacosInstancesChange } from './naming-model.js';
+import type { Environment } from '../environment.js';
+import { diffNacosInstances, inClusters, type NacosInstance, type NacosInstancesChange } from './model.js';
 import type { ServiceSubscription, Subscriptions } from './subscriptions.js';
 
 /** Hears of a service's instances; what it returns or throws changes nothing. */

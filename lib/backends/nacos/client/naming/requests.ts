@@ -1,10 +1,10 @@
-import { DiscoveryError } from '../../../model/index.js';
-import type { Environment } from './environment.js';
-import { flagAt, numberAt, textsAt, type Json } from './json.js';
-import { instanceJson, parseServiceInfo, type NacosInstance, type NacosServiceInfo } from './naming-model.js';
-import type { NacosClientSettings } from './options.js';
+import { DiscoveryError } from '../../../../model/index.js';
+import type { Environment } from '../environment.js';
+import { flagAt, numberAt, textsAt, type Json } from '../json.js';
+import { instanceJson, parseServiceInfo, type NacosInstance, type NacosServiceInfo } from './model.js';
+import type { NacosClientSettings } from '../options.js';
 import type { PublicationStep } from './publications.js';
-import type { RpcClient } from './rpc-client.js';
+import type { RpcClient } from '../grpc/rpc-client.js';
 
 /** The naming messages, one function each. */
 export class NamingRequests {

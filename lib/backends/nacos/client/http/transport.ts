@@ -4,10 +4,10 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { withDeadline, withoutSecrets, type Clock } from '../../../backend/index.js';
-import { codeOf, DiscoveryError } from '../../../model/index.js';
-import { unavailable } from './errors.js';
-import type { NacosTlsOptions } from './options.js';
+import { withDeadline, withoutSecrets, type Clock } from '../../../../backend/index.js';
+import { codeOf, DiscoveryError } from '../../../../model/index.js';
+import { unavailable } from '../errors.js';
+import type { NacosTlsOptions } from '../options.js';
 
 /** One HTTP request. */
 export interface HttpRequest {

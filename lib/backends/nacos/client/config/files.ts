@@ -1,8 +1,8 @@
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { writeFileAtomically } from '../../../backend/index.js';
-import { isMissingFile } from './errors.js';
-import type { ConfigAddress } from './config-model.js';
+import { writeFileAtomically } from '../../../../backend/index.js';
+import { isMissingFile } from '../errors.js';
+import type { ConfigAddress } from './model.js';
 
 /** A content kept on disk, as the server stores it. */
 export interface KeptContent {

@@ -1,19 +1,19 @@
-import { DiscoveryError, messageOf } from '../../../model/index.js';
-import { encrypted } from './cipher.js';
-import { classicFiles, type ConfigFiles } from './config-files.js';
-import { ConfigListeners, Slots } from './config-listeners.js';
+import { DiscoveryError, messageOf } from '../../../../model/index.js';
+import { encrypted } from '../config/cipher.js';
+import { classicFiles, type ConfigFiles } from '../config/files.js';
+import { ConfigListeners, Slots } from '../config/listeners.js';
 import {
   assertContent,
   checkConfigKey,
   type ConfigAddress,
   type NacosConfigListener,
   type NacosPublishParam,
-} from './config-model.js';
-import { ConfigReading, type NacosReadOptions } from './config-reading.js';
-import { standaloneEnvironment, type Environment } from './environment.js';
-import { HttpBeats } from './http-beats.js';
-import { HttpCore } from './http-core.js';
-import type { NacosBeatAnswer } from './http-naming.js';
+} from '../config/model.js';
+import { ConfigReading, type NacosReadOptions } from '../config/reading.js';
+import { standaloneEnvironment, type Environment } from '../environment.js';
+import { HttpBeats } from './beats.js';
+import { HttpCore } from './core.js';
+import type { NacosBeatAnswer } from './naming-api.js';
 import {
   resolveHttpOptions,
   retune,
@@ -21,8 +21,8 @@ import {
   type NacosHttpTunables,
   type NacosHttpTuning,
 } from './http-options.js';
-import { HttpSubscribers, type NacosInstanceListener } from './http-subscribers.js';
-import { isObject } from './json.js';
+import { HttpSubscribers, type NacosInstanceListener } from './subscribers.js';
+import { isObject } from '../json.js';
 import {
   checkServiceName,
   toNacosInstance,
@@ -30,8 +30,8 @@ import {
   type NacosInstanceInput,
   type NacosServiceInfo,
   type NacosServiceName,
-} from './naming-model.js';
-import type { NacosClientSettings } from './options.js';
+} from '../naming/model.js';
+import type { NacosClientSettings } from '../options.js';
 
 /** An instance as {@link NacosHttpClient} takes it: metadata may be JSON text. */
 export type NacosHttpInstance = NacosServiceName &

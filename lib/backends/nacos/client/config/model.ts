@@ -1,7 +1,7 @@
-import { describe, DiscoveryError } from '../../../model/index.js';
-import { flagAt, numberAt, textAt, type Json } from './json.js';
-import { DEFAULT_GROUP } from './naming-model.js';
-import { md5 } from './signing.js';
+import { describe, DiscoveryError } from '../../../../model/index.js';
+import { flagAt, numberAt, textAt, type Json } from '../json.js';
+import { DEFAULT_GROUP } from '../naming/model.js';
+import { md5 } from '../signing.js';
 
 /** What Nacos can be told that a content is. */
 export type NacosConfigType = 'text' | 'json' | 'xml' | 'yaml' | 'html' | 'properties' | 'toml' | 'unset';

@@ -6,19 +6,19 @@ import {
   ValueView,
   withDeadline,
   type View,
-} from '../../../backend/index.js';
-import { DiscoveryError, messageOf } from '../../../model/index.js';
-import type { NacosAuth } from './auth.js';
-import type { Environment } from './environment.js';
-import { isForbidden, NacosError } from './errors.js';
-import { loadTls } from './http.js';
-import type { Json } from './json.js';
-import type { NacosClientSettings } from './options.js';
-import type { LinkState, RpcRequestOptions } from './link.js';
-import { aborted, credentialsOf, openChannel, probe, type ChannelCredentials } from './rpc-channel.js';
-import type { GrpcModule, Message, RpcConnection } from './rpc-connection.js';
-import { RpcPushes, type PushHandler } from './rpc-pushes.js';
-import type { NacosServers } from './servers.js';
+} from '../../../../backend/index.js';
+import { DiscoveryError, messageOf } from '../../../../model/index.js';
+import type { NacosAuth } from '../auth.js';
+import type { Environment } from '../environment.js';
+import { isForbidden, NacosError } from '../errors.js';
+import { loadTls } from '../http/transport.js';
+import type { Json } from '../json.js';
+import type { NacosClientSettings } from '../options.js';
+import type { LinkState, RpcRequestOptions } from '../link.js';
+import { aborted, credentialsOf, openChannel, probe, type ChannelCredentials } from './channel.js';
+import type { GrpcModule, Message, RpcConnection } from './connection.js';
+import { RpcPushes, type PushHandler } from './pushes.js';
+import type { NacosServers } from '../servers.js';
 
 /** A request is tried this often while its time lasts. */
 const MAX_TRIES = 4;

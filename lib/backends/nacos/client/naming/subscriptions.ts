@@ -1,7 +1,7 @@
-import { PeriodicTask, SingleFlight, sleep } from '../../../backend/index.js';
-import { DiscoveryError, messageOf, toDiscoveryError } from '../../../model/index.js';
-import type { Environment } from './environment.js';
-import { keepNacosIdentity, type NacosServiceInfo } from './naming-model.js';
+import { PeriodicTask, SingleFlight, sleep } from '../../../../backend/index.js';
+import { DiscoveryError, messageOf, toDiscoveryError } from '../../../../model/index.js';
+import type { Environment } from '../environment.js';
+import { keepNacosIdentity, type NacosServiceInfo } from './model.js';
 
 /** Hears of a service. Neither function may be called synchronously by what causes it, nor may throw. */
 export interface ServiceObserver {
