@@ -1,6 +1,6 @@
 import { describe, DiscoveryError, isPrototypeKey } from '../../model/index.js';
 
-/** Says what is wrong with a value, or undefined when it is right. `path` is the field's name from the outermost object. */
+/** Throws when a value is wrong, saying how. `path` is the field's name from the outermost object. */
 export type Check = (value: unknown, path: string) => void;
 
 /**
