@@ -1,8 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
-import type { ConfigReport, WriteOptions } from '../../lib/backend/index.js';
-import type { ConfigDocument, ConfigScope } from '../../lib/model/index.js';
+import type { ConfigReport, WriteOptions } from '../../backend/index.js';
+import type { ConfigDocument, ConfigScope } from '../../model/index.js';
 import {
-  Contract,
   freshName,
   leakedResources,
   settledResources,
@@ -10,7 +8,8 @@ import {
   type ContractHarness,
   type ContractTiming,
   type Recording,
-} from './contract-harness.js';
+} from './contract.js';
+import { describeSuite, type ContractRunner } from './runner.js';
 
 const AS_IT_IS: ConfigHarness = { documentId: (base) => base };
 
@@ -20,20 +19,13 @@ const AS_IT_IS: ConfigHarness = { documentId: (base) => base };
  * @param createHarness called once, before the first test
  */
 export function describeConfigContract(
+  runner: ContractRunner,
   name: string,
   createHarness: () => Promise<ContractHarness>,
   timing: ContractTiming = {},
 ): void {
-  describe(`config contract: ${name}`, () => {
-    const contract = new Contract(createHarness, timing);
-    const limit = (contract.patienceMs + contract.expiryMs) * 3 + contract.quietMs * 3;
-    beforeAll(() => contract.setUp(), limit);
-    afterAll(() => contract.tearDown(), limit);
-    contract.cleanUpAfterEach();
-    const test = (what: string, run: (context: TestContext) => Promise<void>): void => {
-      it(what, run, limit);
-    };
-
+  const { expect } = runner;
+  describeSuite(runner, `config contract: ${name}`, createHarness, timing, (contract, test) => {
     const naming = (): ConfigHarness => contract.harness.config ?? AS_IT_IS;
     const text = (marker: string): string => naming().text?.(marker) ?? `marker: ${marker}\n`;
     const freshId = (): string => naming().documentId(freshName('doc'));

@@ -1,8 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
-import { createRegistration, type InstanceStatus } from '../../lib/model/index.js';
-import type { Lease } from '../../lib/backend/index.js';
+import { createRegistration, type InstanceStatus } from '../../model/index.js';
+import type { Lease } from '../../backend/index.js';
 import {
-  Contract,
   freshPort,
   leakedResources,
   portsOf,
@@ -10,7 +8,8 @@ import {
   settledResources,
   type ContractHarness,
   type ContractTiming,
-} from './contract-harness.js';
+} from './contract.js';
+import { describeSuite, type ContractRunner } from './runner.js';
 
 /**
  * What every registry driver must do, whatever its product. Run it against the real server.
@@ -18,20 +17,13 @@ import {
  * @param createHarness called once, before the first test
  */
 export function describeRegistryContract(
+  runner: ContractRunner,
   name: string,
   createHarness: () => Promise<ContractHarness>,
   timing: ContractTiming = {},
 ): void {
-  describe(`registry contract: ${name}`, () => {
-    const contract = new Contract(createHarness, timing);
-    const limit = (contract.patienceMs + contract.expiryMs) * 3 + contract.quietMs * 3;
-    beforeAll(() => contract.setUp(), limit);
-    afterAll(() => contract.tearDown(), limit);
-    contract.cleanUpAfterEach();
-    const test = (what: string, run: (context: TestContext) => Promise<void>): void => {
-      it(what, run, limit);
-    };
-
+  const { expect } = runner;
+  describeSuite(runner, `registry contract: ${name}`, createHarness, timing, (contract, test) => {
     const registered = (lease: Lease): Promise<void> =>
       contract.until(() => lease.state.current.phase === 'registered', 'the lease is registered');
 

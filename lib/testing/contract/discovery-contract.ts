@@ -1,7 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
-import type { DiscoveryReport, Lease } from '../../lib/backend/index.js';
+import type { DiscoveryReport, Lease } from '../../backend/index.js';
 import {
-  Contract,
   freshName,
   leakedResources,
   portsOf,
@@ -10,7 +8,8 @@ import {
   type ContractHarness,
   type ContractTiming,
   type RegistryClient,
-} from './contract-harness.js';
+} from './contract.js';
+import { describeSuite, type ContractRunner } from './runner.js';
 
 /**
  * What every discovery driver must do, whatever its product. Instances come from the same backend's registry driver.
@@ -18,20 +17,13 @@ import {
  * @param createHarness called once, before the first test
  */
 export function describeDiscoveryContract(
+  runner: ContractRunner,
   name: string,
   createHarness: () => Promise<ContractHarness>,
   timing: ContractTiming = {},
 ): void {
-  describe(`discovery contract: ${name}`, () => {
-    const contract = new Contract(createHarness, timing);
-    const limit = (contract.patienceMs + contract.expiryMs) * 3 + contract.quietMs * 3;
-    beforeAll(() => contract.setUp(), limit);
-    afterAll(() => contract.tearDown(), limit);
-    contract.cleanUpAfterEach();
-    const test = (what: string, run: (context: TestContext) => Promise<void>): void => {
-      it(what, run, limit);
-    };
-
+  const { expect } = runner;
+  describeSuite(runner, `discovery contract: ${name}`, createHarness, timing, (contract, test) => {
     /** A service with one registered instance. */
     const registerOne = async (client: RegistryClient, service = freshName('contract')): Promise<Lease> => {
       const lease = client.registry.register(registrationOf({ service }));
