@@ -30,9 +30,7 @@ export interface ContractSuites {
  * The contract suites, for backends that others write: run them against the real server.
  *
  * ```ts
- * import * as vitest from 'vitest';
- *
- * const { describeRegistryContract, describeDiscoveryContract } = contractSuites(vitest);
+ * const { describeRegistryContract, describeDiscoveryContract } = contractSuites(vitest); // the whole module
  * describeRegistryContract('etcd', createHarness);
  * describeDiscoveryContract('etcd', createHarness);
  * ```

@@ -18,8 +18,8 @@ export interface Expectation<R = void> {
 }
 
 /**
- * The part of a test runner that the suites use: vitest's module (`import * as vitest from 'vitest'`), or Jest's
- * (`@jest/globals`). The package depends on neither.
+ * The part of a test runner that the suites use: vitest's module as it is, or Jest's (`@jest/globals`). The
+ * package depends on neither.
  */
 export interface ContractRunner {
   describe(name: string, body: () => void): unknown;
