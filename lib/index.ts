@@ -1,7 +1,96 @@
-export * from './balancing/index.js';
-export * from './model/index.js';
-export * from './nest/index.js';
-export * from './observability/event-hub.js';
+// The module, and what it needs at start-up and shutdown.
+export { AppRegistration, DiscoveryModule, enableGracefulShutdown } from './nest/index.js';
+export type {
+  BeforeServiceDeregister,
+  BeforeServiceRegister,
+  ConfigOptions,
+  DiscoveryModuleAsyncOptions,
+  DiscoveryModuleOptions,
+  DiscoveryOptions,
+  DiscoveryOptionsFactory,
+  GracefulShutdownOptions,
+  NarrowedBackend,
+  OnServiceDeregistered,
+  OnServiceRegistered,
+  Registries,
+  RegistrationDraft,
+  ServiceOptions,
+} from './nest/index.js';
+
+// The decorators, and the tokens of what they inject.
+export {
+  ConfigValue,
+  DiscoverableClient,
+  getConfigRefToken,
+  getDiscoverableClientToken,
+  HttpServiceClient,
+  ImplementsClient,
+  OnConfigChange,
+  OnInstancesChange,
+  remote,
+  ValidateResponse,
+} from './nest/index.js';
+export type { ConfigValueOptions, DiscoverableClientOptions, HttpServiceClientOptions } from './nest/index.js';
+
+// Registration.
+export { firstNonLoopbackIp, ServiceRegistry } from './registration/index.js';
+export type { AddressOptions, ShutdownOptions } from './registration/index.js';
+export type { Registration, RegistrationInput, RegistrationPatch } from './model/index.js';
+
+// Discovery.
+export { DiscoveryClient } from './discovery/index.js';
+export { INSTANCE_STATUSES } from './model/index.js';
+export type {
+  InstancesDiff,
+  InstanceStatus,
+  Metadata,
+  ServiceInstance,
+  Snapshot,
+  SnapshotState,
+} from './model/index.js';
+
+// Calls.
+export { STRATEGIES } from './balancing/index.js';
+export type {
+  BalancingStrategy,
+  EjectionOptions,
+  PickContext,
+  PickFunction,
+  RoutingOptions,
+} from './balancing/index.js';
+export { discoverable, ServiceHttpClient } from './http/index.js';
+export type {
+  CallOptions,
+  HedgingOptions,
+  HttpClientName,
+  HttpTransportOptions,
+  InstanceStats,
+  RequestBalancing,
+  RetryOptions,
+  ServiceRequestConfig,
+  TransportOptions,
+} from './http/index.js';
+
+// Configuration.
+export { ConfigClient, ConfigRef } from './config/index.js';
+export type {
+  ConfigChange,
+  ConfigData,
+  ConfigWriteOptions,
+  SchemaIssue,
+  SchemaResult,
+  StandardSchema,
+} from './config/index.js';
+export type { ConfigContent, ConfigDocument, ConfigFormat, ConfigScope } from './model/index.js';
+
+// What goes wrong, and what happens.
+export { DiscoveryError, NoInstanceError, NoSnapshotError } from './model/index.js';
+export type { Attempt, DiscoveryErrorCode, DiscoveryErrorDetails } from './model/index.js';
+export { DIAGNOSTICS_CHANNEL, EventHub } from './observability/index.js';
+export type { DiagnosticsMessage } from './observability/index.js';
+export type { BackendState, DiscoveryEvent, DiscoveryEventType } from './model/index.js';
+
+// What a backend is, for those who name its types; /backend has what one is written with.
 export type {
   AddressResolver,
   Backend,
@@ -26,29 +115,3 @@ export type {
   Watch,
   WriteOptions,
 } from './backend/index.js';
-export {
-  ConfigClient,
-  ConfigRef,
-  type ConfigChange,
-  type ConfigData,
-  type ConfigWriteOptions,
-  type StandardSchema,
-} from './config/index.js';
-export { DiscoveryClient } from './discovery/index.js';
-export {
-  discoverable,
-  ServiceHttpClient,
-  type CallOptions,
-  type HedgingOptions,
-  type HttpTransportOptions,
-  type InstanceStats,
-  type RequestBalancing,
-  type RetryOptions,
-  type ServiceRequestConfig,
-} from './http/index.js';
-export {
-  firstNonLoopbackIp,
-  ServiceRegistry,
-  type AddressOptions,
-  type ShutdownOptions,
-} from './registration/index.js';

@@ -1,3 +1,174 @@
-export * from './port/index.js';
-export * from './machinery/index.js';
-export * from './driver/index.js';
+/** What backends are written with: also the public entry `/backend`, for those that others write. */
+
+// What they speak of.
+export {
+  assertName,
+  createMetadata,
+  createServiceInstance,
+  DiscoveryError,
+  INSTANCE_STATUSES,
+  messageOf,
+  nameProblem,
+  toDiscoveryError,
+  toInstance,
+} from '../model/index.js';
+export type {
+  Attempt,
+  BackendState,
+  ConfigContent,
+  ConfigDocument,
+  ConfigFormat,
+  ConfigScope,
+  DiscoveryErrorCode,
+  DiscoveryErrorDetails,
+  DiscoveryEvent,
+  DiscoveryEventType,
+  InstancesDiff,
+  InstanceStatus,
+  Metadata,
+  Registration,
+  RegistrationPatch,
+  ServiceInstance,
+  ServiceInstanceInput,
+  Snapshot,
+  SnapshotState,
+} from '../model/index.js';
+
+// The port: what a backend is.
+export type {
+  AddressResolver,
+  Backend,
+  BackendContext,
+  BackendDefinition,
+  CallAuthorizer,
+  ChangeSupport,
+  Clock,
+  ConfigDriver,
+  ConfigReport,
+  ConfigRevision,
+  DiscoveryDriver,
+  DiscoveryReport,
+  Lease,
+  LeaseState,
+  Logger,
+  RegistryDriver,
+  RevokeResult,
+  Timer,
+  Unsubscribe,
+  View,
+  Watch,
+  WriteOptions,
+} from './port/index.js';
+
+// The frame: what every backend does the same way.
+export { allOf, BackendBase, Host, LeaseKeeper, mapped, openFeed, Reporter, SharedFeed } from './driver/index.js';
+export type {
+  Changed,
+  DriverHost,
+  Feed,
+  FeedHome,
+  FeedReport,
+  FeedSource,
+  Gathering,
+  HealthHooks,
+  HostContext,
+  LeaseKeeperOptions,
+  LeaseOperations,
+  LeaseOptions,
+  Part,
+  PullSource,
+  PushSource,
+  Reading,
+} from './driver/index.js';
+
+// The frame: configuration documents.
+export {
+  assertDocumentId,
+  assertFormat,
+  CONFIG_EXTENSIONS,
+  conflict,
+  digestOf,
+  entriesDocument,
+  formatByExtension,
+  keepDocuments,
+  layerNames,
+  textDocument,
+} from './driver/index.js';
+
+// The machinery: time and trying again.
+export {
+  abandonOnAbort,
+  Backoff,
+  PeriodicTask,
+  RateLimit,
+  SingleFlight,
+  sleep,
+  systemClock,
+  until,
+} from './machinery/index.js';
+export { ServerList, ValueView, WatchLoop, withDeadline } from './machinery/index.js';
+export type {
+  BackoffOptions,
+  PeriodicTaskOptions,
+  RateLimitOptions,
+  ServerListOptions,
+  UntilOptions,
+  WatchLoopOptions,
+} from './machinery/index.js';
+
+// The machinery: options.
+export {
+  anything,
+  callable,
+  checkOptions,
+  either,
+  flag,
+  integerBetween,
+  listOf,
+  milliseconds,
+  numberBetween,
+  object,
+  oneOf,
+  port,
+  recordOf,
+  renamed,
+  required,
+  text,
+} from './machinery/index.js';
+export type { Check } from './machinery/index.js';
+
+// The machinery: strangers' records.
+export {
+  asNumber,
+  asObject,
+  asText,
+  asTexts,
+  decodeLeaseRecord,
+  encodeLeaseRecord,
+  invalidField,
+  optionalText,
+} from './machinery/index.js';
+export type { LeaseRecord } from './machinery/index.js';
+
+// The machinery: packages, addresses, files, logs.
+export {
+  chooseAddress,
+  firstNonLoopbackIp,
+  loadOptionalPeer,
+  silentLogger,
+  withoutSecrets,
+  withoutSecretUrls,
+  writeFileAtomically,
+} from './machinery/index.js';
+export type { AddressOptions, BackendUse, ChosenAddress, NamedDriver } from './machinery/index.js';
+
+// The machinery: HTTP, TLS, log levels.
+export { HttpClient, isWritten, LOG_LEVELS, readTls, tlsCheck, withLevel } from './machinery/index.js';
+export type {
+  HttpAnswer,
+  HttpClientOptions,
+  HttpRequest,
+  LogLevel,
+  TlsMaterial,
+  TlsOptions,
+} from './machinery/index.js';

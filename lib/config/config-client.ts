@@ -24,6 +24,7 @@ export interface ConfigWriteOptions extends WriteOptions {
 
 /** The configuration: read, watched and written. Injectable. */
 export class ConfigClient {
+  /** @internal Made by the module. */
   constructor(
     private readonly store: ConfigStore,
     private readonly sources: readonly NamedDriver<ConfigDriver>[],

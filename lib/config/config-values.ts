@@ -49,6 +49,7 @@ export class ConfigReader<T> {
  * limit: ConfigRef<number>`.
  */
 export class ConfigRef<T> {
+  /** @internal Made by the module. */
   constructor(private readonly reader: ConfigReader<T>) {}
 
   /** The key that it reads. */

@@ -29,6 +29,7 @@ export class DiscoveryClient {
   private readonly balancerOptions: BalancerOptions;
   private readonly balancers = new WeakMap<ServiceView, ServiceBalancer>();
 
+  /** @internal Made by the module. */
   constructor(private readonly options: DiscoveryClientOptions) {
     const { balancing, now, clientId } = options;
     // Without ejection: nobody tells how the calls to what was chosen have ended.

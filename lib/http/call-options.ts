@@ -1,6 +1,5 @@
 import type { AxiosRequestConfig, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
 import type { BalancingStrategy, EjectionOptions, RoutingOptions } from '../balancing/index.js';
-import type { HedgingOptions } from './hedging.js';
 
 /** How calls to a service are made. */
 export interface CallOptions {
@@ -57,6 +56,14 @@ export interface RetryOptions {
   readonly budgetShare?: number;
   /** Retries a second that are always allowed. @default 10 */
   readonly budgetPerSecond?: number;
+}
+
+/** When a call that takes long is also sent to another instance. */
+export interface HedgingOptions {
+  /** How long an answer may take before another instance is asked too, in milliseconds: the service's p95, say. */
+  readonly delayMs: number;
+  /** How many more instances are asked, each `delayMs` after the one before. @default 1 */
+  readonly maxHedges?: number;
 }
 
 /** Call options with every default filled in. */

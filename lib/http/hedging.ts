@@ -1,16 +1,9 @@
 import { CanceledError, type GenericAbortSignal } from 'axios';
 import type { Endpoint } from '../balancing/index.js';
 import { pickFirst, tryEach, type CallManner, type CallTarget, type SharedTries } from './attempts.js';
+import type { HedgingOptions } from './call-options.js';
 import { judge } from './failover.js';
 import { CallSignal } from './transport/index.js';
-
-/** When a call that takes long is also sent to another instance. */
-export interface HedgingOptions {
-  /** How long an answer may take before another instance is asked too, in milliseconds: the service's p95, say. */
-  readonly delayMs: number;
-  /** How many more instances are asked, each `delayMs` after the one before. @default 1 */
-  readonly maxHedges?: number;
-}
 
 /**
  * Tries as {@link tryEach} does, and asks further instances besides while no answer has come. The first answer counts;

@@ -46,7 +46,10 @@ export class ServiceHttpClient {
   /** The axios instance's methods as they were made. */
   private readonly methods: ReadonlyMap<string, unknown>;
 
-  /** @param service the service that relative paths belong to; undefined for the unbound client */
+  /**
+   * @internal Made by the module.
+   * @param service the service that relative paths belong to; undefined for the unbound client
+   */
   constructor(
     private readonly caller: ServiceCaller,
     readonly service: string | undefined,

@@ -18,6 +18,7 @@ export class AppRegistration {
   private warned = false;
   private listening: { unsubscribe(): void } | undefined;
 
+  /** @internal Made by the module. */
   constructor(
     private readonly runtime: DiscoveryRuntime,
     private readonly instances: AppInstances,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { BackendSet, until, type BackendContext, type BackendDefinition, type Logger } from '../backend/index.js';
+import type { BackendContext, BackendDefinition, Logger } from '../backend/index.js';
+import { BackendSet, until } from '../backend/machinery/index.js';
 import { coerce, ConfigClient, ConfigSnapshots, ConfigStore, ConfigValues, DiskSnapshot } from '../config/index.js';
 import { DiscoveryClient, ServiceViews } from '../discovery/index.js';
 import {

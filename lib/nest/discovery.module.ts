@@ -35,6 +35,7 @@ import { checkModuleOptions } from './resolve-options.js';
  */
 @Module({})
 export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
+  /** @internal Made by Nest. */
   constructor(
     @Inject(AppRegistration) private readonly registration: AppRegistration,
     @Inject(InstanceBinder) private readonly binder: InstanceBinder,

@@ -1,7 +1,6 @@
 export * from './app-registration.js';
 export { DISCOVERY_MODULE_OPTIONS, DISCOVERY_TRANSPORT } from './discovery.constants.js';
 export { getConfigRefToken, getDiscoverableClientToken } from './declared-providers.js';
-export { InstanceBinder } from './declarations.js';
 export * from './decorators/config-value.decorator.js';
 export { DiscoverableClient, type DiscoverableClientOptions } from './decorators/discoverable-client.decorator.js';
 export * from './decorators/on-config-change.decorator.js';

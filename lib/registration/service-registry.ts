@@ -16,6 +16,7 @@ export class ServiceRegistry {
   private readonly held = new Set<Lease>();
   private closed = false;
 
+  /** @internal Made by the module. */
   constructor(private readonly options: ServiceRegistryOptions) {}
 
   /** Everything that this app keeps registered at present, its own service included. */

@@ -1,5 +1,4 @@
-export * from '../model/index.js';
-export * from './manual-clock.js';
+export { ManualClock } from './manual-clock.js';
 export {
   inMemory,
   InMemoryRegistry,
@@ -8,5 +7,11 @@ export {
 } from './in-memory-registry.js';
 export type { InMemoryBackendOptions } from './in-memory-backend.js';
 export type { InMemoryStats, StoredDocument as InMemoryDocument } from './in-memory-server.js';
-export * from './overrides.js';
-export * from './provide-config.js';
+export { overrideDiscoverableClient, overrideTransport } from './overrides.js';
+export { provideConfig } from './provide-config.js';
+
+// What they take and give.
+export type { ConfigFormat, ServiceInstance, ServiceInstanceInput } from '../model/index.js';
+export type { BackendDefinition, Clock, Timer } from '../backend/index.js';
+export type { CallOptions, ServiceHttpClient } from '../http/index.js';
+export type { DiscoveryModuleOptions } from '../nest/index.js';

@@ -1,7 +1,6 @@
 import type { ValueProvider } from '@nestjs/common';
 import { coerce, flattenConfig, PropertyTree } from '../config/index.js';
-import { declarationsFor } from '../nest/declarations.js';
-import { InstanceBinder } from '../nest/index.js';
+import { declarationsFor, InstanceBinder } from '../nest/declarations.js';
 
 /**
  * Configuration for a test of one class, without the module: what its `@ConfigValue` properties read.
@@ -14,7 +13,7 @@ import { InstanceBinder } from '../nest/index.js';
  * @throws DiscoveryError `CONFIG_DOCUMENT_INVALID`; and, when a property is read that has neither value nor default,
  * `CONFIG_VALUE_MISSING`
  */
-export function provideConfig(values: Readonly<Record<string, unknown>> = {}): ValueProvider<InstanceBinder> {
+export function provideConfig(values: Readonly<Record<string, unknown>> = {}): ValueProvider {
   return { provide: InstanceBinder, useValue: new FixedBinder(PropertyTree.merge([flattenConfig('test', values)])) };
 }
 

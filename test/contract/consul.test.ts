@@ -3,10 +3,14 @@ import { consul, ConsulClient } from '../../lib/backends/consul/index.js';
 import { withServer } from '../servers/for-tests.js';
 import type { RunningServer } from '../servers/types.js';
 import { RemoteProxy } from '../wings/consul/support/remote-proxy.js';
-import { describeConfigContract } from './config-contract.js';
-import type { ConfigHarness, ContractHarness, ContractTiming } from './contract-harness.js';
-import { describeDiscoveryContract } from './discovery-contract.js';
-import { describeRegistryContract } from './registry-contract.js';
+import {
+  describeConfigContract,
+  describeDiscoveryContract,
+  describeRegistryContract,
+  type ConfigHarness,
+  type ContractHarness,
+  type ContractTiming,
+} from './contract-harness.js';
 
 // A heartbeat may be three seconds late before it is missed, and falls within the patience; a record that only expires
 // does not.

@@ -1,9 +1,12 @@
 import { eureka } from '../../lib/backends/eureka/index.js';
 import { withServer } from '../servers/for-tests.js';
 import type { RunningServer } from '../servers/types.js';
-import type { ContractHarness, ContractTiming } from './contract-harness.js';
-import { describeDiscoveryContract } from './discovery-contract.js';
-import { describeRegistryContract } from './registry-contract.js';
+import {
+  describeDiscoveryContract,
+  describeRegistryContract,
+  type ContractHarness,
+  type ContractTiming,
+} from './contract-harness.js';
 
 /** The server evicts after twice the lease, one instance a run; a run comes every second. */
 const timing: ContractTiming = { patienceMs: 6000, quietMs: 300, expiryMs: 30_000 };

@@ -1,8 +1,11 @@
 import { InMemoryRegistry } from '../../lib/testing/index.js';
-import { describeConfigContract } from './config-contract.js';
-import type { ContractHarness, ContractTiming } from './contract-harness.js';
-import { describeDiscoveryContract } from './discovery-contract.js';
-import { describeRegistryContract } from './registry-contract.js';
+import {
+  describeConfigContract,
+  describeDiscoveryContract,
+  describeRegistryContract,
+  type ContractHarness,
+  type ContractTiming,
+} from './contract-harness.js';
 
 const timing: ContractTiming = { patienceMs: 3000, quietMs: 60 };
 

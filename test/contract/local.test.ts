@@ -3,10 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { local } from '../../lib/backends/local/index.js';
 import { toFileName } from '../../lib/model/index.js';
-import { describeConfigContract } from './config-contract.js';
-import type { ContractHarness, ContractTiming } from './contract-harness.js';
-import { describeDiscoveryContract } from './discovery-contract.js';
-import { describeRegistryContract } from './registry-contract.js';
+import {
+  describeConfigContract,
+  describeDiscoveryContract,
+  describeRegistryContract,
+  type ContractHarness,
+  type ContractTiming,
+} from './contract-harness.js';
 
 /** Longer than the patience. */
 const LEASE_MS = 9000;

@@ -1,8 +1,6 @@
 import { withServer } from '../servers/for-tests.js';
-import { describeConfigContract } from './config-contract.js';
-import { describeDiscoveryContract } from './discovery-contract.js';
+import { describeConfigContract, describeDiscoveryContract, describeRegistryContract } from './contract-harness.js';
 import { createHarness, timing } from './nacos-harness.js';
-import { describeRegistryContract } from './registry-contract.js';
 
 for (const variant of ['auth', 'open', '3'] as const) {
   withServer('nacos', { variant }, (server) => {

@@ -3,11 +3,13 @@ import { NacosHttpClient, type NacosOptions } from '../../lib/backends/nacos/ind
 import { withServer } from '../servers/for-tests.js';
 import type { RunningServer } from '../servers/types.js';
 import { accessTokenOf, optionsFor } from '../wings/nacos/support.js';
-import { describeConfigContract } from './config-contract.js';
-import type { ContractHarness } from './contract-harness.js';
-import { describeDiscoveryContract } from './discovery-contract.js';
+import {
+  describeConfigContract,
+  describeDiscoveryContract,
+  describeRegistryContract,
+  type ContractHarness,
+} from './contract-harness.js';
 import { createHarness, timing } from './nacos-harness.js';
-import { describeRegistryContract } from './registry-contract.js';
 
 /** Over HTTP an instance expires by itself: here after six seconds instead of thirty. */
 const http: Partial<NacosOptions> = {

@@ -1,8 +1,6 @@
 import { withServer } from '../servers/for-tests.js';
-import { describeConfigContract } from './config-contract.js';
-import { describeDiscoveryContract } from './discovery-contract.js';
+import { describeConfigContract, describeDiscoveryContract, describeRegistryContract } from './contract-harness.js';
 import { createNatsHarness, natsTiming } from './nats-harness.js';
-import { describeRegistryContract } from './registry-contract.js';
 
 for (const variant of ['current', '2.9'] as const) {
   withServer('nats', { variant }, (server) => {

@@ -7,10 +7,14 @@ import {
 } from '../../lib/backends/zookeeper/index.js';
 import { withServer } from '../servers/for-tests.js';
 import type { RunningServer } from '../servers/types.js';
-import { describeConfigContract } from './config-contract.js';
-import { freshName, type ContractHarness, type ContractTiming } from './contract-harness.js';
-import { describeDiscoveryContract } from './discovery-contract.js';
-import { describeRegistryContract } from './registry-contract.js';
+import {
+  describeConfigContract,
+  describeDiscoveryContract,
+  describeRegistryContract,
+  freshName,
+  type ContractHarness,
+  type ContractTiming,
+} from './contract-harness.js';
 
 const SESSION_MS = 3000;
 const timing: ContractTiming = { patienceMs: 6000, quietMs: 250, expiryMs: SESSION_MS + 4000 };

@@ -27,6 +27,78 @@ async function install(app: string): Promise<string> {
   return target;
 }
 
+/** The names of the entries as users import them. */
+async function entryNames(): Promise<string[]> {
+  const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { readonly exports: object };
+  return Object.keys(manifest.exports)
+    .filter((entry) => entry !== './package.json')
+    .map((entry) => `nestjs-service-discovery${entry.slice(1)}`);
+}
+
+/**
+ * Prints how many names each entry has by `import`, by `require`, and in the CommonJS build itself, which `require` of a
+ * Node that knows `module-sync` passes over.
+ */
+const LOAD = `
+  const { readFileSync } = require('node:fs');
+  const manifest = JSON.parse(readFileSync(require.resolve('nestjs-service-discovery/package.json'), 'utf8'));
+  (async () => {
+    const found = {};
+    for (const name of process.argv.slice(2)) {
+      const { require: commonjs } = manifest.exports[name.replace('nestjs-service-discovery', '.')];
+      const modules = [await import(name), require(name), require('./node_modules/nestjs-service-discovery/' + commonjs.default)];
+      found[name] = modules.map((module) => Object.keys(module).filter((key) => !/^(default|module\\.exports|__esModule)$/.test(key)).sort().join());
+    }
+    console.log(JSON.stringify(found));
+  })();
+`;
+
+/** Every entry loads in the app, by each way the same names; what isn't an entry doesn't. */
+async function expectEntriesToLoad(app: string): Promise<void> {
+  const names = await entryNames();
+  await writeFile(join(app, 'load.cjs'), LOAD);
+  const { stdout } = await run(process.execPath, ['load.cjs', ...names], { cwd: app, env: cleanEnv() });
+  const found = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Record<string, readonly string[]>;
+  expect(Object.keys(found)).toEqual(names);
+  for (const [name, [imported, ...others]] of Object.entries(found)) {
+    expect(imported, name).not.toBe('');
+    expect(others, name).toEqual([imported, imported]);
+  }
+  const hidden = run(process.execPath, ['-e', "require('nestjs-service-discovery/backends/consul/client')"], {
+    cwd: app,
+  });
+  await expect(hidden).rejects.toMatchObject({
+    stderr: expect.stringContaining('ERR_PACKAGE_PATH_NOT_EXPORTED') as string,
+  });
+}
+
+/** The types of every entry are found in the app, with every declaration file checked. */
+async function expectTypesToResolve(app: string, options: Readonly<Record<string, unknown>>): Promise<void> {
+  const names = await entryNames();
+  const lines = names.map(
+    (name, index) => `import * as entry${index} from '${name}';\nexport type E${index} = keyof typeof entry${index};`,
+  );
+  // A name of each kind, so that an \`any\` is noticed.
+  lines.push("import type { ContractHarness } from 'nestjs-service-discovery/testing/contract';");
+  lines.push("import { DiscoveryError } from 'nestjs-service-discovery/backend';");
+  lines.push(
+    "export const code: ContractHarness | number = new DiscoveryError('ABORTED', 'x').code === 'ABORTED' ? 1 : 2;",
+  );
+  lines.push('// @ts-expect-error There is no such name.');
+  lines.push('export type Wrong = typeof entry0.describe;');
+  await mkdir(join(app, 'types'), { recursive: true });
+  await writeFile(join(app, 'types/entries.ts'), lines.join('\n'));
+  const compilerOptions = {
+    ...{ target: 'ES2022', strict: true, noEmit: true, skipLibCheck: false, types: ['node'], esModuleInterop: true },
+    ...options,
+  };
+  await writeFile(join(app, 'tsconfig.types.json'), JSON.stringify({ compilerOptions, files: ['types/entries.ts'] }));
+  const tsc = run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.types.json'], { cwd: app });
+  await tsc.catch((error: unknown) => {
+    throw new Error((error as { readonly stdout: string }).stdout, { cause: error });
+  });
+}
+
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'nsd-packaging-'));
   const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], {
@@ -105,6 +177,9 @@ describe('a stock app', () => {
       env: cleanEnv(),
     });
     expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toEqual({ limit: 5, name: 'esm' });
+    await expectEntriesToLoad(app);
+    await expectTypesToResolve(app, { module: 'node16', moduleResolution: 'node16' });
+    await expectTypesToResolve(app, { module: 'preserve', moduleResolution: 'bundler' });
   });
 
   test('on Nest 11, as CommonJS, with its own jest', async () => {
@@ -115,5 +190,9 @@ describe('a stock app', () => {
     expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toEqual({ limit: 5, name: 'cjs' });
     const jest = await run('npm', ['test', '--', '--ci'], { cwd: app, env });
     expect(jest.stderr).toMatch(/Tests: +3 passed/);
+    await expectEntriesToLoad(app);
+    await expectTypesToResolve(app, { module: 'node16', moduleResolution: 'node16' });
+    // TypeScript's classic way, which knows no `exports`.
+    await expectTypesToResolve(app, { module: 'commonjs', moduleResolution: 'node10' });
   });
 });

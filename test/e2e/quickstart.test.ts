@@ -1,9 +1,8 @@
-import { execFile, spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { request, Agent } from 'node:http';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 
@@ -31,7 +30,8 @@ class Quickstart {
     const config = await mkdtemp(join(tmpdir(), 'nsd-quickstart-'));
     await cp(join(sample, 'config'), config, { recursive: true });
     const namespace = `e2e-${randomUUID()}`;
-    const child = spawn(process.execPath, [join(sample, 'dist/start.js')], {
+    const child = spawn(process.execPath, ['--import', 'tsx', join(root, 'sample/run.ts')], {
+      cwd: root,
       env: { ...process.env, PORT: '0', QUICKSTART_CONFIG: config, QUICKSTART_NAMESPACE: namespace },
     });
     const quickstart = new Quickstart(child, config, namespace);
@@ -127,8 +127,6 @@ describe('the quickstart', () => {
   let quickstart: Quickstart;
 
   beforeAll(async () => {
-    const nest = join(root, 'node_modules/@nestjs/cli/bin/nest.js');
-    await promisify(execFile)(process.execPath, [nest, 'build', 'quickstart'], { cwd: root });
     quickstart = await Quickstart.start();
     await vi.waitFor(async () => expect(await quickstart.peers()).toHaveLength(2), { timeout: 15_000 });
   });

@@ -2,10 +2,12 @@ import type { BackendContext, BackendDefinition } from '../../backend/index.js';
 import { EurekaBackend } from './eureka.backend.js';
 import { resolveEurekaOptions, type EurekaOptions } from './eureka.options.js';
 
-export * from '../../model/index.js';
-export { firstNonLoopbackIp, type Clock, type Logger, type LogLevel, type TlsOptions } from '../../backend/index.js';
-export { EurekaApi } from './client/api.js';
-export { ClientLogger, consoleLogger } from './client/client-logger.js';
+export { DiscoveryError } from '../../model/index.js';
+export type { InstanceStatus, NoInstanceError, Registration } from '../../model/index.js';
+export { firstNonLoopbackIp } from '../../backend/index.js';
+export type { BackendDefinition, Clock, Logger, LogLevel, TlsOptions, Unsubscribe } from '../../backend/index.js';
+export type { EurekaApi } from './client/api.js';
+export { consoleLogger, type ClientLogger } from './client/client-logger.js';
 export {
   ERROR_DISCOVER,
   ERROR_REGISTER,
@@ -32,7 +34,7 @@ export {
   type Walker,
 } from './client/walker.js';
 export type { ActionType, DecodedApplications, OutgoingInstance } from './eureka.codec.js';
-export { Application, Applications, type DataCenterName, type EurekaInstance } from './eureka.instance.js';
+export type { Application, Applications, DataCenterName, EurekaInstance } from './eureka.instance.js';
 export type {
   EurekaConnectionOptions,
   EurekaDnsOptions,

@@ -2,7 +2,8 @@ import type { BackendDefinition } from '../../backend/index.js';
 import { LocalBackend } from './local.backend.js';
 import { resolveLocalOptions, type LocalOptions } from './local.options.js';
 
-export * from '../../model/index.js';
+export { DiscoveryError } from '../../model/index.js';
+export type { BackendDefinition } from '../../backend/index.js';
 export type { LocalOptions } from './local.options.js';
 
 /**

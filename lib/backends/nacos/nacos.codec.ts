@@ -15,7 +15,7 @@ import {
   type ConfigAddress,
   type NacosConfigItem,
   type NacosConfigType,
-} from './client/config-model.js';
+} from './client/config/model.js';
 import {
   checkServiceName,
   DEFAULT_CLUSTER,
@@ -23,7 +23,7 @@ import {
   instanceKey,
   toNacosInstance,
   type NacosInstance,
-} from './client/naming-model.js';
+} from './client/naming/model.js';
 
 /** Metadata keys of ours: what Nacos has no field for. */
 const KEYS = {

@@ -1,7 +1,7 @@
 import { Reporter, type ConfigReport, type Watch } from '../../backend/index.js';
 import { DiscoveryError, toDiscoveryError, type ConfigDocument } from '../../model/index.js';
-import type { ConfigObservation } from './client/config-items.js';
-import type { ConfigAddress, NacosConfigItem } from './client/config-model.js';
+import type { ConfigObservation } from './client/config/items.js';
+import type { ConfigAddress, NacosConfigItem } from './client/config/model.js';
 import { toDocument } from './nacos.codec.js';
 import type { DriverContext } from './nacos.ports.js';
 

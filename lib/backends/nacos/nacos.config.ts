@@ -1,6 +1,6 @@
 import { sleep, type ConfigDriver, type ConfigReport, type Watch, type WriteOptions } from '../../backend/index.js';
 import { DiscoveryError, type ConfigDocument, type ConfigFormat, type ConfigScope } from '../../model/index.js';
-import { assertContent, configKeyText, type ConfigAddress, type NacosConfigItem } from './client/config-model.js';
+import { assertContent, configKeyText, type ConfigAddress, type NacosConfigItem } from './client/config/model.js';
 import { md5 } from './client/signing.js';
 import { toConfigAddress, toDocument, toDocumentId, typeOf } from './nacos.codec.js';
 import { NacosConfigWatch, type WatchedDocument } from './nacos.config-watch.js';

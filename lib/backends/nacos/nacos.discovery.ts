@@ -1,7 +1,7 @@
 import { Reporter, type DiscoveryDriver, type DiscoveryReport, type Watch } from '../../backend/index.js';
 import { assertName, DiscoveryError, keepIdentity, toDiscoveryError, type ServiceInstance } from '../../model/index.js';
-import { inClusters, instanceKey, type NacosInstance, type NacosServiceInfo } from './client/naming-model.js';
-import type { ServiceSubscription } from './client/subscriptions.js';
+import { inClusters, instanceKey, type NacosInstance, type NacosServiceInfo } from './client/naming/model.js';
+import type { ServiceSubscription } from './client/naming/subscriptions.js';
 import { fromNacos, toServiceAddress } from './nacos.codec.js';
 import type { DriverContext } from './nacos.ports.js';
 

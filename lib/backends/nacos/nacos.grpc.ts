@@ -1,7 +1,9 @@
 import { withLevel, type BackendContext, type LogLevel } from '../../backend/index.js';
 import { DiscoveryError } from '../../model/index.js';
+import { partsIn } from './client/client-parts.js';
+import { NacosConfigService } from './client/config/config-service.js';
 import type { Environment } from './client/environment.js';
-import { NacosClient } from './client/nacos-client.js';
+import { NacosNamingService } from './client/naming/naming-service.js';
 import type { NacosSettings } from './nacos.options.js';
 import type { NacosProtocol, ProtocolLease } from './nacos.ports.js';
 
@@ -21,9 +23,10 @@ const PAGE = 500;
 /** The drivers' port on one gRPC connection. */
 export function grpcProtocol(settings: NacosSettings, context: BackendContext): NacosProtocol {
   const env = environmentOf(settings, context, settings.logLevel);
-  const client = new NacosClient({}, { env, settings: settings.client });
-  const { naming, config } = client;
-  const { rpc } = client.parts;
+  const parts = partsIn(env, settings.client);
+  const { rpc } = parts;
+  const config = new NacosConfigService(parts);
+  const naming = new NacosNamingService(parts);
   const forgotten = new Set<() => void>();
   rpc.onConnected(() => {
     for (const listener of forgotten) listener();
@@ -35,8 +38,15 @@ export function grpcProtocol(settings: NacosSettings, context: BackendContext): 
         else if (phase === 'degraded') listener({ ready: false, ...(error === undefined ? {} : { error }) });
       });
     },
-    open: () => client.start(false),
-    close: () => client.close(),
+    open: async () => {
+      await rpc.start();
+      naming.start();
+      config.start();
+    },
+    close: async () => {
+      await Promise.all([naming.close(), config.close()]);
+      await parts.close();
+    },
     lease: (service, group) => {
       const lease: ProtocolLease = {
         register: (instance, signal) =>

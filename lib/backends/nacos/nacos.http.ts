@@ -1,8 +1,8 @@
 import type { BackendContext } from '../../backend/index.js';
-import { decrypted } from './client/cipher.js';
-import { HttpCore } from './client/http-core.js';
+import { decrypted } from './client/config/cipher.js';
+import { HttpCore } from './client/http/core.js';
 import { numberAt } from './client/json.js';
-import type { NacosInstance } from './client/naming-model.js';
+import type { NacosInstance } from './client/naming/model.js';
 import { environmentOf } from './nacos.grpc.js';
 import type { NacosSettings } from './nacos.options.js';
 import type { NacosProtocol, ProtocolLease } from './nacos.ports.js';

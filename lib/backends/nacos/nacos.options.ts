@@ -13,8 +13,8 @@ import {
   type LogLevel,
 } from '../../backend/index.js';
 import { assertName, DiscoveryError } from '../../model/index.js';
-import { checkConfigKey } from './client/config-model.js';
-import { checkServiceName, DEFAULT_CLUSTER, DEFAULT_GROUP } from './client/naming-model.js';
+import { checkConfigKey } from './client/config/model.js';
+import { checkServiceName, DEFAULT_CLUSTER, DEFAULT_GROUP } from './client/naming/model.js';
 import { clientChecks, settingsOf, type NacosClientOptions, type NacosClientSettings } from './client/options.js';
 
 /** A configuration document of {@link NacosConfigOptions}. */

@@ -1,9 +1,9 @@
 import type { BackendContext, LeaseOperations } from '../../backend/index.js';
 import type { DiscoveryError } from '../../model/index.js';
-import type { ConfigObservation, ConfigObserver } from './client/config-items.js';
-import type { ConfigAddress, NacosConfigItem, NacosPublishParam } from './client/config-model.js';
-import type { NacosInstance } from './client/naming-model.js';
-import type { ServiceObserver, ServiceSubscription } from './client/subscriptions.js';
+import type { ConfigObservation, ConfigObserver } from './client/config/items.js';
+import type { ConfigAddress, NacosConfigItem, NacosPublishParam } from './client/config/model.js';
+import type { NacosInstance } from './client/naming/model.js';
+import type { ServiceObserver, ServiceSubscription } from './client/naming/subscriptions.js';
 import type { NacosSettings } from './nacos.options.js';
 
 /** What the drivers need of a protocol: the same for gRPC and HTTP. */

@@ -2,21 +2,23 @@ import type { BackendDefinition } from '../../backend/index.js';
 import { NatsBackend } from './nats.backend.js';
 import { resolveNatsOptions, type NatsOptions } from './nats.options.js';
 
-export * from '../../model/index.js';
+export { DiscoveryError } from '../../model/index.js';
+export type { DiscoveryErrorDetails } from '../../model/index.js';
+export type { BackendDefinition, Clock, Logger } from '../../backend/index.js';
 export type { NatsConfigOptions, NatsOptions, NatsPresenceOptions, NatsRoundsOptions } from './nats.options.js';
 export type { TlsOptions } from '../../backend/index.js';
 export type { NatsConnectionOptions, NatsTlsOptions } from './connection/connection-options.js';
 export type {
   NatsConnection,
-  NatsMessage,
+  NatsRawMessage,
   NatsMessageHeaders,
   NatsServerInfo,
   NatsSubscription,
 } from './connection/port.js';
 export { NatsNoRespondersError, NatsServiceError, NatsTimeoutError } from './connection/errors.js';
-export type { NatsHeaders, NatsHeadersInput } from './connection/headers.js';
+export type { NatsHeaderMap, NatsHeadersInput } from './connection/headers.js';
 export { HTTP_METADATA } from './nats.codec.js';
-export * from './nats.client.js';
+export { NatsClient, type NatsClientOptions } from './nats.client.js';
 export { DEFAULT_API_PREFIX, DEFAULT_QUEUE_GROUP } from './service/names.js';
 export type { EndpointInfo, EndpointStats, ServiceIdentity, ServiceInfo, ServiceStats } from './service/protocol.js';
 export {
@@ -25,7 +27,7 @@ export {
   NatsAnswerError,
   ServiceRequest,
   type AnswerProblem,
-  type NatsPayload,
+  type NatsData,
   type RespondErrorOptions,
   type RespondOptions,
   type ServiceResponse,
@@ -39,7 +41,7 @@ export type {
   ServiceMiddleware,
 } from './service/service-options.js';
 export type { ServiceEndpoint } from './service/endpoint.js';
-export { addService, NatsServiceStateError, type NatsService, type ServiceGroup } from './service/service.js';
+export { addService, NatsServiceStateError, type NatsServiceHandle, type ServiceGroup } from './service/service.js';
 export {
   NatsServiceClient,
   type CallServiceOptions,

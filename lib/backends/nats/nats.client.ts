@@ -19,7 +19,7 @@ import { NatsSession } from './connection/session.js';
 import { JetStreamApi } from './jetstream/api.js';
 import type { KeyValueBucketOptions } from './jetstream/bucket-options.js';
 import { KeyValueBucket } from './jetstream/key-value.js';
-import { addService, type NatsService } from './service/service.js';
+import { addService, type NatsServiceHandle } from './service/service.js';
 import type { ServiceConfig } from './service/service-options.js';
 
 /** Options of a {@link NatsClient}. */
@@ -51,7 +51,7 @@ export class NatsClient implements AsyncDisposable {
   private readonly api: JetStreamApi;
   private readonly clock: Clock;
   private readonly logger: Logger;
-  private readonly services = new Set<NatsService>();
+  private readonly services = new Set<NatsServiceHandle>();
   private readonly inboxPrefix: string;
   private closing: Promise<void> | undefined;
 
@@ -101,7 +101,7 @@ export class NatsClient implements AsyncDisposable {
   }
 
   /** Makes a service and starts it; it is stopped with the client. Errors as `addService` and `start`. */
-  async startService(config: ServiceConfig): Promise<NatsService> {
+  async startService(config: ServiceConfig): Promise<NatsServiceHandle> {
     const { clock, logger, inboxPrefix } = this;
     const service = addService(this.connection, { clock, logger, inboxPrefix, ...config });
     this.services.add(service);

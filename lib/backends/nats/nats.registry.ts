@@ -12,7 +12,7 @@ import type { NatsShared } from './nats.shared.js';
 import type { KeyValueBucket } from './jetstream/key-value.js';
 import type { KeyValueEntry } from './jetstream/key-value.codec.js';
 import { assertServiceName } from './service/names.js';
-import { addService, type NatsService } from './service/service.js';
+import { addService, type NatsServiceHandle } from './service/service.js';
 
 /** The write side: a record in the presence bucket, or a micro service that answers for the instance. */
 export class NatsRegistryDriver implements RegistryDriver {
@@ -172,7 +172,7 @@ function readRecord(entry: KeyValueEntry | undefined): LeaseRecord | undefined {
 
 /** Without JetStream: a micro service whose metadata says where the instance answers HTTP. */
 class ServiceOperations implements LeaseOperations {
-  private service: NatsService | undefined;
+  private service: NatsServiceHandle | undefined;
 
   constructor(private readonly shared: NatsShared) {}
 

@@ -1,8 +1,31 @@
-import type { Backend, BackendContext, BackendDefinition } from '../../backend/index.js';
-import { ZooKeeperBackend } from './zookeeper.backend.js';
+import type {
+  Backend,
+  BackendContext,
+  BackendDefinition,
+  ConfigDriver,
+  DiscoveryDriver,
+  RegistryDriver,
+} from '../../backend/index.js';
+import type { AsabTools } from './asab/asab.tools.js';
+import type { ZooKeeperClient } from './client/zookeeper-client.js';
+import { ZooKeeperBackend as OwnBackend } from './zookeeper.backend.js';
 import { resolveZooKeeperOptions, type ZooKeeperOptions } from './zookeeper.options.js';
 
-export * from '../../model/index.js';
+export { DiscoveryError } from '../../model/index.js';
+export type { DiscoveryErrorDetails, Registration, ServiceInstance } from '../../model/index.js';
+export type {
+  Backend,
+  BackendContext,
+  BackendDefinition,
+  CallAuthorizer,
+  Clock,
+  ConfigDriver,
+  DiscoveryDriver,
+  Logger,
+  RegistryDriver,
+  Unsubscribe,
+  View,
+} from '../../backend/index.js';
 export { NotDiscoveredError } from './asab/asab.address.js';
 export type { AsabAuth, AsabAuthorization } from './asab/asab.authorization.js';
 export type { AsabAddress } from './asab/asab.codec.js';
@@ -14,11 +37,11 @@ export {
   type LookupFunction,
   type UndiciConnectOptions,
 } from './asab/asab.connect.js';
-export type { DiscoverableOptions } from './asab/asab.http.js';
+export type { AsabFetch, DiscoverableOptions } from './asab/asab.http.js';
 export { INTERNAL_KEY_PATH, type AsabClaims, type InternalAuth } from './asab/asab.internal-auth.js';
 export type { AsabDiscovery, AsabIds } from './asab/asab.locator.js';
 export { asab, type AsabLayout, type AsabLayoutOptions } from './asab/asab.options.js';
-export { asabTools, AsabTools, discoverable } from './asab/asab.tools.js';
+export { asabTools, discoverable, type AsabTools } from './asab/asab.tools.js';
 export type { AsabLocator, IncomingRequest } from './asab/asab.types.js';
 export type { NodeEvent } from './client/connection.js';
 export { ZooKeeperError } from './client/errors.js';
@@ -34,11 +57,21 @@ export {
 } from './client/zookeeper-client.js';
 export { curator, type CuratorLayout, type CuratorLayoutOptions } from './curator/curator.options.js';
 export type { ZooKeeperConfigOptions, ZooKeeperOptions } from './zookeeper.options.js';
-export type { ZooKeeperBackend } from './zookeeper.backend.js';
+
+/** What a ZooKeeper backend has besides. */
+export interface ZooKeeperBackend extends Backend {
+  readonly registry: RegistryDriver;
+  readonly discovery: DiscoveryDriver;
+  readonly config: ConfigDriver;
+  /** ASAB's own ways to find and to call others; with the ASAB layout only. */
+  readonly asab?: AsabTools;
+  /** The session, for everything else that ZooKeeper can do. */
+  readonly client: ZooKeeperClient;
+}
 
 /** A definition that makes ZooKeeper backends. */
 export interface ZooKeeperDefinition extends BackendDefinition {
-  create(context: BackendContext): Backend & ZooKeeperBackend;
+  create(context: BackendContext): ZooKeeperBackend;
 }
 
 /**
@@ -59,6 +92,6 @@ export function zookeeper(options: ZooKeeperOptions = {}): ZooKeeperDefinition {
   return Object.freeze({
     kind: 'zookeeper',
     name: settings.name,
-    create: (context: BackendContext) => new ZooKeeperBackend(settings, context),
+    create: (context: BackendContext) => new OwnBackend(settings, context),
   });
 }

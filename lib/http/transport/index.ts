@@ -8,6 +8,7 @@ export * from './open-transport.js';
 export {
   HTTP_CLIENTS,
   TRANSPORT_OPTIONS,
+  type HttpClientName,
   type HttpTransportOptions,
   type TransportOptions,
 } from './transport.options.js';

@@ -36,7 +36,9 @@ export interface TransportOptions {
 }
 
 /** The HTTP clients that calls can be made with. */
-export const HTTP_CLIENTS = ['undici', 'axios'] as const;
+export type HttpClientName = 'undici' | 'axios';
+
+export const HTTP_CLIENTS: readonly HttpClientName[] = ['undici', 'axios'];
 
 /** Options of what sends an app's calls. */
 export interface HttpTransportOptions extends TransportOptions {
@@ -44,7 +46,7 @@ export interface HttpTransportOptions extends TransportOptions {
    * `undici`: pools of undici's connections, the fastest. `axios`: axios's own adapter for Node, for HTTP mocks such as
    * nock, which see no undici pools. @default 'undici'
    */
-  readonly client?: (typeof HTTP_CLIENTS)[number];
+  readonly client?: HttpClientName;
 }
 
 /** Checks of the options, wherever they may be given. */

@@ -2,8 +2,8 @@ import type { ChannelCredentials } from '@grpc/grpc-js';
 import { expect, it } from 'vitest';
 import { standaloneEnvironment } from '../../../lib/backends/nacos/client/environment.js';
 import { resolveClientOptions, type NacosGrpcOptions } from '../../../lib/backends/nacos/client/options.js';
-import { openChannel } from '../../../lib/backends/nacos/client/rpc-channel.js';
-import type { GrpcModule } from '../../../lib/backends/nacos/client/rpc-connection.js';
+import { openChannel } from '../../../lib/backends/nacos/client/grpc/channel.js';
+import type { GrpcModule } from '../../../lib/backends/nacos/client/grpc/connection.js';
 
 /** The channel options that gRPC is given. */
 async function given(grpc: NacosGrpcOptions): Promise<Readonly<Record<string, unknown>>> {

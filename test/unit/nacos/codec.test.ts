@@ -17,7 +17,7 @@ import {
   parseServiceInfo,
   pickByWeight,
   toNacosInstance,
-} from '../../../lib/backends/nacos/client/naming-model.js';
+} from '../../../lib/backends/nacos/client/naming/model.js';
 
 const defaults = { cluster: 'DEFAULT', ephemeral: true, enabled: true, metadata: {} };
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { LogLevel } from '../../../lib/backend/index.js';
 import { standaloneEnvironment } from '../../../lib/backends/nacos/client/environment.js';
-import { assertContent, checkConfigKey, publishExtras } from '../../../lib/backends/nacos/client/config-model.js';
+import { assertContent, checkConfigKey, publishExtras } from '../../../lib/backends/nacos/client/config/model.js';
 
 describe('publications of configuration', () => {
   it('carry every parameter under the name that the server knows', () => {

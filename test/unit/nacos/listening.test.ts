@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodeChanged, encodeListening } from '../../../lib/backends/nacos/client/http-config.js';
-import { encodeForm } from '../../../lib/backends/nacos/client/http.js';
+import { decodeChanged, encodeListening } from '../../../lib/backends/nacos/client/http/config-api.js';
+import { encodeForm } from '../../../lib/backends/nacos/client/http/transport.js';
 
 describe('the wire format of long polls', () => {
   const item = { dataId: 'a.yaml', group: 'DEFAULT_GROUP', md5: '3e25960a79dbc69b674cd4ec67a72c62' };

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DiscoveryError } from '../../../lib/model/index.js';
-import { instanceKey, toNacosInstance, type NacosInstance } from '../../../lib/backends/nacos/client/naming-model.js';
-import { Publications, stepFor, type PublicationStep } from '../../../lib/backends/nacos/client/publications.js';
+import { instanceKey, toNacosInstance, type NacosInstance } from '../../../lib/backends/nacos/client/naming/model.js';
+import { Publications, stepFor, type PublicationStep } from '../../../lib/backends/nacos/client/naming/publications.js';
 
 const make = (port: number, weight = 1): NacosInstance => toNacosInstance({ ip: '1.1.1.1', port, weight });
 const refused = new DiscoveryError('BACKEND_REFUSED', 'refused');

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { aesDecrypt, aesEncrypt } from '../../../lib/backends/nacos/client/cipher.js';
+import { aesDecrypt, aesEncrypt } from '../../../lib/backends/nacos/client/config/cipher.js';
 import { derivedKey, hmacSha1, md5, signatureHeaders } from '../../../lib/backends/nacos/client/signing.js';
 
 const now = 1_700_000_000_000;

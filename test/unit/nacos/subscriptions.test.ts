@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../../../lib/backend/index.js';
 import { DiscoveryError } from '../../../lib/model/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
-import { toNacosInstance, type NacosServiceInfo } from '../../../lib/backends/nacos/client/naming-model.js';
-import { Subscriptions } from '../../../lib/backends/nacos/client/subscriptions.js';
+import { toNacosInstance, type NacosServiceInfo } from '../../../lib/backends/nacos/client/naming/model.js';
+import { Subscriptions } from '../../../lib/backends/nacos/client/naming/subscriptions.js';
 
 const down = new DiscoveryError('BACKEND_UNAVAILABLE', 'down');
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decodePayload, encodePayload } from '../../../lib/backends/nacos/client/wire.js';
+import { decodePayload, encodePayload } from '../../../lib/backends/nacos/client/grpc/wire.js';
 
 const hex = (payload: Parameters<typeof encodePayload>[0]): string => encodePayload(payload).toString('hex');
 

@@ -6,7 +6,7 @@ import {
   type ServerUnaryCall,
   type sendUnaryData,
 } from '@grpc/grpc-js';
-import { decodePayload, encodePayload, type Payload } from '../../../lib/backends/nacos/client/wire.js';
+import { decodePayload, encodePayload, type Payload } from '../../../lib/backends/nacos/client/grpc/wire.js';
 
 /** What it answers to a request. */
 export type Answer = { readonly type: string; readonly body: unknown; readonly raw?: Buffer } | 'silence';

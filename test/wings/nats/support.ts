@@ -4,7 +4,7 @@ import {
   addService,
   NatsClient,
   type NatsClientOptions,
-  type NatsService,
+  type NatsServiceHandle,
   type ServiceConfig,
 } from '../../../lib/backends/nats/index.js';
 
@@ -49,7 +49,7 @@ export class Opened {
   }
 
   /** A service that has started. */
-  async service(connection: NatsConnection, config: Partial<ServiceConfig> = {}): Promise<NatsService> {
+  async service(connection: NatsConnection, config: Partial<ServiceConfig> = {}): Promise<NatsServiceHandle> {
     const service = addService(connection, { name: fresh('svc'), version: '1.2.3', ...config });
     this.closing(() => service.stop());
     await service.start();

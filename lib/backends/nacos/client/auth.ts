@@ -2,7 +2,7 @@ import { SingleFlight, withoutSecrets } from '../../../backend/index.js';
 import { DiscoveryError, messageOf } from '../../../model/index.js';
 import type { Environment } from './environment.js';
 import { isServerFailure, NacosError } from './errors.js';
-import type { HttpTransport } from './http.js';
+import type { HttpTransport } from './http/transport.js';
 import { isObject, numberAt, parseObject, textAt } from './json.js';
 import type { NacosClientSettings } from './options.js';
 import { signatureHeaders, type SignedResource } from './signing.js';

@@ -1,37 +1,8 @@
 import { DiscoveryError } from '../../../model/index.js';
-import { NacosAuth } from './auth.js';
-import { NacosConfigService } from './config-service.js';
-import { standaloneEnvironment, type Environment } from './environment.js';
-import { HttpTransport } from './http.js';
-import type { NacosInstance } from './naming-model.js';
-import { NacosNamingService } from './naming-service.js';
-import { resolveClientOptions, type NacosClientOptions, type NacosClientSettings } from './options.js';
-import { persistentOverHttp } from './http-api.js';
-import { RpcClient } from './rpc-client.js';
-import { NacosServers } from './servers.js';
-
-/**
- * What the services of one client share.
- *
- * @internal
- */
-export interface ClientParts {
-  readonly env: Environment;
-  readonly settings: NacosClientSettings;
-  readonly rpc: RpcClient;
-  readonly settleMs: number;
-  /** Registers what outlives the connection at servers that don't know the message for it. */
-  readonly persistentFallback: (
-    operation: 'register' | 'deregister',
-    service: string,
-    group: string,
-    instance: NacosInstance,
-    signal?: AbortSignal,
-  ) => Promise<void>;
-}
-
-/** How long a list that became shorter with a reconnection is doubted, in milliseconds. */
-const SETTLE_MS = 5000;
+import { openParts, type ClientParts } from './client-parts.js';
+import { NacosConfigService } from './config/config-service.js';
+import { NacosNamingService } from './naming/naming-service.js';
+import type { NacosClientOptions } from './options.js';
 
 /**
  * Configuration and naming over one gRPC connection.
@@ -48,8 +19,6 @@ export class NacosClient {
   readonly naming: NacosNamingService;
   /** @internal */
   readonly parts: ClientParts;
-  private readonly http: HttpTransport;
-  private readonly auth: NacosAuth;
   private starting: Promise<void> | undefined;
   private closing: Promise<void> | undefined;
 
@@ -58,31 +27,10 @@ export class NacosClient {
    *
    * @throws DiscoveryError `INVALID_OPTION`, naming the field
    */
-  constructor(
-    options: NacosClientOptions,
-    lent?: { readonly env: Environment; readonly settings: NacosClientSettings },
-  ) {
-    const settings = lent?.settings ?? resolveClientOptions('NacosClient', options);
-    const env = lent?.env ?? standaloneEnvironment(options.logger, options.logLevel);
-    this.http = new HttpTransport({ clock: env.clock, tls: settings.tls });
-    const servers = new NacosServers(settings, env, this.http);
-    this.auth = new NacosAuth(settings, env, this.http, servers.requests);
-    const rpc = new RpcClient(settings, env, servers, this.auth);
-    this.parts = {
-      env,
-      settings,
-      rpc,
-      settleMs: SETTLE_MS,
-      persistentFallback: (operation, service, group, instance, signal) =>
-        persistentOverHttp({ env, settings, http: this.http, auth: this.auth, servers: servers.requests }, operation, {
-          service,
-          group,
-          instance,
-          ...(signal === undefined ? {} : { signal }),
-        }),
-    };
-    this.config = new NacosConfigService(this);
-    this.naming = new NacosNamingService(this);
+  constructor(options: NacosClientOptions) {
+    this.parts = openParts(options);
+    this.config = new NacosConfigService(this.parts);
+    this.naming = new NacosNamingService(this.parts);
   }
 
   /**
@@ -107,10 +55,8 @@ export class NacosClient {
   close(): Promise<void> {
     this.closing ??= (async () => {
       await this.starting?.catch(() => {});
-      await Promise.all([this.naming.stop(), this.config.stop()]);
-      this.auth.close();
-      await this.parts.rpc.close();
-      await this.http.close();
+      await Promise.all([this.naming.close(), this.config.close()]);
+      await this.parts.close();
     })();
     return this.closing;
   }

@@ -23,7 +23,7 @@ import {
 } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
 import { parseServerAddresses, type ServerAddress } from './addresses.js';
-import type { NacosConfigFilter } from './cipher.js';
+import type { NacosConfigFilter } from './config/cipher.js';
 
 /** Keys of Alibaba Cloud, as a provider gives them for each request. */
 export interface NacosAccessKeys {

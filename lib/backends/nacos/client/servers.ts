@@ -3,7 +3,7 @@ import { DiscoveryError, messageOf } from '../../../model/index.js';
 import { baseUrl, hostPort, parseServerAddress, parseServerListText } from './addresses.js';
 import type { Environment } from './environment.js';
 import { isServerFailure } from './errors.js';
-import type { HttpTransport } from './http.js';
+import type { HttpTransport } from './http/transport.js';
 import type { NacosClientSettings } from './options.js';
 
 /** The servers of a client: those that were given, or those that an address endpoint names, asked again in time. */

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
 import { toRequestError } from '../connection/errors.js';
-import type { NatsConnection, NatsMessage } from '../connection/port.js';
+import type { NatsConnection, NatsRawMessage } from '../connection/port.js';
 
 /** When a question to many has been answered. */
 export interface GatherOptions {
@@ -26,9 +26,9 @@ export async function* gather(
   inbox: string,
   subject: string,
   options: GatherOptions = {},
-): AsyncGenerator<NatsMessage, void, undefined> {
+): AsyncGenerator<NatsRawMessage, void, undefined> {
   const { maxWaitMs = 2000, stallMs = 300, maxCount = Infinity, signal } = options;
-  const queue: NatsMessage[] = [];
+  const queue: NatsRawMessage[] = [];
   let ended = false;
   let failure: DiscoveryError | undefined;
   let wake = (): void => {};
@@ -42,7 +42,7 @@ export async function* gather(
   const onAbort = (): void => end(new DiscoveryError('ABORTED', `asking ${subject} was aborted`));
   if (signal?.aborted === true) throw new DiscoveryError('ABORTED', `asking ${subject} was aborted`);
   let count = 0;
-  const receive = (error: Error | null, message: NatsMessage): void => {
+  const receive = (error: Error | null, message: NatsRawMessage): void => {
     if (error !== null) return end(toRequestError(error, subject, maxWaitMs));
     if (ended) return;
     if (message.headers?.code === 503 && message.data.length === 0) return end();

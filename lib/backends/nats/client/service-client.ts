@@ -19,13 +19,13 @@ import {
   toEncodable,
   toHeaders,
   type EncodableHeaders,
-  type NatsHeaders,
+  type NatsHeaderMap,
   type NatsHeadersInput,
 } from '../connection/headers.js';
-import type { NatsConnection, NatsMessage } from '../connection/port.js';
+import type { NatsConnection, NatsRawMessage } from '../connection/port.js';
 import { assertServiceName, assertSubject } from '../service/names.js';
 import { ERROR_CODE_HEADER, ERROR_HEADER } from '../service/protocol.js';
-import { encodePayload, type NatsPayload } from '../service/request.js';
+import { encodePayload, type NatsData } from '../service/request.js';
 import { ServiceQueries } from './service-queries.js';
 
 /** How calls are made; each can be overridden for one call. */
@@ -51,7 +51,7 @@ export interface NatsServiceClientOptions extends Omit<CallServiceOptions, 'sign
   /** Longest share of the time that one try may take when there are to be others, for idempotent calls. @default 0.5 */
   readonly tryShare?: number;
   /** Headers that every call takes along: those of the request that is being dealt with. Its own headers win. */
-  readonly ambientHeaders?: () => NatsHeaders | undefined;
+  readonly ambientHeaders?: () => NatsHeaderMap | undefined;
   /** @default '_INBOX' */
   readonly inboxPrefix?: string;
   /** @default the system's */
@@ -75,11 +75,11 @@ const CLIENT_OPTIONS = {
 
 /** The answer of a service. */
 export class ServiceAnswer {
-  private readonly message: NatsMessage;
-  private allHeaders: NatsHeaders | undefined;
+  private readonly message: NatsRawMessage;
+  private allHeaders: NatsHeaderMap | undefined;
 
   /** @internal */
-  constructor(message: NatsMessage) {
+  constructor(message: NatsRawMessage) {
     this.message = message;
   }
 
@@ -87,7 +87,7 @@ export class ServiceAnswer {
     return this.message.data;
   }
 
-  get headers(): NatsHeaders {
+  get headers(): NatsHeaderMap {
     this.allHeaders ??= headersOf(this.message.headers);
     return this.allHeaders;
   }
@@ -144,7 +144,7 @@ export class NatsServiceClient {
    * Calls an endpoint by its name, JSON both ways (a text too; bytes go as they are). Errors as
    * {@link NatsServiceClient}.
    */
-  async call<T = unknown>(endpoint: string, payload?: NatsPayload, options?: CallServiceOptions): Promise<T> {
+  async call<T = unknown>(endpoint: string, payload?: NatsData, options?: CallServiceOptions): Promise<T> {
     const json = typeof payload === 'string' ? JSON.stringify(payload) : payload;
     return (await this.request(endpoint, json, options)).json<T>();
   }
@@ -154,7 +154,7 @@ export class NatsServiceClient {
    * `subject:orders.create` calls a subject.
    * @throws DiscoveryError `INVALID_NAME` when the service has no endpoint of that name, or several
    */
-  async request(endpoint: string, payload?: NatsPayload, options: CallServiceOptions = {}): Promise<ServiceAnswer> {
+  async request(endpoint: string, payload?: NatsData, options: CallServiceOptions = {}): Promise<ServiceAnswer> {
     const timeoutMs = options.timeoutMs ?? this.options.timeoutMs ?? 5000;
     const retries = options.retries ?? this.options.retries ?? 2;
     const idempotent = options.idempotent ?? this.options.idempotent ?? false;
@@ -202,7 +202,7 @@ export class NatsServiceClient {
     timeout: number,
     signal: AbortSignal | undefined,
   ): Promise<ServiceAnswer> {
-    let message: NatsMessage;
+    let message: NatsRawMessage;
     try {
       const answer = connection.request(subject, data, headers === undefined ? { timeout } : { timeout, headers });
       message = await (signal === undefined ? answer : abandonOnAbort(answer, signal, `calling ${subject}`));
@@ -213,7 +213,7 @@ export class NatsServiceClient {
     return new ServiceAnswer(message);
   }
 
-  private throwServiceError(message: NatsMessage, subject: string): void {
+  private throwServiceError(message: NatsRawMessage, subject: string): void {
     const headers = headersOf(message.headers);
     const code = firstOf(headers, ERROR_CODE_HEADER);
     const description = firstOf(headers, ERROR_HEADER);

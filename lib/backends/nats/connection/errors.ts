@@ -1,6 +1,6 @@
 import { withoutSecretUrls } from '../../../backend/index.js';
 import { codeOf, DiscoveryError, messageOf, type DiscoveryErrorDetails } from '../../../model/index.js';
-import type { NatsHeaders } from './headers.js';
+import type { NatsHeaderMap } from './headers.js';
 
 /**
  * The service answered with an error (`Nats-Service-Error` headers): `BACKEND_REFUSED`. Thrown by callers of services;
@@ -13,7 +13,7 @@ export class NatsServiceError extends DiscoveryError {
   readonly description: string;
   /** The body of the answer; often empty. */
   readonly data: Uint8Array;
-  readonly headers: NatsHeaders;
+  readonly headers: NatsHeaderMap;
   declare readonly subject?: string;
 
   constructor(
@@ -21,7 +21,7 @@ export class NatsServiceError extends DiscoveryError {
     description: string,
     details: DiscoveryErrorDetails & {
       readonly data?: Uint8Array;
-      readonly headers?: NatsHeaders;
+      readonly headers?: NatsHeaderMap;
       readonly subject?: string;
     } = {},
   ) {

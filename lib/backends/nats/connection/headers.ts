@@ -2,15 +2,15 @@ import { describe, DiscoveryError } from '../../../model/index.js';
 import type { NatsMessageHeaders } from './port.js';
 
 /** Headers of a message: names in their exact spelling, each with one or more values. Immutable. */
-export type NatsHeaders = ReadonlyMap<string, readonly string[]>;
+export type NatsHeaderMap = ReadonlyMap<string, readonly string[]>;
 
 /** Headers to send: one value or several for each name. */
-export type NatsHeadersInput = NatsHeaders | Readonly<Record<string, string | readonly string[]>>;
+export type NatsHeadersInput = NatsHeaderMap | Readonly<Record<string, string | readonly string[]>>;
 
 const VERSION = 'NATS/1.0';
 const NAME = /^[\x21-\x39\x3b-\x7e]+$/;
 const LINE_BREAK = /[\r\n]/;
-const NO_HEADERS: NatsHeaders = new Map();
+const NO_HEADERS: NatsHeaderMap = new Map();
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -24,7 +24,7 @@ export interface EncodableHeaders {
  *
  * @throws DiscoveryError `INVALID_OPTION` for a name or a value that can't be sent
  */
-export function toHeaders(input: NatsHeadersInput | undefined): NatsHeaders {
+export function toHeaders(input: NatsHeadersInput | undefined): NatsHeaderMap {
   if (input === undefined) return NO_HEADERS;
   const entries = input instanceof Map ? input : Object.entries(input);
   const headers = new Map<string, readonly string[]>();
@@ -41,19 +41,19 @@ export function toHeaders(input: NatsHeadersInput | undefined): NatsHeaders {
 }
 
 /** The headers as a NATS library takes them; undefined when there are none, so that none are sent. */
-export function toEncodable(headers: NatsHeaders): EncodableHeaders | undefined {
+export function toEncodable(headers: NatsHeaderMap): EncodableHeaders | undefined {
   return headers.size === 0 ? undefined : { encode: () => encodeHeaderBlock(headers) };
 }
 
 /** The header block as it goes over the wire. */
-export function encodeHeaderBlock(headers: NatsHeaders): Uint8Array {
+export function encodeHeaderBlock(headers: NatsHeaderMap): Uint8Array {
   let block = `${VERSION}\r\n`;
   for (const [name, values] of headers) for (const value of values) block += `${name}: ${value}\r\n`;
   return encoder.encode(`${block}\r\n`);
 }
 
 /** Reads a header block, as JetStream keeps it beside a message; what is malformed is left out. */
-export function parseHeaderBlock(block: Uint8Array): NatsHeaders {
+export function parseHeaderBlock(block: Uint8Array): NatsHeaderMap {
   const [first, ...lines] = decoder.decode(block).split('\r\n');
   if (first?.startsWith(VERSION) !== true) return NO_HEADERS;
   const headers = new Map<string, string[]>();
@@ -70,13 +70,13 @@ export function parseHeaderBlock(block: Uint8Array): NatsHeaders {
 }
 
 /** The headers of a message that was received. */
-export function headersOf(headers: NatsMessageHeaders | undefined): NatsHeaders {
+export function headersOf(headers: NatsMessageHeaders | undefined): NatsHeaderMap {
   if (headers === undefined) return NO_HEADERS;
   return new Map(headers.keys().map((name) => [name, headers.values(name)]));
 }
 
 /** The first value of a header, by its exact name. */
-export function firstOf(headers: NatsHeaders, name: string): string | undefined {
+export function firstOf(headers: NatsHeaderMap, name: string): string | undefined {
   return headers.get(name)?.[0];
 }
 

@@ -11,14 +11,14 @@ export interface NatsConnection {
     options?: {
       queue?: string;
       max?: number;
-      callback?: (error: Error | null, message: NatsMessage) => void;
+      callback?: (error: Error | null, message: NatsRawMessage) => void;
     },
   ): NatsSubscription;
   request(
     subject: string,
     payload?: Uint8Array,
     options?: { timeout: number; headers?: unknown },
-  ): Promise<NatsMessage>;
+  ): Promise<NatsRawMessage>;
   /** Resolves when the server has got everything that was sent. */
   flush(): Promise<void>;
   drain(): Promise<void>;
@@ -38,7 +38,7 @@ export interface NatsServerInfo {
 }
 
 /** A message as it was received. */
-export interface NatsMessage {
+export interface NatsRawMessage {
   readonly subject: string;
   readonly reply?: string | undefined;
   readonly data: Uint8Array;

@@ -13,7 +13,7 @@ import type { ConnectionSettings } from './connection-options.js';
 import { loadNatsLibrary, type NatsLibrary } from './connect.js';
 import { saying, toRequestError } from './errors.js';
 import type { EncodableHeaders } from './headers.js';
-import type { NatsConnection, NatsMessage, NatsSubscription } from './port.js';
+import type { NatsConnection, NatsRawMessage, NatsSubscription } from './port.js';
 
 /** How the connection is doing. */
 export interface SessionState {
@@ -167,7 +167,7 @@ export class NatsSession {
    * Asks and waits for one answer, not longer than the connection lasts.
    * @throws DiscoveryError, as `toRequestError` says; `BACKEND_UNAVAILABLE` as soon as the connection is lost
    */
-  async request(subject: string, payload?: Uint8Array, options: RequestOptions = {}): Promise<NatsMessage> {
+  async request(subject: string, payload?: Uint8Array, options: RequestOptions = {}): Promise<NatsRawMessage> {
     if (this.stateView.current.phase === 'connecting') await this.settled(options.signal);
     const { connection } = this;
     const timeout = options.timeoutMs ?? this.options.settings.requestTimeoutMs;
@@ -191,7 +191,7 @@ export class NatsSession {
   }
 
   /** Calls back for every message; `callback` must not throw. The library restores it when it reconnects. */
-  subscribe(subject: string, callback: (error: Error | null, message: NatsMessage) => void): NatsSubscription {
+  subscribe(subject: string, callback: (error: Error | null, message: NatsRawMessage) => void): NatsSubscription {
     const { connection } = this;
     try {
       return connection.subscribe(subject, { callback });

@@ -1,6 +1,6 @@
 import { describe, DiscoveryError } from '../../../model/index.js';
-import { firstOf, headersOf, type NatsHeaders } from '../connection/headers.js';
-import type { NatsMessage } from '../connection/port.js';
+import { firstOf, headersOf, type NatsHeaderMap } from '../connection/headers.js';
+import type { NatsRawMessage } from '../connection/port.js';
 
 /** What was done to a key: it was written, deleted, or deleted together with its history. */
 export type KeyValueOperation = 'PUT' | 'DEL' | 'PURGE';
@@ -16,7 +16,7 @@ export interface KeyValueEntry {
   /** When the server stored it, in milliseconds since the epoch by the server's clock. */
   readonly at: number;
   readonly operation: KeyValueOperation;
-  readonly headers: NatsHeaders;
+  readonly headers: NatsHeaderMap;
 }
 
 /** Place of a delivered message in its stream and its consumer. */
@@ -116,7 +116,7 @@ export function readDelivery(reply: string | undefined): Delivery | undefined {
 }
 
 /** What a message of a bucket's stream did, by its headers. */
-export function operationOf(headers: NatsHeaders): KeyValueOperation {
+export function operationOf(headers: NatsHeaderMap): KeyValueOperation {
   const marker = firstOf(headers, 'Nats-Marker-Reason');
   if (marker !== undefined) return marker === 'Remove' ? 'DEL' : 'PURGE';
   const operation = firstOf(headers, 'KV-Operation');
@@ -132,7 +132,7 @@ export function keyOfSubject(bucket: string, subject: string): string | undefine
 /** A delivered message as an entry; undefined when it isn't one. */
 export function readEntry(
   bucket: string,
-  message: NatsMessage,
+  message: NatsRawMessage,
 ): { readonly entry: KeyValueEntry; readonly delivery: Delivery } | undefined {
   const key = keyOfSubject(bucket, message.subject);
   const delivery = readDelivery(message.reply);

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { PeriodicTask } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
 import { firstOf, headersOf } from '../connection/headers.js';
-import type { NatsMessage } from '../connection/port.js';
+import type { NatsRawMessage } from '../connection/port.js';
 import { isObject } from './api.js';
 import type { KeyValueBucket, KeyValueStatus } from './key-value.js';
 import { readEntry, type KeyValueEntry } from './key-value.codec.js';
@@ -113,7 +113,7 @@ class OrderedConsumer {
     await bucket.api.request(`CONSUMER.DELETE.KV_${bucket.bucket}.${this.name}`).catch(() => {});
   }
 
-  private receive(error: Error | null, message: NatsMessage): void {
+  private receive(error: Error | null, message: NatsRawMessage): void {
     if (error !== null) return this.fail(this.lost(error.message, error));
     const { bucket } = this.options;
     this.heardAt = bucket.clock.now();
@@ -130,7 +130,7 @@ class OrderedConsumer {
     if (delivery.pending === 0) this.complete();
   }
 
-  private receiveStatus(status: number, message: NatsMessage): void {
+  private receiveStatus(status: number, message: NatsRawMessage): void {
     if (status !== 100) {
       return this.fail(this.lost(`the server ended it: ${status} ${message.headers?.description ?? ''}`));
     }

@@ -3,11 +3,11 @@ import { systemClock, type Logger } from '../../../backend/index.js';
 import { DiscoveryError, messageOf } from '../../../model/index.js';
 import { NatsServiceClient } from '../client/service-client.js';
 import { ServiceQueries } from '../client/service-queries.js';
-import type { NatsHeaders } from '../connection/headers.js';
+import type { NatsHeaderMap } from '../connection/headers.js';
 import type { NatsSession } from '../connection/session.js';
 import type { ServiceRequest } from '../service/request.js';
 import type { ServiceHandler } from '../service/service-options.js';
-import { addService, type NatsService, type ServiceGroup } from '../service/service.js';
+import { addService, type NatsServiceHandle, type ServiceGroup } from '../service/service.js';
 import type { FoundService } from './endpoint-explorer.js';
 import { DEFAULT_PROPAGATED, type NatsServicesOptions } from './services-options.js';
 
@@ -27,9 +27,9 @@ export interface ServicesHostParts {
 export class NatsServicesHost {
   /** Questions about the services of the NATS system. */
   readonly queries: ServiceQueries;
-  private readonly current = new AsyncLocalStorage<NatsHeaders>();
+  private readonly current = new AsyncLocalStorage<NatsHeaderMap>();
   private readonly clients = new Map<string, NatsServiceClient>();
-  private readonly running = new Map<string, NatsService>();
+  private readonly running = new Map<string, NatsServiceHandle>();
   private found: readonly FoundService[] = [];
   private starting: Promise<void> = Promise.resolve();
   private started = false;
@@ -53,12 +53,12 @@ export class NatsServicesHost {
   }
 
   /** The services that run at present. */
-  get services(): readonly NatsService[] {
+  get services(): readonly NatsServiceHandle[] {
     return [...this.running.values()].filter((service) => !service.isStopped);
   }
 
   /** The service of that name that this app offers, while it runs. */
-  service(name: string): NatsService | undefined {
+  service(name: string): NatsServiceHandle | undefined {
     return this.services.find((service) => service.name === name);
   }
 
@@ -150,7 +150,7 @@ export class NatsServicesHost {
       await Promise.all([
         service.start(),
         ...endpoints.map(({ name, options: endpoint, groups, handler }) => {
-          const place = groups.reduce<NatsService | ServiceGroup>(
+          const place = groups.reduce<NatsServiceHandle | ServiceGroup>(
             (outer, { name: group, options: { service: _service, ...inherited } }) => outer.addGroup(group, inherited),
             service,
           );
@@ -174,7 +174,7 @@ export class NatsServicesHost {
     };
   }
 
-  private propagatedOf(request: ServiceRequest): NatsHeaders | undefined {
+  private propagatedOf(request: ServiceRequest): NatsHeaderMap | undefined {
     if (!request.hasHeaders) return undefined;
     const propagated = new Map<string, readonly string[]>();
     for (const name of this.parts.options.propagateHeaders ?? DEFAULT_PROPAGATED) {

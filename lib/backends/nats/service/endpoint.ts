@@ -1,8 +1,8 @@
 import type { Clock } from '../../../backend/index.js';
 import { messageOf } from '../../../model/index.js';
 import { NatsServiceError } from '../connection/errors.js';
-import type { NatsHeaders } from '../connection/headers.js';
-import type { NatsConnection, NatsMessage, NatsSubscription } from '../connection/port.js';
+import type { NatsHeaderMap } from '../connection/headers.js';
+import type { NatsConnection, NatsRawMessage, NatsSubscription } from '../connection/port.js';
 import type { EndpointInfo, EndpointStats } from './protocol.js';
 import { createErrorResponse, NatsAnswerError, ServiceRequest, type ServiceResponse } from './request.js';
 import type { EndpointConfig, ServiceHandler, ServiceMiddleware } from './service-options.js';
@@ -105,7 +105,7 @@ export class ServiceEndpoint {
     if (this.pendingMessages > 0) await Promise.race([idle, onAbort]);
   }
 
-  private receive(message: NatsMessage): void {
+  private receive(message: NatsRawMessage): void {
     const { pendingMessages, pendingBytes } = this.config;
     const bytes = message.data.length;
     this.requests += 1;
@@ -209,7 +209,12 @@ export class ServiceEndpoint {
 }
 
 /** The answer that a thrown error asks for; one that can't be sent is an internal error. */
-function errorResponseOf(status: number, description: string, data: Uint8Array, headers: NatsHeaders): ServiceResponse {
+function errorResponseOf(
+  status: number,
+  description: string,
+  data: Uint8Array,
+  headers: NatsHeaderMap,
+): ServiceResponse {
   try {
     return createErrorResponse(status, description, { data, headers });
   } catch {

@@ -1,7 +1,7 @@
 import { Backoff, type Clock } from '../../../backend/index.js';
 import { messageOf } from '../../../model/index.js';
 import { toEncodable } from '../connection/headers.js';
-import type { NatsConnection, NatsMessage, NatsSubscription } from '../connection/port.js';
+import type { NatsConnection, NatsRawMessage, NatsSubscription } from '../connection/port.js';
 import type { ServiceResponse } from './request.js';
 
 /** An answer that the server may not have got. */
@@ -138,7 +138,7 @@ export class Outbox {
     let subscription: NatsSubscription | undefined;
     try {
       subscription = connection.subscribe(`${inbox}.*`, {
-        callback: (_error, message: NatsMessage) => {
+        callback: (_error, message: NatsRawMessage) => {
           if (message.headers?.code === 503) again.add(message.subject);
         },
       });

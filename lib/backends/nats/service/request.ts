@@ -5,19 +5,19 @@ import {
   headersOf,
   headerText,
   toHeaders,
-  type NatsHeaders,
+  type NatsHeaderMap,
   type NatsHeadersInput,
 } from '../connection/headers.js';
-import type { NatsMessage } from '../connection/port.js';
+import type { NatsRawMessage } from '../connection/port.js';
 import { ERROR_CODE_HEADER, ERROR_HEADER } from './protocol.js';
 
 /** What can be sent: bytes and texts as they are, anything else as JSON; undefined is an empty body. */
-export type NatsPayload = Uint8Array | string | number | boolean | object | null | undefined;
+export type NatsData = Uint8Array | string | number | boolean | object | null | undefined;
 
 /** What a handler answers. */
 export interface ServiceResponse {
   readonly data: Uint8Array;
-  readonly headers: NatsHeaders;
+  readonly headers: NatsHeaderMap;
   /** The number and description of an error answer. */
   readonly error?: { readonly code: number; readonly description: string };
 }
@@ -30,7 +30,7 @@ export interface RespondOptions {
 /** What goes with an error answer. */
 export interface RespondErrorOptions extends RespondOptions {
   /** Details in the body. @default none */
-  readonly data?: NatsPayload;
+  readonly data?: NatsData;
 }
 
 /** Why a handler's way of answering counts as an error. */
@@ -60,11 +60,11 @@ const decoder = new TextDecoder('utf-8', { fatal: true });
 /** A request to an endpoint. */
 export class ServiceRequest {
   private response: ServiceResponse | undefined;
-  private allHeaders: NatsHeaders | undefined;
+  private allHeaders: NatsHeaderMap | undefined;
 
   /** @param send takes the answer, at most once; absent for a request that nobody waits for */
   constructor(
-    private readonly message: NatsMessage,
+    private readonly message: NatsRawMessage,
     private readonly send: ((response: ServiceResponse) => void) | undefined,
   ) {}
 
@@ -77,7 +77,7 @@ export class ServiceRequest {
     return this.message.data;
   }
 
-  get headers(): NatsHeaders {
+  get headers(): NatsHeaderMap {
     this.allHeaders ??= headersOf(this.message.headers);
     return this.allHeaders;
   }
@@ -128,7 +128,7 @@ export class ServiceRequest {
   }
 
   /** Answers. @throws NatsAnswerError when it was answered before */
-  respond(data?: NatsPayload, options: RespondOptions = {}): void {
+  respond(data?: NatsData, options: RespondOptions = {}): void {
     this.answer(createResponse(data, options));
   }
 
@@ -157,14 +157,14 @@ export class ServiceRequest {
     this.response = response;
   }
 
-  private plain(): NatsMessage {
+  private plain(): NatsRawMessage {
     const { subject, reply, data, headers } = this.message;
     return { subject, reply, data, headers };
   }
 }
 
 /** Makes an answer. @throws DiscoveryError `INVALID_OPTION` for what can't be sent */
-export function createResponse(data?: NatsPayload, options: RespondOptions = {}): ServiceResponse {
+export function createResponse(data?: NatsData, options: RespondOptions = {}): ServiceResponse {
   return { data: encodePayload(data), headers: toHeaders(options.headers) };
 }
 
@@ -187,7 +187,7 @@ export function createErrorResponse(
 }
 
 /** A payload as bytes. @throws DiscoveryError `INVALID_OPTION` for what can't be JSON */
-export function encodePayload(data: NatsPayload): Uint8Array {
+export function encodePayload(data: NatsData): Uint8Array {
   if (data === undefined) return EMPTY;
   if (data instanceof Uint8Array) return data;
   if (typeof data === 'string') return encoder.encode(data);

@@ -9,7 +9,7 @@ import {
 } from '../../../backend/index.js';
 import { DiscoveryError, messageOf, toDiscoveryError } from '../../../model/index.js';
 import { NatsServiceError } from '../connection/errors.js';
-import type { NatsConnection, NatsMessage, NatsSubscription } from '../connection/port.js';
+import type { NatsConnection, NatsRawMessage, NatsSubscription } from '../connection/port.js';
 import { ServiceEndpoint, type EndpointContext } from './endpoint.js';
 import { assertPrefix, assertServiceName, copyMetadata, DEFAULT_API_PREFIX } from './names.js';
 import { Outbox } from './outbox.js';
@@ -64,15 +64,15 @@ const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
  *
  * @throws DiscoveryError `INVALID_NAME` or `INVALID_OPTION`, naming the field and the rule
  */
-export function addService(connection: NatsConnection, config: ServiceConfig): NatsService {
-  return new NatsService(connection, config);
+export function addService(connection: NatsConnection, config: ServiceConfig): NatsServiceHandle {
+  return new NatsServiceHandle(connection, config);
 }
 
 /** Endpoints under a common prefix. At run time only the endpoints exist. */
 export class ServiceGroup {
   /** @internal made by `addGroup` */
   constructor(
-    private readonly service: NatsService,
+    private readonly service: NatsServiceHandle,
     private readonly prefixes: readonly string[],
     private readonly inherited: Inherited,
   ) {}
@@ -90,14 +90,14 @@ export class ServiceGroup {
     return new ServiceGroup(this.service, prefixes, inherit(options, this.inherited));
   }
 
-  /** An endpoint in this group, as `NatsService.addEndpoint`. */
+  /** An endpoint in this group, as `NatsServiceHandle.addEndpoint`. */
   addEndpoint(name: string, handler: ServiceHandler, options: EndpointOptions = {}): Promise<ServiceEndpoint> {
     return this.service.add(name, handler, options, this.inherited, this.prefixes);
   }
 }
 
 /** One instance of a NATS micro service (ADR-32): endpoints under one name, which anybody can find, ask and measure. */
-export class NatsService implements AsyncDisposable {
+export class NatsServiceHandle implements AsyncDisposable {
   readonly id: string;
   /**
    * Resolves when the service has stopped: with nothing when it was asked to, else with the reason (the connection was
@@ -286,7 +286,7 @@ export class NatsService implements AsyncDisposable {
     await this.flush();
   }
 
-  private tell(message: NatsMessage, answer: () => Uint8Array): void {
+  private tell(message: NatsRawMessage, answer: () => Uint8Array): void {
     if (message.reply === undefined || message.reply === '') return;
     try {
       this.connection.publish(message.reply, answer());

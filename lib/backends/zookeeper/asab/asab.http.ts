@@ -65,13 +65,14 @@ function hostOf({ baseURL, url, allowAbsoluteUrls }: InternalAxiosRequestConfig)
   return match?.[1];
 }
 
-/** GETs a URL, which may be a discovered address, as `fetch` would. */
-export function asabFetch(
-  agents: AsabAgents,
-): (
+/** The part of `fetch` that {@link asabFetch} has. */
+export type AsabFetch = (
   url: string | URL,
   init?: { readonly headers?: unknown; readonly signal?: AbortSignal | null },
-) => Promise<Response> {
+) => Promise<Response>;
+
+/** GETs a URL, which may be a discovered address, as `fetch` would. */
+export function asabFetch(agents: AsabAgents): AsabFetch {
   return (given, init) => {
     const url = new URL(given);
     const isSecure = url.protocol === 'https:';

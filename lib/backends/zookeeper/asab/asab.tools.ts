@@ -4,7 +4,7 @@ import type { AxiosInstance } from 'axios';
 import { DiscoveryError } from '../../../model/index.js';
 import type { AsabAuthorization } from './asab.authorization.js';
 import { asabConnector, asabLookup } from './asab.connect.js';
-import { asabFetch, LazyAgents, makeDiscoverable, type DiscoverableOptions } from './asab.http.js';
+import { asabFetch, LazyAgents, makeDiscoverable, type AsabFetch, type DiscoverableOptions } from './asab.http.js';
 import type { InternalAuth } from './asab.internal-auth.js';
 import type { AsabDiscovery } from './asab.locator.js';
 
@@ -44,7 +44,7 @@ export class AsabTools {
   }
 
   /** `fetch` for GETs of discovered addresses: public keys, health. */
-  get fetch(): ReturnType<typeof asabFetch> {
+  get fetch(): AsabFetch {
     return asabFetch(this.agents.get());
   }
 

@@ -7,7 +7,7 @@ import {
   enableGracefulShutdown,
   ServiceHttpClient,
 } from 'nestjs-service-discovery';
-import { ConsulElection, ConsulLocks, ConsulModule } from 'nestjs-service-discovery/consul/nest';
+import { ConsulLocks, ConsulModule, type ConsulElection } from 'nestjs-service-discovery/consul/nest';
 import { map, type Observable } from 'rxjs';
 import { backend } from '../backend.js';
 

@@ -1,0 +1,65 @@
+import { NacosAuth } from './auth.js';
+import { standaloneEnvironment, type Environment } from './environment.js';
+import { HttpTransport } from './http/transport.js';
+import { persistentOverHttp } from './http/api.js';
+import type { NacosInstance } from './naming/model.js';
+import { resolveClientOptions, type NacosClientOptions, type NacosClientSettings } from './options.js';
+import { RpcClient } from './grpc/rpc-client.js';
+import { NacosServers } from './servers.js';
+
+/** What the services of one client stand on, and share. */
+export interface ClientParts {
+  readonly env: Environment;
+  readonly settings: NacosClientSettings;
+  readonly rpc: RpcClient;
+  readonly settleMs: number;
+  /** Registers what outlives the connection at servers that don't know the message for it. */
+  readonly persistentFallback: (
+    operation: 'register' | 'deregister',
+    service: string,
+    group: string,
+    instance: NacosInstance,
+    signal?: AbortSignal,
+  ) => Promise<void>;
+  /** Ends the connection, and whatever was registered over it. */
+  close(): Promise<void>;
+}
+
+/** How long a list that became shorter with a reconnection is doubted, in milliseconds. */
+const SETTLE_MS = 5000;
+
+/**
+ * The parts of a client that nobody lends anything. Starts nothing.
+ *
+ * @throws DiscoveryError `INVALID_OPTION`, naming the field
+ */
+export function openParts(options: NacosClientOptions): ClientParts {
+  const settings = resolveClientOptions('NacosClient', options);
+  return partsIn(standaloneEnvironment(options.logger, options.logLevel), settings);
+}
+
+/** The parts of a client in an environment that somebody lends. Starts nothing. */
+export function partsIn(env: Environment, settings: NacosClientSettings): ClientParts {
+  const http = new HttpTransport({ clock: env.clock, tls: settings.tls });
+  const servers = new NacosServers(settings, env, http);
+  const auth = new NacosAuth(settings, env, http, servers.requests);
+  const rpc = new RpcClient(settings, env, servers, auth);
+  return {
+    env,
+    settings,
+    rpc,
+    settleMs: SETTLE_MS,
+    persistentFallback: (operation, service, group, instance, signal) =>
+      persistentOverHttp({ env, settings, http, auth, servers: servers.requests }, operation, {
+        service,
+        group,
+        instance,
+        ...(signal === undefined ? {} : { signal }),
+      }),
+    close: async () => {
+      auth.close();
+      await rpc.close();
+      await http.close();
+    },
+  };
+}

@@ -1,0 +1,52 @@
+import { execFileSync, fork, type ChildProcess } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+/**
+ * `npm start -- <sample>`: builds a sample and runs it. Each is two apps: `stock`, which runs twice, and the one that
+ * calls it.
+ */
+const samples = readdirSync(import.meta.dirname, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map(({ name }) => name);
+const sample = process.argv[2] ?? 'quickstart';
+
+/** What a sample's `hints.ts` exports. */
+interface Hints {
+  /** What is told once everything runs: the calling app's URL, and the process of a stock that may be killed. */
+  hints(url: string, stock: number | undefined): string;
+  prepare?(): Promise<void>;
+}
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+async function run(): Promise<void> {
+  const folder = join(import.meta.dirname, sample);
+  const nest = join(import.meta.dirname, '../node_modules/@nestjs/cli/bin/nest.js');
+  execFileSync(process.execPath, [nest, 'build', sample], { cwd: join(folder, '../..'), stdio: 'inherit' });
+  const { hints, prepare } = (await import(`./${sample}/src/hints.ts`)) as Hints;
+  await prepare?.();
+
+  const start = (name: string): ChildProcess => {
+    const child = fork(join(folder, 'dist', name, 'main.js'), { stdio: 'inherit', execArgv: [] });
+    child.once('exit', (code, signal) => say(`${name} ${child.pid} has ended (${signal ?? code})`));
+    return child;
+  };
+  const [caller = ''] = readdirSync(join(folder, 'src')).filter((name) => !/\.ts$|^stock$/.test(name));
+  const stock = start('stock');
+  const children = [stock, start('stock'), start(caller)];
+  children[2]?.once('message', (message) => say(hints((message as { readonly url: string }).url, stock.pid)));
+
+  // The terminal sends Ctrl-C to the children too; whoever sends a signal to this process only means them as well.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      for (const child of children) child.kill('SIGTERM');
+    });
+  }
+}
+
+if (samples.includes(sample)) await run();
+else {
+  process.stderr.write(`which sample? ${samples.join(', ')}\n`);
+  process.exitCode = 2;
+}
