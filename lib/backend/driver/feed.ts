@@ -1,9 +1,6 @@
 import type { DiscoveryError } from '../../model/index.js';
 import type { Clock } from '../port/clock.js';
 import type { Watch } from '../port/discovery-driver.js';
-import { PullFeed } from './pull-feed.js';
-import { PushFeed } from './push-feed.js';
-import type { FeedReport, FeedSource } from './source.js';
 
 /** Where a feed lives: a backend, or a client that is used alone. */
 export interface FeedHome {
@@ -30,9 +27,4 @@ export interface Feed extends Watch {
   recheck(): void;
   /** The server answers again: what failed is tried at once. */
   retry(): void;
-}
-
-/** Begins to watch `source`. */
-export function openFeed<T>(source: FeedSource<T>, home: FeedHome, report: (report: FeedReport<T>) => void): Feed {
-  return 'read' in source ? new PullFeed(source, home, report) : new PushFeed(source, home, report);
 }

@@ -14,10 +14,11 @@ import type { ConfigReport } from '../port/config-driver.js';
 import type { DiscoveryReport, Watch } from '../port/discovery-driver.js';
 import type { Lease } from '../port/registry-driver.js';
 import { keepDocuments } from './documents.js';
-import { openFeed, type Feed, type FeedHome } from './feed.js';
+import type { Feed, FeedHome } from './feed.js';
 import { GatheredFeed, type Gathering } from './gather.js';
 import { Health, type HealthHooks } from './health.js';
 import { LeaseKeeper, type LeaseKeeperOptions, type LeaseOperations } from './lease-keeper.js';
+import { openFeed } from './open-feed.js';
 import { Skips } from './skips.js';
 import type { FeedReport, FeedSource } from './source.js';
 

@@ -5,6 +5,7 @@ export * from './gather.js';
 export type { HealthHooks } from './health.js';
 export * from './host.js';
 export * from './lease-keeper.js';
+export * from './open-feed.js';
 export * from './reporter.js';
 export * from './shared-feed.js';
 export * from './source.js';
