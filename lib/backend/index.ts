@@ -70,6 +70,7 @@ export type {
   FeedReport,
   FeedSource,
   Gathering,
+  Health,
   HealthHooks,
   HostContext,
   LeaseKeeperOptions,
@@ -169,6 +170,7 @@ export type {
   HttpClientOptions,
   HttpRequest,
   LogLevel,
+  Pem,
   TlsMaterial,
   TlsOptions,
 } from './machinery/index.js';
