@@ -9,7 +9,7 @@ import {
 import { DiscoveryError } from '../../model/index.js';
 import { addressText } from './client/address.js';
 import { ConsulClient } from './client/consul-client.js';
-import { ConsulUnavailableError } from './client/errors.js';
+import { isConsulError } from './client/errors.js';
 import { ConsulConfigDriver } from './consul.config.js';
 import { ConsulDiscoveryDriver } from './consul.discovery.js';
 import { ConsulLocks } from './consul.locks.js';
@@ -135,7 +135,7 @@ export class ConsulBackend extends BackendBase implements Backend {
 
 /** Whether nothing came back at all. */
 function isSilence(error: DiscoveryError | undefined): boolean {
-  return error instanceof ConsulUnavailableError || error?.code === 'TIMEOUT';
+  return isConsulError(error, 'unavailable') || error?.code === 'TIMEOUT';
 }
 
 function clientOf(settings: ConsulSettings, context: BackendContext): ConsulClient {

@@ -6,7 +6,7 @@ import {
   type ConfigFormat,
   type ConfigScope,
 } from '../../model/index.js';
-import { ConsulTransactionError } from './client/errors.js';
+import { isConsulError } from './client/errors.js';
 import type { KVEntry } from './client/kv-entry.js';
 import type { ConsulMeta } from './client/meta.js';
 import { AclDoubt } from './consul.acl-doubt.js';
@@ -96,7 +96,7 @@ export class ConsulConfigDriver implements ConfigDriver {
         await this.execute(id, transaction, options, ifRevision !== undefined);
         return true;
       } catch (error) {
-        const [failure] = error instanceof ConsulTransactionError ? error.errors : [];
+        const [failure] = isConsulError(error, 'transaction') ? error.errors : [];
         if (failure?.OpIndex === 0 && /doesn't exist/.test(failure.What)) return false;
         throw error;
       }
@@ -121,7 +121,7 @@ export class ConsulConfigDriver implements ConfigDriver {
     try {
       return (await transaction.execute(signal === undefined ? {} : { signal }))[0];
     } catch (error) {
-      if (!conditional || !(error instanceof ConsulTransactionError)) throw error;
+      if (!conditional || !isConsulError(error, 'transaction')) throw error;
       throw this.conflict(id, error);
     }
   }

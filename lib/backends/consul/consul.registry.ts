@@ -7,7 +7,7 @@ import {
   type RegistryDriver,
 } from '../../backend/index.js';
 import { DiscoveryError, patchRegistration, type Registration, type RegistrationPatch } from '../../model/index.js';
-import { ConsulError, ConsulNotFoundError, ConsulServerError } from './client/errors.js';
+import { ConsulError, isConsulError } from './client/errors.js';
 import {
   checkIdOf,
   encodeService,
@@ -224,9 +224,9 @@ function unconfirmed(instanceId: string): DiscoveryError {
 
 /** Whether the agent says that it has no such service or check (or another kind of check under its id). */
 function isForgotten(error: unknown): boolean {
-  if (error instanceof ConsulNotFoundError) return true;
+  if (isConsulError(error, 'not-found')) return true;
   return (
-    error instanceof ConsulServerError &&
+    isConsulError(error, 'server') &&
     error instanceof ConsulError &&
     /unknown (?:service|check)|does not have associated TTL/i.test(error.answer)
   );

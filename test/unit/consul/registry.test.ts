@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ConsulClient } from '../../../lib/backends/consul/index.js';
-import { ConsulUnavailableError } from '../../../lib/backends/consul/index.js';
+import { ConsulError } from '../../../lib/backends/consul/index.js';
 import { resolveConsulOptions, type ConsulOptions } from '../../../lib/backends/consul/consul.options.js';
 import { ConsulRegistryDriver, renewalMs } from '../../../lib/backends/consul/consul.registry.js';
 import { createRegistration } from '../../../lib/model/index.js';
@@ -45,8 +45,7 @@ async function leaseWith(options: ConsulOptions, passes: readonly Pass[], random
 }
 
 const ok: Pass = () => Promise.resolve(true);
-const refused: Pass = () =>
-  Promise.reject(new ConsulUnavailableError('BACKEND_UNAVAILABLE', 'refused', { operation: 'PUT' }));
+const refused: Pass = () => Promise.reject(new ConsulError('unavailable', 'refused', { operation: 'PUT' }));
 const silent: Pass = (signal) =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true }));
 

@@ -4,7 +4,7 @@ import https from 'node:https';
 import type { Clock } from '../../../backend/index.js';
 import { codeOf, DiscoveryError, messageOf } from '../../../model/index.js';
 import { addressText, type ConsulAddress } from './address.js';
-import { ConsulUnavailableError } from './errors.js';
+import { ConsulError } from './errors.js';
 
 /** How to speak TLS. Texts are PEM; a `…File` is read with the first request. */
 export interface ConsulTlsOptions {
@@ -73,7 +73,7 @@ export class Transport {
   /**
    * Sends a request. One that meets a kept connection which the server closed at that moment is sent again, if it reads.
    *
-   * @throws ConsulUnavailableError when there is no complete answer; DiscoveryError `ABORTED` or `BACKEND_CLOSED`
+   * @throws ConsulError `unavailable` when there is no complete answer; DiscoveryError `ABORTED` or `BACKEND_CLOSED`
    */
   async send(request: WireRequest): Promise<WireResponse> {
     this.assertUsable(request);
@@ -270,9 +270,9 @@ function reasonOf(error: unknown): string {
   return code === undefined || message.includes(code) ? message : `${code}: ${message}`;
 }
 
-function unavailable(request: WireRequest, where: string, reason: string, cause?: unknown): ConsulUnavailableError {
+function unavailable(request: WireRequest, where: string, reason: string, cause?: unknown): ConsulError {
   const { operation } = request;
-  return new ConsulUnavailableError('BACKEND_UNAVAILABLE', `${operation} at ${where} failed: ${reason}`, {
+  return new ConsulError('unavailable', `${operation} at ${where} failed: ${reason}`, {
     operation,
     ...(cause === undefined ? {} : { cause }),
   });
