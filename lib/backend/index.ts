@@ -61,8 +61,40 @@ export type {
 } from './port/index.js';
 
 // The frame: what every backend does the same way.
-export { BackendBase, LeaseKeeper, Reporter } from './driver/index.js';
-export type { LeaseKeeperOptions, LeaseOperations } from './driver/index.js';
+export { allOf, BackendBase, Host, LeaseKeeper, mapped, openFeed, Reporter, SharedFeed } from './driver/index.js';
+export type {
+  Changed,
+  DriverHost,
+  Feed,
+  FeedHome,
+  FeedReport,
+  FeedSource,
+  Gathering,
+  Health,
+  HealthHooks,
+  HostContext,
+  LeaseKeeperOptions,
+  LeaseOperations,
+  LeaseOptions,
+  Part,
+  PullSource,
+  PushSource,
+  Reading,
+} from './driver/index.js';
+
+// The frame: configuration documents.
+export {
+  assertDocumentId,
+  assertFormat,
+  CONFIG_EXTENSIONS,
+  conflict,
+  digestOf,
+  entriesDocument,
+  formatByExtension,
+  keepDocuments,
+  layerNames,
+  textDocument,
+} from './driver/index.js';
 
 // The machinery: time and trying again.
 export {
@@ -73,6 +105,7 @@ export {
   SingleFlight,
   sleep,
   systemClock,
+  until,
 } from './machinery/index.js';
 export { ServerList, ValueView, WatchLoop, withDeadline } from './machinery/index.js';
 export type {
@@ -80,6 +113,7 @@ export type {
   PeriodicTaskOptions,
   RateLimitOptions,
   ServerListOptions,
+  UntilOptions,
   WatchLoopOptions,
 } from './machinery/index.js';
 
@@ -98,6 +132,7 @@ export {
   oneOf,
   port,
   recordOf,
+  renamed,
   required,
   text,
 } from './machinery/index.js';
@@ -127,3 +162,15 @@ export {
   writeFileAtomically,
 } from './machinery/index.js';
 export type { AddressOptions, BackendUse, ChosenAddress, NamedDriver } from './machinery/index.js';
+
+// The machinery: HTTP, TLS, log levels.
+export { HttpClient, isWritten, LOG_LEVELS, readTls, tlsCheck, withLevel } from './machinery/index.js';
+export type {
+  HttpAnswer,
+  HttpClientOptions,
+  HttpRequest,
+  LogLevel,
+  TlsMaterial,
+  Pem,
+  TlsOptions,
+} from './machinery/index.js';

@@ -7,6 +7,7 @@ import {
   type DiscoveryEvent,
 } from '../model/index.js';
 import {
+  until,
   ValueView,
   type Clock,
   type ConfigDriver,
@@ -76,7 +77,8 @@ export class ConfigStore implements View<PropertyTree> {
   private rebuilding: Promise<void> = Promise.resolve();
   private loaded = false;
   private closed = false;
-  private answered = (): void => {};
+  /** How many reports came. */
+  private readonly reports = new ValueView(0);
 
   constructor(private readonly options: ConfigStoreOptions) {
     this.view = new ValueView(PropertyTree.empty, (error) =>
@@ -110,7 +112,9 @@ export class ConfigStore implements View<PropertyTree> {
       };
       return source;
     });
-    await this.untilAllAnswered();
+    const { clock, loadTimeoutMs } = this.options;
+    const answered = ({ documents, error }: Source): boolean => documents !== undefined || error !== undefined;
+    await until(this.reports, () => this.closed || this.sources.every(answered), { clock, timeoutMs: loadTimeoutMs });
     for (const source of this.sources) if (source.documents === undefined) await this.standIn(source);
     const candidate = await this.parse();
     if (candidate.errors[0] !== undefined) throw candidate.errors[0];
@@ -141,7 +145,7 @@ export class ConfigStore implements View<PropertyTree> {
     this.closed = true;
     this.timer?.cancel();
     this.view.close();
-    this.answered();
+    this.reports.set(this.reports.current + 1);
     await Promise.allSettled(this.sources.map((source) => source.watch.close()));
     await this.rebuilding;
     await this.options.snapshots?.close();
@@ -157,21 +161,7 @@ export class ConfigStore implements View<PropertyTree> {
       source.error = undefined;
       if (this.loaded) this.scheduleRebuild();
     }
-    this.answered();
-  }
-
-  private untilAllAnswered(): Promise<void> {
-    const missing = (): boolean =>
-      !this.closed && this.sources.some((source) => source.documents === undefined && source.error === undefined);
-    if (!missing()) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = this.options.clock.setTimer(resolve, this.options.loadTimeoutMs);
-      this.answered = () => {
-        if (missing()) return;
-        timer.cancel();
-        resolve();
-      };
-    });
+    this.reports.set(this.reports.current + 1);
   }
 
   /** What serves when a backend didn't answer at start: its last known documents, or nothing if that is allowed. */

@@ -10,6 +10,7 @@ import {
   type Snapshot,
 } from '../model/index.js';
 import {
+  until,
   ValueView,
   type Clock,
   type DiscoveryDriver,
@@ -44,7 +45,8 @@ interface Source {
 export class ServiceView implements View<Snapshot> {
   private readonly view: ValueView<Snapshot>;
   private readonly sources: readonly Source[];
-  private readonly waiting = new Set<() => void>();
+  /** How many reports came: not every one changes the snapshot. */
+  private readonly reports = new ValueView(0);
   private closed = false;
 
   /** Opens the watches. */
@@ -74,17 +76,9 @@ export class ServiceView implements View<Snapshot> {
    * The snapshot once every backend has answered or failed, or one of them has named instances; after `timeoutMs` what
    * is known by then (which may be `unknown`). At once when it is so already.
    */
-  settled(timeoutMs: number): Promise<Snapshot> {
-    if (this.isSettled()) return Promise.resolve(this.current);
-    return new Promise((resolve) => {
-      const end = (): void => {
-        timer.cancel();
-        this.waiting.delete(end);
-        resolve(this.current);
-      };
-      const timer = this.options.clock.setTimer(end, timeoutMs);
-      this.waiting.add(end);
-    });
+  async settled(timeoutMs: number): Promise<Snapshot> {
+    await until(this.reports, () => this.isSettled(), { clock: this.options.clock, timeoutMs });
+    return this.current;
   }
 
   /** Asks every backend anew; rejects only when none of them answered. */
@@ -98,7 +92,7 @@ export class ServiceView implements View<Snapshot> {
   async close(): Promise<void> {
     this.closed = true;
     this.view.close();
-    for (const end of Array.from(this.waiting)) end();
+    this.reports.set(this.reports.current + 1);
     for (const source of this.sources) source.protection?.close();
     await Promise.allSettled(this.sources.map((source) => source.watch.close()));
   }
@@ -146,7 +140,7 @@ export class ServiceView implements View<Snapshot> {
     }
     source.answered = true;
     this.merge();
-    if (this.isSettled()) for (const end of Array.from(this.waiting)) end();
+    this.reports.set(this.reports.current + 1);
   }
 
   private merge(): void {

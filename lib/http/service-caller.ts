@@ -1,5 +1,5 @@
 import { AxiosError, type AxiosAdapter, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
-import type { AddressResolver, CallAuthorizer, View } from '../backend/index.js';
+import { until, type AddressResolver, type CallAuthorizer, type Clock, type View } from '../backend/index.js';
 import { createLoadBalancer, FIRST_TRY, type Endpoint, type PickContext } from '../balancing/index.js';
 import {
   isNobodyToCall,
@@ -27,8 +27,7 @@ export interface ServiceCallerOptions {
   readonly firstSnapshotTimeoutMs: number;
   /** Spreads subsets. */
   readonly clientId: string;
-  /** Milliseconds, of any origin. */
-  readonly now: () => number;
+  readonly clock: Clock;
   /** The request that is being handled, for calls that carry on some of its headers. */
   readonly incoming?: IncomingHeaders;
   /** The options of a service's calls, defaults included. */
@@ -51,6 +50,7 @@ interface Call {
 export class ServiceCaller {
   private readonly targets = new WeakMap<View<Snapshot>, CallTarget>();
   private readonly held = new Map<string, ViewLease>();
+  private readonly now = (): number => this.options.clock.now();
 
   constructor(
     private readonly options: ServiceCallerOptions,
@@ -81,14 +81,13 @@ export class ServiceCaller {
     return this.options.views.with(service, async (view) => {
       await this.whenKnown(view);
       const target = this.targetFor(view, service);
-      const { now } = this.options;
       const manner: CallManner = {
         method: undefined,
         replayable: true,
         everyFailure: true,
         deadline: Infinity,
         context: FIRST_TRY,
-        now,
+        now: this.now,
       };
       return tryEach(target, manner, pickFirst(target), async (endpoint) => walker(endpoint.instance.url, endpoint));
     });
@@ -138,7 +137,9 @@ export class ServiceCaller {
     scheme: string,
   ): Promise<AxiosResponse> {
     const view = resolver.resolve(address.host, scheme);
-    if (view.current.state === 'unknown') await firstKnown(view, this.options.firstSnapshotTimeoutMs);
+    const { clock, firstSnapshotTimeoutMs } = this.options;
+    if (view.current.state === 'unknown')
+      await until(view, ({ state }) => state !== 'unknown', { clock, timeoutMs: firstSnapshotTimeoutMs });
     try {
       return await this.callInstances(address, config, this.targetFor(view, address.host));
     } catch (error) {
@@ -172,8 +173,7 @@ export class ServiceCaller {
   ): Promise<AxiosResponse> {
     const { options } = target;
     const { totalTimeoutMs, hedging, retry } = options;
-    const { now } = this.options;
-    const deadline = totalTimeoutMs === 0 ? Infinity : now() + totalTimeoutMs;
+    const deadline = totalTimeoutMs === 0 ? Infinity : this.now() + totalTimeoutMs;
     const call: Call = { address, config, options, deadline };
     const manner: CallManner = {
       method: config.method,
@@ -181,7 +181,7 @@ export class ServiceCaller {
       everyFailure: false,
       deadline,
       context: contextOf(config, options),
-      now,
+      now: this.now,
       signal: config.signal,
     };
     // What is read of a stream later must stay in the caller's hand, which a hedge's own signal takes away.
@@ -223,7 +223,7 @@ export class ServiceCaller {
     if (config.timeout !== undefined && typeof config.timeout !== 'number') return undefined;
     const own = config.timeout === undefined || config.timeout === 0 ? options.timeoutMs : config.timeout;
     if (deadline === Infinity) return own;
-    const left = Math.ceil(deadline - this.options.now());
+    const left = Math.ceil(deadline - this.now());
     if (left <= 0) throw new AxiosError(`timeout of ${options.totalTimeoutMs}ms exceeded`, 'ECONNABORTED', config);
     return own === 0 ? left : Math.min(own, left);
   }
@@ -244,21 +244,21 @@ export class ServiceCaller {
   private targetFor(view: View<Snapshot>, service: string): CallTarget {
     let target = this.targets.get(view);
     if (target === undefined) {
-      const { now, clientId, optionsFor } = this.options;
+      const { clientId, optionsFor } = this.options;
       const options = service === this.bound?.service ? this.bound.options : optionsFor(service);
       const { balancing, routing, ejection, retry } = options;
       target = {
         options,
         balancer: new ServiceBalancer(view, {
           loadBalancer: createLoadBalancer(balancing),
-          now,
+          now: this.now,
           random: Math.random,
           clientId,
           routing,
           ejection,
           onGone: ({ url }) => this.transport.release(url),
         }),
-        budget: new RetryBudget(retry.budgetShare, retry.budgetPerSecond, now),
+        budget: new RetryBudget(retry.budgetShare, retry.budgetPerSecond, this.now),
       };
       this.targets.set(view, target);
     }
@@ -268,21 +268,6 @@ export class ServiceCaller {
 
 /** The instance's own host name means nothing here. */
 const UNRESOLVED = new Set(['ENOTFOUND', 'EAI_AGAIN']);
-
-/** Waits until a view is known, or for so long. */
-function firstKnown(view: View<Snapshot>, timeoutMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const end = (): void => {
-      clearTimeout(timer);
-      unsubscribe();
-      resolve();
-    };
-    const timer = setTimeout(end, timeoutMs);
-    const unsubscribe = view.subscribe((snapshot) => {
-      if (snapshot.state !== 'unknown') end();
-    });
-  });
-}
 
 /** `/api` for `api/`, nothing for nothing. */
 function basePath(path: string | undefined): string {

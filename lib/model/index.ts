@@ -1,4 +1,5 @@
 export * from './config-document.js';
+export * from './defined.js';
 export * from './errors.js';
 export * from './events.js';
 export * from './merge-snapshots.js';

@@ -70,12 +70,15 @@ export function fromFileName(fileName: string): string | undefined {
   }
 }
 
+/** A text from outside on one line, with its control characters written out: fit for a log. */
+export function printable(text: string): string {
+  return text.replace(CONTROLS, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 /** A short, quoted form of any value for messages: one line, and without the user and password of a URL. */
 export function describe(value: unknown): string {
   if (typeof value === 'string') {
-    const safe = value
-      .replace(/\/\/[^/?#\s]*@/g, '//')
-      .replace(CONTROLS, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
+    const safe = printable(value.replace(/\/\/[^/?#\s]*@/g, '//'));
     return safe.length > 60 ? `'${safe.slice(0, 57)}...'` : `'${safe}'`;
   }
   if (Array.isArray(value)) return 'a list';

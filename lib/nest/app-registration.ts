@@ -1,7 +1,7 @@
 import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
 import { HttpAdapterHost } from '@nestjs/core';
-import type { Lease } from '../backend/index.js';
+import { until, type Lease, type LeaseState } from '../backend/index.js';
 import { DiscoveryError, messageOf } from '../model/index.js';
 import { chooseAddress, RequestsInFlight, ShutdownSequence } from '../registration/index.js';
 import type { AppInstances } from './app-instances.js';
@@ -90,7 +90,7 @@ export class AppRegistration {
     try {
       const lease = await this.register();
       if (registration !== 'fail-fast') return;
-      await within(registrationTimeoutMs, lease.registered, () => lease.state.current.error);
+      await this.registeredWithin(registrationTimeoutMs, lease);
     } catch (error) {
       if (this.shutdownSequence.started) return;
       this.runtime.logger.error(`${service?.name ?? 'the app'} is not registered: ${messageOf(error)}`);
@@ -112,6 +112,15 @@ export class AppRegistration {
       () => {},
     );
     return lease;
+  }
+
+  private async registeredWithin(timeoutMs: number, { state, registered }: Lease): Promise<void> {
+    const { clock } = this.runtime.options;
+    const settled = ({ phase }: LeaseState): boolean => phase === 'registered' || phase === 'revoked';
+    if (await until(state, settled, { clock, timeoutMs })) return registered;
+    const { error } = state.current;
+    const reason = error?.message ?? `no answer within ${timeoutMs} ms`;
+    throw registrationFailed(error?.backend ?? 'its registry', reason, error);
   }
 
   private draft(): RegistrationDraft {
@@ -182,30 +191,5 @@ export class AppRegistration {
     this.runtime.logger.warn(
       'the server answers 503 while it is being taken out of the registry (return503OnClosing): use enableGracefulShutdown(app) instead of enableShutdownHooks()',
     );
-  }
-}
-
-async function within(
-  timeoutMs: number,
-  promise: Promise<void>,
-  lastError: () => DiscoveryError | undefined,
-): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const error = lastError();
-      reject(
-        registrationFailed(
-          error?.backend ?? 'its registry',
-          error?.message ?? `no answer within ${timeoutMs} ms`,
-          error,
-        ),
-      );
-    }, timeoutMs);
-  });
-  try {
-    await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

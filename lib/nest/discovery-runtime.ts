@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { BackendContext, BackendDefinition, Logger } from '../backend/index.js';
-import { BackendSet } from '../backend/machinery/index.js';
+import { BackendSet, until } from '../backend/machinery/index.js';
 import { coerce, ConfigClient, ConfigSnapshots, ConfigStore, ConfigValues, DiskSnapshot } from '../config/index.js';
 import { DiscoveryClient, ServiceViews } from '../discovery/index.js';
 import {
@@ -139,27 +139,13 @@ export class DiscoveryRuntime {
   async registriesReady(timeoutMs: number): Promise<void> {
     const names = new Set(this.backends.registries.map(({ backend }) => backend));
     const waiting = this.backends.all.filter((backend) => names.has(backend.name));
+    const { clock } = this.options;
     await Promise.all(
-      waiting.map(
-        (backend) =>
-          new Promise<void>((resolve, reject) => {
-            const check = (): void => {
-              if (backend.state.current.phase === 'ready') end(resolve);
-            };
-            const end = (settle: () => void): void => {
-              timer.cancel();
-              unsubscribe();
-              settle();
-            };
-            const unsubscribe = backend.state.subscribe(check);
-            const timer = this.options.clock.setTimer(() => {
-              const { error } = backend.state.current;
-              const reason = error?.message ?? `it didn't answer within ${timeoutMs} ms`;
-              end(() => reject(registrationFailed(backend.name, reason, error)));
-            }, timeoutMs);
-            check();
-          }),
-      ),
+      waiting.map(async ({ name, state }) => {
+        if (await until(state, ({ phase }) => phase === 'ready', { clock, timeoutMs })) return;
+        const { error } = state.current;
+        throw registrationFailed(name, error?.message ?? `it didn't answer within ${timeoutMs} ms`, error);
+      }),
     );
   }
 
@@ -196,7 +182,7 @@ export class DiscoveryRuntime {
         authorizers: all.flatMap((backend) => backend.callAuthorizer ?? []),
         firstSnapshotTimeoutMs: this.options.firstSnapshotTimeoutMs,
         clientId: this.appId,
-        now: () => this.options.clock.now(),
+        clock: this.options.clock,
         incoming: this.incoming,
         optionsFor: (service) => this.options.callOptionsFor(service),
       },

@@ -1,33 +1,23 @@
 import {
   BackendBase,
   checkOptions,
-  LeaseKeeper,
   milliseconds,
-  Reporter,
   text,
   type Backend,
   type BackendContext,
   type BackendDefinition,
   type ConfigDriver,
   type DiscoveryDriver,
-  type DiscoveryReport,
   type Lease,
+  type PushSource,
   type RegistryDriver,
-  type Watch,
 } from '../backend/index.js';
-import {
-  assertName,
-  createServiceInstance,
-  DiscoveryError,
-  keepIdentity,
-  toDiscoveryError,
-  type Registration,
-  type ServiceInstance,
-} from '../model/index.js';
+import { assertName, createServiceInstance, type Registration, type ServiceInstance } from '../model/index.js';
 import { InMemoryConfigDriver } from './in-memory-config.js';
 import type { InMemoryServer, StoredInstance } from './in-memory-server.js';
+import { watched } from './in-memory-source.js';
 
-export { assertDocumentId, formatOfId } from './in-memory-config.js';
+const CAPABILITIES = { status: 'native', metadata: 'native' } as const;
 
 /** Options of an in-memory backend. */
 export interface InMemoryBackendOptions {
@@ -51,8 +41,6 @@ class InMemoryBackend extends BackendBase implements Backend {
   readonly registry: RegistryDriver;
   readonly discovery: DiscoveryDriver;
   readonly config: ConfigDriver;
-  /** Everything that `close()` must end. */
-  private readonly owned = new Set<() => Promise<unknown>>();
   private unobserve = (): void => {};
 
   constructor(
@@ -63,18 +51,15 @@ class InMemoryBackend extends BackendBase implements Backend {
   ) {
     super(name, context);
     this.registry = {
-      capabilities: { status: 'native', metadata: 'native' },
+      capabilities: CAPABILITIES,
       register: (registration) => this.register(registration),
     };
     this.discovery = {
       emptyIsCertain: true,
       listServices: (signal) => this.listServices(signal),
-      watch: (service, report) => this.watch(service, report),
+      watch: (service, report) => this.instances(service, () => instancesOf(server, service, name), report),
     };
-    this.config = new InMemoryConfigDriver(server, context, name, {
-      assertOpen: () => this.assertOpen(),
-      own: (close) => this.own(close),
-    });
+    this.config = new InMemoryConfigDriver(server, this);
   }
 
   protected start(): Promise<void> {
@@ -83,41 +68,27 @@ class InMemoryBackend extends BackendBase implements Backend {
     return Promise.resolve();
   }
 
-  protected async stop(): Promise<void> {
+  protected stop(): Promise<void> {
     this.unobserve();
-    await Promise.all([...this.owned].map((close) => close()));
+    return Promise.resolve();
   }
 
   private showAvailability(): void {
     const { failure } = this.server;
-    if (failure === undefined) this.setReady();
-    else this.setDegraded(failure);
-  }
-
-  /** Keeps `close` until the returned function is called. */
-  private own(close: () => Promise<unknown>): () => void {
-    this.owned.add(close);
-    return () => void this.owned.delete(close);
+    if (failure === undefined) this.health.ok(this.health.session);
+    else this.health.failed(this.health.session, failure);
   }
 
   private register(registration: Registration): Lease {
-    this.assertOpen();
     const { server } = this;
     const owner = {};
     const put = async (wanted: Registration, signal: AbortSignal): Promise<void> => {
       await server.request('registrations', signal);
       server.put(wanted.service, { ...toStored(wanted), owner });
     };
-    let disown = (): void => {};
-    const lease = new LeaseKeeper(registration, {
-      clock: this.context.clock,
-      backend: this.name,
-      capabilities: this.registry.capabilities,
-      renewEveryMs: () => this.heartbeatMs,
-      // An outage in a test lasts milliseconds.
-      backoff: { initialMs: 20, maxMs: 200 },
-      random: () => this.context.random(),
-      operations: {
+    return this.lease(
+      registration,
+      {
         register: put,
         change: (wanted, _previous, signal) => put(wanted, signal),
         renew: async ({ service, instanceId }, signal) => {
@@ -129,15 +100,16 @@ class InMemoryBackend extends BackendBase implements Backend {
           if (server.instance(service, instanceId)?.owner === owner) server.remove(service, instanceId);
         },
       },
-      report: (event) => {
-        if (event.type === 'registration.left') server.abandon(owner);
-        this.context.report(event);
+      {
+        capabilities: CAPABILITIES,
+        renewEveryMs: () => this.heartbeatMs,
+        // An outage in a test lasts milliseconds.
+        backoff: { initialMs: 20, maxMs: 200 },
+        onEvent: ({ type }) => {
+          if (type === 'registration.left') server.abandon(owner);
+        },
       },
-      onRevoked: () => disown(),
-    });
-    // An aborted signal: what wasn't revoked when the backend closes is left to expire, without a word to the server.
-    disown = this.own(() => lease.revoke(AbortSignal.abort()));
-    return lease;
+    );
   }
 
   private async listServices(signal: AbortSignal | undefined): Promise<readonly string[]> {
@@ -145,114 +117,24 @@ class InMemoryBackend extends BackendBase implements Backend {
     await this.server.request('reads', signal);
     return this.server.serviceNames();
   }
-
-  private watch(service: string, report: (report: DiscoveryReport) => void): Watch {
-    this.assertOpen();
-    assertName(service, 'service');
-    let disown = (): void => {};
-    const watch = new InMemoryWatch(this.server, this.context, this.name, service, report, () => disown());
-    disown = this.own(() => watch.close());
-    return watch;
-  }
 }
 
-/** Reports the instances of one service after every change. */
-class InMemoryWatch implements Watch {
-  private readonly reporter: Reporter<DiscoveryReport>;
-  private readonly closing = new AbortController();
-  private readonly unobserve: () => void;
-  private readonly built = new WeakMap<StoredInstance, ServiceInstance>();
-  private last: readonly ServiceInstance[] | undefined;
-  private lastError: DiscoveryError | undefined;
-
-  constructor(
-    private readonly server: InMemoryServer,
-    context: BackendContext,
-    private readonly backend: string,
-    private readonly service: string,
-    report: (report: DiscoveryReport) => void,
-    private readonly onClosed: () => void,
-  ) {
-    this.reporter = new Reporter(report, (error) =>
-      context.report({ type: 'listener.failed', where: `watch of ${service} on ${backend}`, error }),
-    );
-    server.stats.openWatches += 1;
-    server.stats.watchesOpened += 1;
-    this.unobserve = server.observe({
-      instances: (changed) => {
-        if (changed === service) this.look();
-      },
-      availability: () => this.look(),
-    });
-    // Failures are reported by the reading itself.
-    this.refresh().catch(() => {});
-  }
-
-  async refresh(): Promise<void> {
-    try {
-      await this.server.request('reads', this.closing.signal);
-    } catch (error) {
-      if (this.closing.signal.aborted) throw this.closedError();
-      const failure = toDiscoveryError(error, 'BACKEND_UNAVAILABLE', `${this.service} could not be read`);
-      await this.sendError(failure);
-      throw failure;
-    }
-    if (this.closing.signal.aborted) throw this.closedError();
-    await this.sendList(this.instances());
-  }
-
-  close(): Promise<void> {
-    if (this.closing.signal.aborted) return Promise.resolve();
-    this.closing.abort();
-    this.unobserve();
-    this.reporter.close();
-    this.server.stats.openWatches -= 1;
-    this.onClosed();
-    return Promise.resolve();
-  }
-
-  /** Tells what changed since the last report, if the server would. */
-  private look(): void {
-    if (this.server.paused) return;
-    const { failure } = this.server;
-    if (failure !== undefined) {
-      if (failure !== this.lastError) void this.sendError(failure);
-      return;
-    }
-    const next = this.instances();
-    // The first list is the first reading's to report.
-    const news = this.lastError !== undefined || (this.last !== undefined && next !== this.last);
-    if (news) void this.sendList(next);
-  }
-
-  private instances(): readonly ServiceInstance[] {
-    const next = this.server.instancesOf(this.service).map((stored) => {
-      const known = this.built.get(stored);
-      if (known !== undefined) return known;
-      const instance = createServiceInstance({ ...stored, service: this.service, backend: this.backend });
-      this.built.set(stored, instance);
-      return instance;
-    });
-    return keepIdentity(this.last ?? [], next);
-  }
-
-  private sendList(instances: readonly ServiceInstance[]): Promise<void> {
-    this.last = instances;
-    this.lastError = undefined;
-    return this.reporter.send({ instances });
-  }
-
-  private sendError(error: DiscoveryError): Promise<void> {
-    this.lastError = error;
-    return this.reporter.send({ error });
-  }
-
-  private closedError(): DiscoveryError {
-    return new DiscoveryError('BACKEND_CLOSED', `the watch of ${this.service} was closed`, {
-      service: this.service,
-      backend: this.backend,
-    });
-  }
+/** The instances of one service, as the server pushes them. */
+function instancesOf(server: InMemoryServer, service: string, backend: string): PushSource<readonly ServiceInstance[]> {
+  const built = new WeakMap<StoredInstance, ServiceInstance>();
+  return watched(server, 'Watches', {
+    what: `the instances of ${service}`,
+    value: () =>
+      server.instancesOf(service).map((stored) => {
+        let instance = built.get(stored);
+        if (instance === undefined) {
+          instance = createServiceInstance({ ...stored, service, backend });
+          built.set(stored, instance);
+        }
+        return instance;
+      }),
+    changes: (look) => ({ instances: (changed) => changed === service && look() }),
+  });
 }
 
 function toStored(registration: Registration): StoredInstance {

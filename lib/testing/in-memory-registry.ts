@@ -1,4 +1,4 @@
-import type { BackendDefinition } from '../backend/index.js';
+import { assertDocumentId, formatByExtension, type BackendDefinition } from '../backend/index.js';
 import {
   assertName,
   createServiceInstance,
@@ -7,12 +7,7 @@ import {
   type ServiceInstance,
   type ServiceInstanceInput,
 } from '../model/index.js';
-import {
-  defineInMemoryBackend,
-  formatOfId,
-  assertDocumentId,
-  type InMemoryBackendOptions,
-} from './in-memory-backend.js';
+import { defineInMemoryBackend, type InMemoryBackendOptions } from './in-memory-backend.js';
 import { InMemoryServer, type InMemoryStats, type StoredDocument, type StoredInstance } from './in-memory-server.js';
 
 /** An instance as a test describes it: everything has a default but the port. */
@@ -171,7 +166,7 @@ export class InMemoryRegistry {
    */
   setDocument(id: string, text: string, format?: ConfigFormat): void {
     assertDocumentId(id);
-    this.server.setDocument(id, text, format ?? formatOfId(id) ?? 'yaml');
+    this.server.setDocument(id, text, format ?? formatByExtension(id) ?? 'yaml');
   }
 
   /** Removes a configuration document; true when it was there. */

@@ -1,21 +1,22 @@
 import { DiscoveryError, toDiscoveryError, type BackendState } from '../../model/index.js';
-import type { BackendContext } from '../port/backend.js';
 import { ValueView } from '../machinery/value-view.js';
+import type { BackendContext } from '../port/backend.js';
 import type { View } from '../port/view.js';
+import { Host } from './host.js';
 
 /**
- * What every backend does the same way: states that are told once, opening and closing that may be called twice.
- * A product implements `start` and `stop`, and calls `setReady` and `setDegraded`.
+ * What every backend does the same way: it is the host of its drivers, tells each state once, and may be opened and closed
+ * twice. A product implements `start` and `stop`, says in `hooks` what only it knows of its health, and tells `health` how
+ * its session fares, if it has one.
  */
-export abstract class BackendBase {
+export abstract class BackendBase extends Host {
+  declare readonly context: BackendContext;
   private readonly stateView: ValueView<BackendState>;
   private opening: Promise<void> | undefined;
   private closing: Promise<void> | undefined;
 
-  constructor(
-    readonly name: string,
-    protected readonly context: BackendContext,
-  ) {
+  constructor(name: string, context: BackendContext) {
+    super(name, context);
     this.stateView = new ValueView<BackendState>(Object.freeze({ phase: 'connecting' }), (error) =>
       context.report({ type: 'listener.failed', where: `state of ${name}`, error }),
     );
@@ -29,11 +30,14 @@ export abstract class BackendBase {
 
   open(): Promise<void> {
     if (this.closing !== undefined) return Promise.reject(this.closedError());
-    this.opening ??= (async () => this.start())();
+    this.opening ??= (async () => {
+      await this.start();
+      this.health.start();
+    })();
     return this.opening;
   }
 
-  close(): Promise<void> {
+  override close(): Promise<void> {
     this.closing ??= this.shutDown();
     return this.closing;
   }
@@ -41,12 +45,15 @@ export abstract class BackendBase {
   /** Loads packages and begins to connect, as {@link Backend.open} says. */
   protected abstract start(): Promise<void>;
 
-  /** Releases everything; called once, also when `start` was never called or failed. */
+  /**
+   * Releases what the drivers stood on, after all that they had adopted was closed. Called once, also when `start` was
+   * never called or failed.
+   */
   protected abstract stop(): Promise<void>;
 
-  /** @throws DiscoveryError `BACKEND_CLOSED` after `close()` was called */
-  protected assertOpen(): void {
-    if (this.closing !== undefined) throw this.closedError();
+  protected override show(reason: DiscoveryError | undefined): void {
+    if (reason === undefined) this.setReady();
+    else this.setDegraded(reason);
   }
 
   protected setReady(): void {
@@ -62,9 +69,11 @@ export abstract class BackendBase {
   }
 
   private async shutDown(): Promise<void> {
+    this.seal();
     // What begins to open must have opened before it can be closed.
     await this.opening?.catch(() => {});
     try {
+      await super.close();
       await this.stop();
     } finally {
       this.setState({ phase: 'closed' });
@@ -77,9 +86,5 @@ export abstract class BackendBase {
     if (current.phase === 'closed') return;
     if (current.phase === state.phase && current.error?.message === state.error?.message) return;
     this.stateView.set(Object.freeze(state));
-  }
-
-  private closedError(): DiscoveryError {
-    return new DiscoveryError('BACKEND_CLOSED', `the backend ${this.name} was closed`, { backend: this.name });
   }
 }

@@ -1,3 +1,11 @@
 export * from './backend-base.js';
+export * from './documents.js';
+export * from './feed.js';
+export * from './gather.js';
+export type { Health, HealthHooks } from './health.js';
+export * from './host.js';
 export * from './lease-keeper.js';
+export * from './open-feed.js';
 export * from './reporter.js';
+export * from './shared-feed.js';
+export * from './source.js';

@@ -50,6 +50,8 @@ export interface LeaseKeeperOptions {
   readonly changeBurst?: number;
   /** @default 500 */
   readonly changeIntervalMs?: number;
+  /** Throws for what the product would refuse for ever; asked before every change. */
+  readonly check?: ((registration: Registration) => void) | undefined;
   /** Told of every success and failure. */
   readonly report?: (event: DiscoveryEvent) => void;
   /** Told when the lease is over, so that the driver forgets it. */
@@ -133,7 +135,9 @@ export class LeaseKeeper implements Lease {
     try {
       if (patch.status !== undefined && status === 'unsupported') throw this.unsupported('status');
       if (patch.metadata !== undefined && metadata === 'unsupported') throw this.unsupported('metadata');
-      this.desired = patchRegistration(this.desired, patch);
+      const patched = patchRegistration(this.desired, patch);
+      this.options.check?.(patched);
+      this.desired = patched;
     } catch (error) {
       return Promise.reject(error);
     }

@@ -1,6 +1,6 @@
 import { describe, DiscoveryError, isPrototypeKey } from '../../model/index.js';
 
-/** Throws when a value is wrong, saying how. `path` is the field's name from the outermost object. */
+/** Throws {@link OptionProblem} for a value that is wrong. `path` is the field's name from the outermost object. */
 export type Check = (value: unknown, path: string) => void;
 
 /**
@@ -20,8 +20,8 @@ export function checkOptions(what: string, options: unknown, fields: Readonly<Re
   }
 }
 
-/** Thrown by a check, caught by {@link checkOptions}. */
-class OptionProblem extends Error {
+/** What a check throws: `problem` follows the field's name in the message. */
+export class OptionProblem extends Error {
   constructor(
     readonly path: string,
     readonly problem: string,
@@ -49,7 +49,8 @@ export function object(fields: Readonly<Record<string, Check>>): Check {
       const fieldPath = path === '' ? key : `${path}.${key}`;
       const check = Object.hasOwn(fields, key) ? fields[key] : undefined;
       if (check === undefined) {
-        throw new OptionProblem(fieldPath, `is no option; the options are ${Object.keys(fields).join(', ')}`);
+        const options = Object.keys(fields).filter((name) => !('renamedTo' in (fields[name] ?? {})));
+        throw new OptionProblem(fieldPath, `is no option; the options are ${options.join(', ')}`);
       }
       if (field !== undefined) check(field, fieldPath);
     }
@@ -66,6 +67,14 @@ export function required(keys: readonly string[], check: Check): Check {
       }
     }
   };
+}
+
+/** A field that goes by another name: what other libraries call it, or this one called it once. */
+export function renamed(name: string): Check {
+  const check: Check = (_, path) => {
+    throw new OptionProblem(path, `is called \`${name}\``);
+  };
+  return Object.assign(check, { renamedTo: name });
 }
 
 /** A text that isn't empty. */

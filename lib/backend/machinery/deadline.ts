@@ -5,11 +5,12 @@ import type { Clock } from '../port/clock.js';
  * Runs `operation` with a signal that aborts after `timeoutMs` or with `signal`, and doesn't wait longer than that even
  * when the operation ignores its signal.
  *
+ * @param timeoutMs undefined for no limit but the signal
  * @throws DiscoveryError `TIMEOUT` or `ABORTED`, or whatever the operation rejects with
  */
 export async function withDeadline<T>(
   clock: Clock,
-  timeoutMs: number,
+  timeoutMs: number | undefined,
   signal: AbortSignal | undefined,
   what: string,
   operation: (signal: AbortSignal) => Promise<T>,
@@ -24,15 +25,18 @@ export async function withDeadline<T>(
     };
   });
   const onAbort = (): void => fail(new DiscoveryError('ABORTED', `${what} was aborted`));
-  const timer = clock.setTimer(
-    () => fail(new DiscoveryError('TIMEOUT', `${what} took longer than ${timeoutMs} ms`)),
-    timeoutMs,
-  );
+  const timer =
+    timeoutMs === undefined
+      ? undefined
+      : clock.setTimer(
+          () => fail(new DiscoveryError('TIMEOUT', `${what} took longer than ${timeoutMs} ms`)),
+          timeoutMs,
+        );
   signal?.addEventListener('abort', onAbort, { once: true });
   try {
     return await Promise.race([operation(controller.signal), cut]);
   } finally {
-    timer.cancel();
+    timer?.cancel();
     signal?.removeEventListener('abort', onAbort);
   }
 }

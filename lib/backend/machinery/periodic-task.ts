@@ -1,4 +1,5 @@
 import { DiscoveryError } from '../../model/index.js';
+import { Backoff, type BackoffOptions } from './backoff.js';
 import { sleep } from './system-clock.js';
 import type { Clock } from '../port/clock.js';
 import { withDeadline } from './deadline.js';
@@ -12,10 +13,11 @@ export interface PeriodicTaskOptions {
   readonly intervalMs: () => number;
   /** A run that takes longer is aborted and counts as failed, in milliseconds. @default the interval */
   readonly timeoutMs?: () => number;
-  /** After failures the interval doubles up to this many times itself. @default 10 */
-  readonly maxSlowdown?: number;
-  /** Each interval is shortened by a random part of at most this share. @default 0.1 */
+  /** After a failure it waits by this backoff instead, until a run succeeds. @default the interval, as always */
+  readonly retry?: Omit<BackoffOptions, 'clock' | 'random'>;
+  /** Each interval is shortened by a random part of at most this share; 0: it is exact. @default 0.1 */
   readonly jitter?: number;
+  /** @default Math.random */
   readonly random?: () => number;
   /**
    * One run. It must end soon after its signal aborts: one that doesn't is left behind, and would meet the next one.
@@ -25,20 +27,21 @@ export interface PeriodicTaskOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/**
- * Runs a task at an interval. A run never overlaps another: one that is too slow is timed out, and the interval then
- * doubles with every failure up to a bound and returns to normal with the first success.
- */
+/** Runs a task at an interval. A run never overlaps another: one that is too slow is timed out. */
 export class PeriodicTask {
   private readonly stopping = new AbortController();
   private wake = new AbortController();
   private loop: Promise<void> | undefined;
-  private slowdown = 1;
+  private readonly backoff: Backoff | undefined;
   private waiters: ((error: unknown) => void)[] = [];
   private triggered = false;
+  private failed = false;
   private running: { readonly ended: Promise<void>; readonly timeoutMs: number } | undefined;
 
-  constructor(private readonly options: PeriodicTaskOptions) {}
+  constructor(private readonly options: PeriodicTaskOptions) {
+    const { retry, clock, random = Math.random } = options;
+    this.backoff = retry && new Backoff({ ...retry, clock, random });
+  }
 
   /** Starts it: the first run comes at once, or after one interval. Starting again does nothing. */
   start(first: 'now' | 'after-interval'): void {
@@ -89,10 +92,11 @@ export class PeriodicTask {
         this.running = { ended: running.catch(() => {}), timeoutMs };
         return running;
       });
-      this.slowdown = 1;
+      this.failed = false;
+      this.backoff?.reset();
       this.settle(waiters, undefined);
     } catch (error) {
-      this.slowdown = Math.min(this.slowdown * 2, this.options.maxSlowdown ?? 10);
+      this.failed = true;
       if (!this.stopping.signal.aborted) this.options.onError(error);
       this.settle(waiters, error);
     }
@@ -110,8 +114,9 @@ export class PeriodicTask {
   }
 
   private delay(): number {
+    if (this.failed && this.backoff !== undefined) return this.backoff.next();
     const jitter = (this.options.random ?? Math.random)() * (this.options.jitter ?? 0.1);
-    return this.options.intervalMs() * this.slowdown * (1 - jitter);
+    return this.options.intervalMs() * (1 - jitter);
   }
 
   private settle(waiters: readonly ((error: unknown) => void)[], error: unknown): void {

@@ -1,7 +1,8 @@
 import { DiscoveryError } from '../../model/index.js';
+import type { DriverHost } from '../../backend/index.js';
 import type { AclQuestion } from './client/acl.js';
+import type { ConsulClient } from './client/consul-client.js';
 import type { ConsulMeta } from './client/meta.js';
-import type { ConsulParts } from './consul.shared.js';
 
 /**
  * Whether a blocking answer needs a second look: servers (1.20 was seen) leave out of it that a token may not see what
@@ -18,7 +19,10 @@ export function mayHideAll(value: readonly unknown[], meta: ConsulMeta, hasToken
 export class AclDoubt {
   private warned = new Set<string>();
 
-  constructor(private readonly parts: ConsulParts) {}
+  constructor(
+    private readonly host: DriverHost,
+    private readonly client: ConsulClient,
+  ) {}
 
   /**
    * Called with the meta of an empty answer.
@@ -33,24 +37,24 @@ export class AclDoubt {
     rights: readonly AclQuestion[],
     signal?: AbortSignal,
   ): Promise<void> {
-    const { client, settings, context } = this.parts;
+    const { client, host } = this;
     const hidden = meta.ResultsFilteredByACLs || (this.mayBeAnonymous(meta) && !(await this.mayRead(rights, signal)));
     if (!hidden) return;
-    const message = `${settings.name} at ${client.address} hides ${what}: ${
+    const message = `${host.name} at ${client.address} hides ${what}: ${
       client.hasToken ? 'the token may not read it' : 'a token that may read it is needed'
     }`;
-    if (!this.warned.has(what)) context.logger.warn(message);
+    if (!this.warned.has(what)) host.context.logger.warn(message);
     this.warned.add(what);
-    throw new DiscoveryError('BACKEND_REFUSED', message, { backend: settings.name, field: 'token' });
+    throw new DiscoveryError('BACKEND_REFUSED', message, { backend: host.name, field: 'token' });
   }
 
   private mayBeAnonymous(meta: ConsulMeta): boolean {
-    return meta.DefaultACLPolicy === 'deny' && !this.parts.client.hasToken;
+    return meta.DefaultACLPolicy === 'deny' && !this.client.hasToken;
   }
 
   private async mayRead(rights: readonly AclQuestion[], signal: AbortSignal | undefined): Promise<boolean> {
     try {
-      const answers = await this.parts.client.acl.authorize(rights, signal === undefined ? {} : { signal });
+      const answers = await this.client.acl.authorize(rights, signal === undefined ? {} : { signal });
       return answers.every(Boolean);
     } catch {
       // Older servers know no such question: then the answer stands as it is.

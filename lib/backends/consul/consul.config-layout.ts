@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto';
+import { assertDocumentId, digestOf, entriesDocument, formatByExtension, textDocument } from '../../backend/index.js';
 import {
   assertName,
-  describe,
-  DiscoveryError,
   isPrototypeKey,
-  nameProblem,
   type ConfigDocument,
   type ConfigFormat,
   type ConfigScope,
@@ -28,12 +26,7 @@ export interface ConfigPart {
 }
 
 /** Extensions in the order in which documents of one name are merged: the later wins, as in Spring. */
-const EXTENSIONS: readonly (readonly [extension: string, format: ConfigFormat])[] = [
-  ['.yml', 'yaml'],
-  ['.yaml', 'yaml'],
-  ['.json', 'json'],
-  ['.properties', 'properties'],
-];
+const EXTENSIONS: readonly string[] = ['.yml', '.yaml', '.json', '.properties'];
 
 /** What to watch for a scope, in the order in which the documents are merged. */
 export function partsOf(scope: ConfigScope, layout: ConfigLayout): readonly ConfigPart[] {
@@ -44,7 +37,7 @@ export function partsOf(scope: ConfigScope, layout: ConfigLayout): readonly Conf
         ...(layout.format === 'FILES' && profileOf !== undefined ? { byExtension: profileOf } : {}),
       }));
     case 'prefix':
-      assertKey(scope.prefix.replace(/\/$/, ''), 'prefix');
+      assertDocumentId(scope.prefix.replace(/\/$/, ''), 'prefix');
       return [layout.format === 'KEY_VALUE' ? entriesPart(scope.prefix) : filesPart(scope.prefix, layout)];
     case 'document':
       return [documentPart(scope.id, layout)];
@@ -54,7 +47,7 @@ export function partsOf(scope: ConfigScope, layout: ConfigLayout): readonly Conf
 /** One document: a key, or with the layout KEY_VALUE a folder that ends with a slash. */
 export function documentPart(id: string, layout: ConfigLayout): ConfigPart {
   const folder = layout.format === 'KEY_VALUE' && id.endsWith('/');
-  assertKey(folder ? id.slice(0, -1) : id, 'id');
+  assertDocumentId(folder ? id.slice(0, -1) : id, 'id');
   if (folder) return entriesPart(id);
   return {
     read: { kind: 'key', key: id },
@@ -62,20 +55,10 @@ export function documentPart(id: string, layout: ConfigLayout): ConfigPart {
   };
 }
 
-/**
- * @throws DiscoveryError `INVALID_NAME` unless a key is names with single slashes between them
- */
-export function assertKey(key: unknown, field: string): asserts key is string {
-  const problem = typeof key === 'string' ? key.split('/').map(nameProblem).find(Boolean) : 'must be a text';
-  if (problem !== undefined) {
-    throw new DiscoveryError('INVALID_NAME', `each part of ${field} ${problem}, got ${describe(key)}`, { field });
-  }
-}
-
 /** The format that a key's document is read in. */
 export function formatOf(key: string, layout: ConfigLayout): ConfigFormat {
   const name = key.slice(key.lastIndexOf('/') + 1);
-  const byName = EXTENSIONS.find(([extension]) => name.length > extension.length && name.endsWith(extension))?.[1];
+  const byName = formatByExtension(name);
   if (byName !== undefined) return byName;
   if (name !== layout.dataKey) return 'text';
   return layout.format === 'YAML' ? 'yaml' : layout.format === 'PROPERTIES' ? 'properties' : 'text';
@@ -159,7 +142,7 @@ function contextPart(context: string, layout: ConfigLayout): ConfigPart {
     case 'FILES':
       // The dot keeps `config/app.yml` apart from `config/app-dev.yml` and `config/apple.yml`.
       return filesPart(`${context}.`, layout, (key) =>
-        EXTENSIONS.some(([extension]) => key === `${context}${extension}`),
+        EXTENSIONS.some((extension) => key === `${context}${extension}`),
       );
     default:
       return documentPart(`${context}/${layout.dataKey}`, layout);
@@ -172,8 +155,7 @@ function entriesPart(prefix: string): ConfigPart {
   return {
     read: { kind: 'tree', key: prefix },
     documents: (all, skip) => {
-      const entries = Object.create(null) as Record<string, string>;
-      const hash = createHash('sha256');
+      const entries = new Map<string, string>();
       for (const { Key, Value } of all) {
         const name = Key.slice(folder.length);
         // User interfaces make folders of keys that end with a slash.
@@ -182,19 +164,10 @@ function entriesPart(prefix: string): ConfigPart {
         const path = name.replaceAll('/', '.');
         if (text === undefined) skip(Key, 'is no text');
         else if (path.split('.').some(isPrototypeKey)) skip(Key, 'is a reserved word of JavaScript objects');
-        else {
-          entries[path] = text;
-          hash.update(JSON.stringify([path, text]));
-        }
+        else entries.set(path, text);
       }
-      if (Object.keys(entries).length === 0) return [];
-      return [
-        Object.freeze({
-          id: prefix,
-          revision: hash.digest('hex').slice(0, 32),
-          content: Object.freeze({ format: 'entries' as const, entries: Object.freeze(entries) }),
-        }),
-      ];
+      const document = entriesDocument(prefix, digestOf(JSON.stringify([...entries])), entries);
+      return document === undefined ? [] : [document];
     },
   };
 }
@@ -212,7 +185,7 @@ function filesPart(prefix: string, layout: ConfigLayout, wanted: (key: string) =
 }
 
 function rankOf(key: string): number {
-  return EXTENSIONS.findIndex(([extension]) => key.endsWith(extension));
+  return EXTENSIONS.findIndex((extension) => key.endsWith(extension));
 }
 
 function documentOf(entry: KVEntry, layout: ConfigLayout, skip: SkipEntry): ConfigDocument | undefined {
@@ -222,9 +195,5 @@ function documentOf(entry: KVEntry, layout: ConfigLayout, skip: SkipEntry): Conf
     skip(entry.Key, 'is no text');
     return undefined;
   }
-  return Object.freeze({
-    id: entry.Key,
-    revision: revisionOf(entry.ModifyIndex, entry.Value),
-    content: Object.freeze({ format, text }),
-  });
+  return textDocument(entry.Key, revisionOf(entry.ModifyIndex, entry.Value), format, text);
 }

@@ -1,57 +1,69 @@
-import { type ConfigDriver, type ConfigReport, type Watch, type WriteOptions } from '../../backend/index.js';
 import {
-  DiscoveryError,
-  toDiscoveryError,
-  type ConfigDocument,
-  type ConfigFormat,
-  type ConfigScope,
-} from '../../model/index.js';
+  allOf,
+  assertDocumentId,
+  assertFormat,
+  conflict,
+  keepDocuments,
+  type ConfigDriver,
+  type ConfigReport,
+  type DriverHost,
+  type Gathering,
+  type PullSource,
+  type Watch,
+  type WriteOptions,
+} from '../../backend/index.js';
+import { DiscoveryError, toDiscoveryError, type ConfigDocument, type ConfigScope } from '../../model/index.js';
+import type { ConsulClient } from './client/consul-client.js';
 import { isConsulError } from './client/errors.js';
 import type { KVEntry } from './client/kv-entry.js';
 import type { ConsulMeta } from './client/meta.js';
-import { AclDoubt } from './consul.acl-doubt.js';
+import { AclDoubt, mayHideAll } from './consul.acl-doubt.js';
 import {
-  assertKey,
   documentPart,
   encodeText,
   formatOf,
   indexOfRevision,
+  inMergeOrder,
   partsOf,
   revisionOf,
+  type ConfigPart,
 } from './consul.config-layout.js';
-import { ConfigWatch } from './consul.config-watch.js';
-import type { ConsulParts } from './consul.shared.js';
+import type { ConsulSettings } from './consul.options.js';
+
+type Documents = readonly ConfigDocument[];
 
 /** The configuration side: keys of the key/value store. */
 export class ConsulConfigDriver implements ConfigDriver {
   readonly capabilities = { publish: true, compareAndSet: true } as const;
   private readonly doubt: AclDoubt;
 
-  constructor(private readonly parts: ConsulParts) {
-    this.doubt = new AclDoubt(parts);
+  constructor(
+    private readonly host: DriverHost,
+    private readonly client: ConsulClient,
+    private readonly settings: ConsulSettings,
+  ) {
+    this.doubt = new AclDoubt(host, client);
   }
 
   watch(scope: ConfigScope, report: (report: ConfigReport) => void): Watch {
-    this.parts.assertOpen();
-    const parts = partsOf(scope, this.parts.settings.config);
-    let disown = (): void => {};
-    const watch = new ConfigWatch(
-      this.parts,
-      parts,
-      (key, meta) => this.assertCertain(key, meta),
-      report,
-      () => disown(),
-    );
-    disown = this.parts.adopt(() => watch.close());
-    return watch;
+    const layout = partsOf(scope, this.settings.config);
+    const gathering: Gathering<Documents, Documents> = {
+      what: 'the configuration',
+      sources: layout.map((part) => this.sourceOf(part)),
+      combine: (parts) => {
+        const documents = allOf(parts);
+        return documents === undefined ? undefined : Object.freeze(inMergeOrder(layout, documents));
+      },
+    };
+    return this.host.documents(() => gathering, report);
   }
 
   async read(id: string, signal?: AbortSignal): Promise<ConfigDocument | undefined> {
-    this.parts.assertOpen();
-    const part = documentPart(id, this.parts.settings.config);
+    this.host.assertOpen();
+    const part = documentPart(id, this.settings.config);
     return this.attempt(`reading ${id}`, async () => {
       const options = signal === undefined ? {} : { signal };
-      const { kv } = this.parts.client;
+      const { kv } = this.client;
       const { kind, key } = part.read;
       const [found, meta] = kind === 'tree' ? await kv.getTree(key, options) : await kv.get(key, options);
       const entries: readonly KVEntry[] = Array.isArray(found) ? found : found === undefined ? [] : [found as KVEntry];
@@ -61,17 +73,17 @@ export class ConsulConfigDriver implements ConfigDriver {
   }
 
   async publish(id: string, content: string, options: WriteOptions = {}): Promise<string> {
-    this.parts.assertOpen();
-    assertKey(id, 'id');
-    const format = formatOf(id, this.parts.settings.config);
-    assertFormat(id, options.format, format);
+    this.host.assertOpen();
+    assertDocumentId(id);
+    const format = formatOf(id, this.settings.config);
+    assertFormat(`the key ${id}`, options.format, format);
     const value = encodeText(content, format);
     const { ifRevision } = options;
     return this.attempt(`writing ${id}`, async () => {
-      const transaction = this.parts.client.prepare();
+      const transaction = this.client.prepare();
       if (ifRevision === undefined) transaction.set(id, value);
       else transaction.cas(id, value, { index: ifRevision === null ? 0 : this.indexOf(id, ifRevision) });
-      const results = await this.execute(id, transaction, options, ifRevision !== undefined);
+      const results = await this.execute(id, transaction, options);
       const index = results[0]?.KV?.ModifyIndex;
       if (index === undefined) throw new DiscoveryError('BACKEND_UNAVAILABLE', `Consul told no index of ${id}`);
       return revisionOf(index, value);
@@ -79,21 +91,21 @@ export class ConsulConfigDriver implements ConfigDriver {
   }
 
   async remove(id: string, options: WriteOptions = {}): Promise<boolean> {
-    this.parts.assertOpen();
-    assertKey(id, 'id');
+    this.host.assertOpen();
+    assertDocumentId(id);
     const { ifRevision } = options;
     return this.attempt(`removing ${id}`, async () => {
-      const transaction = this.parts.client.prepare();
+      const transaction = this.client.prepare();
       if (ifRevision === null) {
         transaction.checkNotExists(id);
-        await this.execute(id, transaction, options, true);
+        await this.execute(id, transaction, options);
         return false;
       }
       // In a transaction, so that "it was there" and "it is gone" are said of one moment.
       if (ifRevision === undefined) transaction.get(id).delete(id);
       else transaction.checkIndex(id, { index: this.indexOf(id, ifRevision) }).delete(id);
       try {
-        await this.execute(id, transaction, options, ifRevision !== undefined);
+        await this.execute(id, transaction, options);
         return true;
       } catch (error) {
         const [failure] = isConsulError(error, 'transaction') ? error.errors : [];
@@ -104,9 +116,9 @@ export class ConsulConfigDriver implements ConfigDriver {
   }
 
   async list(prefix = '', signal?: AbortSignal): Promise<readonly string[]> {
-    this.parts.assertOpen();
+    this.host.assertOpen();
     return this.attempt(`listing ${prefix}`, async () => {
-      const [keys, meta] = await this.parts.client.kv.keys(prefix, signal === undefined ? {} : { signal });
+      const [keys, meta] = await this.client.kv.keys(prefix, signal === undefined ? {} : { signal });
       if (keys.length === 0) await this.assertCertain(prefix, meta, signal);
       return keys.filter((key) => !key.endsWith('/'));
     });
@@ -114,30 +126,46 @@ export class ConsulConfigDriver implements ConfigDriver {
 
   private async execute(
     id: string,
-    transaction: ReturnType<ConsulParts['client']['prepare']>,
-    { signal }: WriteOptions,
-    conditional: boolean,
+    transaction: ReturnType<ConsulClient['prepare']>,
+    { signal, ifRevision }: WriteOptions,
   ) {
     try {
       return (await transaction.execute(signal === undefined ? {} : { signal }))[0];
     } catch (error) {
-      if (!conditional || !isConsulError(error, 'transaction')) throw error;
-      throw this.conflict(id, error);
+      if (ifRevision === undefined || !isConsulError(error, 'transaction')) throw error;
+      throw conflict(this.host.name, id, ifRevision, undefined, error);
     }
   }
 
   private indexOf(id: string, revision: string): string {
     const index = indexOfRevision(revision);
-    if (index === undefined || index === '0') throw this.conflict(id, undefined);
+    if (index === undefined || index === '0') throw conflict(this.host.name, id, revision);
     return index;
   }
 
-  private conflict(id: string, cause: unknown): DiscoveryError {
-    return new DiscoveryError(
-      'CONFIG_CONFLICT',
-      `the document '${id}' isn't in the revision that was expected; read it again`,
-      { backend: this.parts.settings.name, field: 'ifRevision', ...(cause === undefined ? {} : { cause }) },
-    );
+  /** The documents of one key or of one tree of keys. */
+  private sourceOf(part: ConfigPart): PullSource<Documents> {
+    const { client } = this;
+    const { kind, key } = part.read;
+    return {
+      keep: keepDocuments,
+      ...client.blocking<readonly KVEntry[], Documents>({
+        what: `the configuration at ${key}`,
+        settings: this.settings.watch,
+        ask: async (options) => {
+          if (kind === 'tree') return client.kv.getTree(key, options);
+          const [entry, meta] = await client.kv.get(key, options);
+          return [entry === undefined ? [] : [entry], meta];
+        },
+        suspect: (entries, meta) => mayHideAll(entries, meta, client.hasToken),
+        decode: async (entries, meta) => {
+          if (entries.length === 0) await this.assertCertain(key, meta);
+          return part.documents(entries, (record, problem) =>
+            this.host.skip(record, problem, undefined, 'CONFIG_DOCUMENT_INVALID'),
+          );
+        },
+      }),
+    };
   }
 
   private assertCertain(key: string, meta: ConsulMeta, signal?: AbortSignal): Promise<void> {
@@ -149,17 +177,7 @@ export class ConsulConfigDriver implements ConfigDriver {
     try {
       return await operation();
     } catch (error) {
-      throw toDiscoveryError(error, 'BACKEND_UNAVAILABLE', `${what} failed`, { backend: this.parts.settings.name });
+      throw toDiscoveryError(error, 'BACKEND_UNAVAILABLE', `${what} failed`, { backend: this.host.name });
     }
   }
-}
-
-/** A key's format is told by its name: a text that is stored under another would be read as something else. */
-function assertFormat(id: string, format: ConfigFormat | undefined, actual: ConfigFormat): void {
-  if (format === undefined || format === actual) return;
-  throw new DiscoveryError(
-    'INVALID_OPTION',
-    `the key ${id} is read as ${actual}, not as ${format}; give it the extension of its format (.yaml, .json, .properties)`,
-    { field: 'format' },
-  );
 }

@@ -28,7 +28,6 @@ export class HeldSession {
       what: `the renewal of the session ${id}`,
       intervalMs: () => ttlMs / 2,
       // Tries again soon: half of its life is left.
-      maxSlowdown: 1,
       timeoutMs: () => ttlMs / 4,
       random,
       run: (signal) => this.renew(signal),

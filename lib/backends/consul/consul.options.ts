@@ -160,6 +160,7 @@ export interface ConsulSettings {
   readonly deregisterAfterMs: number | undefined;
   readonly verifyMs: number;
   readonly enableTagOverride: boolean;
+  readonly discovery: ConsulDiscoveryOptions;
   readonly discoveryOf: (service: string) => ConsulDiscoveryOptions;
   readonly config: Required<ConsulConfigOptions>;
   readonly watch: WatchSettings;
@@ -256,6 +257,7 @@ export function resolveConsulOptions(options: ConsulOptions): ConsulSettings {
         : (options.deregisterCriticalServiceAfterMs ?? 600_000),
     verifyMs: options.verifyMs ?? 30_000,
     enableTagOverride: options.enableTagOverride ?? false,
+    discovery: forAll,
     discoveryOf: (service: string) => perService.get(service) ?? forAll,
     config: {
       prefixes: (config.prefixes ?? ['config']).map((prefix) => folder(prefix)),

@@ -1,12 +1,13 @@
 import {
-  LeaseKeeper,
   sleep,
+  type DriverHost,
   type Lease,
-  type LeaseKeeperOptions,
+  type LeaseKeeper,
   type LeaseOperations,
   type RegistryDriver,
 } from '../../backend/index.js';
-import { DiscoveryError, patchRegistration, type Registration, type RegistrationPatch } from '../../model/index.js';
+import { DiscoveryError, type Registration } from '../../model/index.js';
+import type { ConsulClient } from './client/consul-client.js';
 import { ConsulError, isConsulError } from './client/errors.js';
 import {
   checkIdOf,
@@ -17,10 +18,8 @@ import {
   reasonOf,
   statusOfReason,
   ttlStatusOf,
-  type EncodeOptions,
 } from './consul.codec.js';
-import { DEFAULT_TTL_MS, type ConsulCheckOptions } from './consul.options.js';
-import type { ConsulParts } from './consul.shared.js';
+import { DEFAULT_TTL_MS, type ConsulCheckOptions, type ConsulSettings } from './consul.options.js';
 
 /** The write side: services of one agent. */
 export class ConsulRegistryDriver implements RegistryDriver {
@@ -28,7 +27,11 @@ export class ConsulRegistryDriver implements RegistryDriver {
 
   private readonly leases = new Set<LeaseKeeper>();
 
-  constructor(private readonly parts: ConsulParts) {}
+  constructor(
+    private readonly host: DriverHost,
+    private readonly client: ConsulClient,
+    private readonly settings: ConsulSettings,
+  ) {}
 
   /** Has every registration confirmed now: the agent was away, and may have come back without them. */
   confirmAll(): void {
@@ -36,38 +39,21 @@ export class ConsulRegistryDriver implements RegistryDriver {
   }
 
   register(registration: Registration): Lease {
-    const { context, settings, health } = this.parts;
-    this.parts.assertOpen();
-    // Refused here, and not in a loop that tries for ever.
-    encodeService(registration, settings);
+    const { settings } = this;
     const everyMs = renewalMs(settings.check, settings.verifyMs);
-    let disown = (): void => {};
-    const lease: LeaseKeeper = new ConsulLease(registration, settings, {
-      clock: context.clock,
-      backend: settings.name,
+    const operations = new AgentRegistration(this.host, this.client, settings);
+    return this.host.lease(registration, operations, {
       capabilities: this.capabilities,
-      operations: new AgentRegistration(this.parts),
       renewEveryMs: () => everyMs,
-      timeoutMs: Math.min(settings.connection.timeoutMs, attemptMs(settings.check, everyMs)),
+      timeoutMs: Math.min(settings.connection.requestTimeoutMs, attemptMs(settings.check, everyMs)),
       // A pass that failed is tried again long before the next would be due.
       backoff: { initialMs: 250, maxMs: settings.watch.maxBackoffMs },
-      random: () => context.random(),
-      report: (event) => context.report(event),
-      onRevoked: () => disown(),
+      check: (wanted) => void encodeService(wanted, settings),
+      follow: (lease) => {
+        this.leases.add(lease);
+        return () => this.leases.delete(lease);
+      },
     });
-    const unsubscribe = lease.state.subscribe((state) => {
-      if (state.phase === 'registered') health.succeeded(lease);
-      else if (state.error !== undefined) health.failed(lease, state.error);
-    });
-    const release = this.parts.adopt(() => lease.revoke(AbortSignal.abort()));
-    this.leases.add(lease);
-    disown = () => {
-      this.leases.delete(lease);
-      unsubscribe();
-      health.forget(lease);
-      release();
-    };
-    return lease;
   }
 }
 
@@ -84,27 +70,6 @@ function attemptMs(check: ConsulCheckOptions, everyMs: number): number {
   return Math.max(1000, left / 2);
 }
 
-/** Refuses changes that the agent would refuse for ever. */
-class ConsulLease extends LeaseKeeper {
-  constructor(
-    registration: Registration,
-    private readonly encoding: EncodeOptions,
-    options: LeaseKeeperOptions,
-  ) {
-    super(registration, options);
-  }
-
-  override update(patch: RegistrationPatch): Promise<void> {
-    try {
-      if (this.state.current.phase !== 'revoked')
-        encodeService(patchRegistration(this.registration, patch), this.encoding);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-    return super.update(patch);
-  }
-}
-
 /** How long an agent that runs again may take to read what it was sent before, in milliseconds. */
 const SETTLE_MS = 200;
 
@@ -115,7 +80,11 @@ class AgentRegistration implements LeaseOperations {
   /** A registration was given up unanswered: the agent may read it yet, when it runs again. */
   private uncertain = false;
 
-  constructor(private readonly parts: ConsulParts) {}
+  constructor(
+    private readonly host: DriverHost,
+    private readonly client: ConsulClient,
+    private readonly settings: ConsulSettings,
+  ) {}
 
   async register(registration: Registration, signal: AbortSignal): Promise<void> {
     this.maintained = undefined;
@@ -140,7 +109,7 @@ class AgentRegistration implements LeaseOperations {
   }
 
   async renew(registration: Registration, signal: AbortSignal): Promise<'renewed' | 'forgotten'> {
-    const { client, settings } = this.parts;
+    const { client, settings } = this;
     try {
       if (settings.check.type === 'ttl') await this.giveSign(registration, signal);
       else await client.services.info(registration.instanceId, { signal });
@@ -155,8 +124,8 @@ class AgentRegistration implements LeaseOperations {
     await this.take(instanceId, signal);
     if (!this.uncertain) return;
     // An agent that was stopped for a while reads what was given up together with the removal, in any order.
-    const { context, client } = this.parts;
-    if (!(await sleep(context.clock, SETTLE_MS, signal))) throw unconfirmed(instanceId);
+    const { client } = this;
+    if (!(await sleep(this.host.context.clock, SETTLE_MS, signal))) throw this.unconfirmed(instanceId);
     try {
       await client.services.info(instanceId, { signal });
     } catch (error) {
@@ -167,7 +136,7 @@ class AgentRegistration implements LeaseOperations {
   }
 
   private async put(registration: Registration, signal: AbortSignal): Promise<void> {
-    const { client, settings } = this.parts;
+    const { client, settings } = this;
     try {
       // Without `replace-existing-checks`, which would end an operator's maintenance.
       await client.services.register(encodeService(registration, settings), { signal });
@@ -179,7 +148,7 @@ class AgentRegistration implements LeaseOperations {
 
   private async take(instanceId: string, signal: AbortSignal): Promise<void> {
     try {
-      await this.parts.client.services.deregister(instanceId, { signal });
+      await this.client.services.deregister(instanceId, { signal });
     } catch (error) {
       // Gone is gone; older agents answer 500 to that.
       if (!isForgotten(error)) throw error;
@@ -188,7 +157,7 @@ class AgentRegistration implements LeaseOperations {
 
   /** Makes check and maintenance say what the registration's status is. */
   private async showStatus(registration: Registration, signal: AbortSignal): Promise<void> {
-    const { client, settings } = this.parts;
+    const { client, settings } = this;
     const { instanceId, status } = registration;
     const wanted = needsMaintenance(status, settings.check);
     if (wanted) {
@@ -206,20 +175,21 @@ class AgentRegistration implements LeaseOperations {
 
   private async giveSign({ instanceId, status }: Registration, signal: AbortSignal): Promise<void> {
     const sign = ttlStatusOf(status);
-    await this.parts.client.checks.mark(checkIdOf(instanceId), sign.status, { note: sign.note, signal });
+    await this.client.checks.mark(checkIdOf(instanceId), sign.status, { note: sign.note, signal });
   }
 
   /** An earlier run with the same id may have left its maintenance; an operator's stays. */
   private async isMaintainedByUs(instanceId: string, signal: AbortSignal): Promise<boolean> {
     const id = maintenanceIdOf(instanceId);
-    const checks = await this.parts.client.checks.list({ filter: `CheckID == ${JSON.stringify(id)}`, signal });
+    const checks = await this.client.checks.list({ filter: `CheckID == ${JSON.stringify(id)}`, signal });
     const maintenance = checks[id];
     return maintenance !== undefined && statusOfReason(maintenance.Notes) !== undefined;
   }
-}
 
-function unconfirmed(instanceId: string): DiscoveryError {
-  return new DiscoveryError('ABORTED', `whether ${instanceId} is gone was not confirmed`, { backend: 'consul' });
+  private unconfirmed(instanceId: string): DiscoveryError {
+    const backend = this.host.name;
+    return new DiscoveryError('ABORTED', `whether ${instanceId} is gone was not confirmed`, { backend });
+  }
 }
 
 /** Whether the agent says that it has no such service or check (or another kind of check under its id). */
@@ -227,7 +197,6 @@ function isForgotten(error: unknown): boolean {
   if (isConsulError(error, 'not-found')) return true;
   return (
     isConsulError(error, 'server') &&
-    error instanceof ConsulError &&
     /unknown (?:service|check)|does not have associated TTL/i.test(error.answer)
   );
 }

@@ -3,7 +3,7 @@ import { ConsulBackend } from './consul.backend.js';
 import { resolveConsulOptions, type ConsulOptions } from './consul.options.js';
 
 export { DiscoveryError, type DiscoveryErrorCode } from '../../model/index.js';
-export type { BackendDefinition, Clock, Logger, View, Watch } from '../../backend/index.js';
+export type { BackendDefinition, Clock, Logger, LogLevel, TlsOptions, View, Watch } from '../../backend/index.js';
 export type {
   ConsulCheckOptions,
   ConsulConfigOptions,
@@ -18,8 +18,7 @@ export type { ConsulLock, LockOptions } from './consul.lock.js';
 
 // The client: the whole HTTP API, usable alone.
 export { ConsulClient, type WatchOptions } from './client/consul-client.js';
-export type { ConsulClientOptions, ConsulConnectionOptions, LogLevel } from './client/client-options.js';
-export type { ConsulTlsOptions } from './client/transport.js';
+export type { ConsulClientOptions, ConsulConnectionOptions } from './client/client-options.js';
 export type { WatchReport, WatchSettings } from './client/blocking-query.js';
 export type { Answer, ConsulMeta } from './client/meta.js';
 export type { CallOptions, ConsulResponse, ReadOptions, RequestOptions } from './client/requests.js';

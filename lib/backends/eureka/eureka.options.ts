@@ -13,10 +13,12 @@ import {
   recordOf,
   required,
   text,
+  tlsCheck,
   type Check,
+  type TlsOptions,
 } from '../../backend/index.js';
 import { assertName, DiscoveryError } from '../../model/index.js';
-import type { EurekaHttpClient, EurekaTlsOptions } from './client/http-client.js';
+import type { EurekaHttpClient } from './client/http-client.js';
 import { parseServiceUrls, type ServiceUrlDefaults } from './client/service-urls.js';
 import type { DataCenterName } from './eureka.instance.js';
 
@@ -50,7 +52,7 @@ export interface EurekaConnectionOptions {
   readonly username?: string;
   readonly password?: string;
   /** Own certificate authority, client certificate … for `https`. */
-  readonly tls?: EurekaTlsOptions;
+  readonly tls?: TlsOptions;
   /** Does the HTTP requests instead of Node's own. Closing it is the caller's affair. */
   readonly httpClient?: EurekaHttpClient;
   /** How long a connection may take to be made, in milliseconds. @default 3000 */
@@ -169,7 +171,7 @@ export interface ConnectionSettings {
   readonly dns: Required<EurekaDnsOptions> | undefined;
   readonly zone: string | undefined;
   readonly preferSameZone: boolean;
-  readonly tls: EurekaTlsOptions;
+  readonly tls: TlsOptions;
   readonly httpClient: EurekaHttpClient | undefined;
   readonly connectTimeoutMs: number;
   readonly requestTimeoutMs: number;
@@ -181,11 +183,6 @@ export interface ConnectionSettings {
 }
 
 const urls = either('a URL or a list of URLs', text, listOf(text));
-const pem: Check = either('a PEM text, a Buffer or a list of them', text, buffer, listOf(either('PEM', text, buffer)));
-
-function buffer(value: unknown, path: string): void {
-  if (!(value instanceof Uint8Array)) text(value, path);
-}
 
 /** The checks of the options that `eureka()` and `EurekaClient` share. */
 export const SHARED_CHECKS: Readonly<Record<string, Check>> = {
@@ -203,7 +200,7 @@ export const SHARED_CHECKS: Readonly<Record<string, Check>> = {
   port,
   username: text,
   password: text,
-  tls: object({ ca: pem, cert: pem, key: pem, passphrase: text, rejectUnauthorized: flag, servername: text }),
+  tls: tlsCheck(),
   httpClient: required(['request'], (value, path) => object({ ...methodsOf(value), request: callable })(value, path)),
   connectTimeoutMs: milliseconds(1),
   requestTimeoutMs: milliseconds(1),

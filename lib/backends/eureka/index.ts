@@ -5,9 +5,9 @@ import { resolveEurekaOptions, type EurekaOptions } from './eureka.options.js';
 export { DiscoveryError } from '../../model/index.js';
 export type { InstanceStatus, NoInstanceError, Registration } from '../../model/index.js';
 export { firstNonLoopbackIp } from '../../backend/index.js';
-export type { BackendDefinition, Clock, Logger, Unsubscribe } from '../../backend/index.js';
+export type { BackendDefinition, Clock, Logger, LogLevel, TlsOptions, Unsubscribe } from '../../backend/index.js';
 export type { EurekaApi } from './client/api.js';
-export { consoleLogger, type ClientLogger, type LogLevel } from './client/client-logger.js';
+export { consoleLogger, type ClientLogger } from './client/client-logger.js';
 export {
   ERROR_DISCOVER,
   ERROR_REGISTER,
@@ -23,7 +23,6 @@ export {
   type EurekaHttpClient,
   type EurekaHttpRequest,
   type EurekaHttpResponse,
-  type EurekaTlsOptions,
 } from './client/http-client.js';
 export {
   HA_STRATEGY_OTHER,

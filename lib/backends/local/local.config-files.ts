@@ -1,9 +1,16 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { chmod, mkdir, open, readdir, readFile, realpath, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { sleep, writeFileAtomically, type BackendContext } from '../../backend/index.js';
+import {
+  conflict,
+  digestOf,
+  formatByExtension,
+  sleep,
+  writeFileAtomically,
+  type DriverHost,
+} from '../../backend/index.js';
 import { codeOf, DiscoveryError } from '../../model/index.js';
-import { formatOfId, isIgnoredFile, type NamedText } from './local.layers.js';
+import { isIgnoredFile, type NamedText } from './local.layers.js';
 
 /** A longer file is no configuration. */
 const MAX_FILE_BYTES = 1024 * 1024;
@@ -26,8 +33,7 @@ export class ConfigFiles {
 
   constructor(
     private readonly folder: string,
-    private readonly backend: string,
-    private readonly context: BackendContext,
+    private readonly host: DriverHost,
   ) {}
 
   /** The names of all files that can be configuration; none when the folder doesn't exist. */
@@ -74,11 +80,11 @@ export class ConfigFiles {
       if (known?.version === version) return known;
       if (found.size > MAX_FILE_BYTES) return this.skipped(name, version, `is longer than ${MAX_FILE_BYTES} bytes`);
       const content = await readFile(path);
-      const format = formatOfId(name) ?? 'text';
+      const format = formatByExtension(name) ?? 'text';
       // A key store or an image that lies beside the configuration.
       if (format === 'text' && content.includes(0)) return this.skipped(name, version, 'is no text');
       const text = content.toString('utf8').replace(/^\uFEFF/, '');
-      return { version, text: Object.freeze({ id: name, text, format, revision: revisionOf(content) }) };
+      return { version, text: Object.freeze({ id: name, text, format, revision: digestOf(content) }) };
     } catch (error) {
       // Removed meanwhile, or a link to nothing.
       if (codeOf(error) === 'ENOENT') return undefined;
@@ -87,10 +93,7 @@ export class ConfigFiles {
   }
 
   private skipped(name: string, version: string, problem: string): CachedFile {
-    const message = `the configuration file ${join(this.folder, name)} ${problem} and was skipped`;
-    this.context.logger.warn(`${this.backend}: ${message}`);
-    const error = new DiscoveryError('CONFIG_DOCUMENT_INVALID', message, { backend: this.backend, field: name });
-    this.context.report({ type: 'config.rejected', backend: this.backend, error });
+    this.host.skip(join(this.folder, name), problem, version, 'CONFIG_DOCUMENT_INVALID');
     return { version, text: undefined };
   }
 }
@@ -99,8 +102,7 @@ export class ConfigFiles {
 export class ConfigWriter {
   constructor(
     private readonly folder: string,
-    private readonly backend: string,
-    private readonly context: BackendContext,
+    private readonly host: DriverHost,
   ) {}
 
   /** Creates or replaces a file; resolves with its revision. */
@@ -117,7 +119,7 @@ export class ConfigWriter {
       const mode = await modeOf(path);
       await writeFileAtomically(path, text);
       if (mode !== undefined) await chmod(path, mode);
-      return revisionOf(Buffer.from(text, 'utf8'));
+      return digestOf(Buffer.from(text, 'utf8'));
     });
   }
 
@@ -136,17 +138,12 @@ export class ConfigWriter {
     if (expected === undefined) return;
     const present = await this.revisionNow(name);
     if (present === expected) return;
-    const there = present === null ? "doesn't exist" : `has the revision ${present}`;
-    const wanted = expected === null ? 'should not exist' : `should have ${expected}`;
-    throw new DiscoveryError('CONFIG_CONFLICT', `${name} ${there} and ${wanted}; read it again before you change it`, {
-      backend: this.backend,
-      field: 'ifRevision',
-    });
+    throw conflict(this.host.name, name, expected, present);
   }
 
   private async revisionNow(name: string): Promise<string | null> {
     try {
-      return revisionOf(await readFile(join(this.folder, name)));
+      return digestOf(await readFile(join(this.folder, name)));
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return null;
       throw error;
@@ -175,7 +172,7 @@ export class ConfigWriter {
   }
 
   private async lock(path: string, token: string, name: string, signal: AbortSignal | undefined): Promise<void> {
-    const { clock } = this.context;
+    const { clock } = this.host.context;
     const giveUpAt = clock.now() + LOCK_TIMEOUT_MS;
     for (;;) {
       if (signal?.aborted === true) throw new DiscoveryError('ABORTED', `writing ${name} was aborted`);
@@ -195,9 +192,9 @@ export class ConfigWriter {
       if (taken !== undefined && Date.now() - taken.mtimeMs > STALE_LOCK_MS) await rm(path, { force: true });
       else if (clock.now() > giveUpAt) {
         throw new DiscoveryError('TIMEOUT', `somebody else keeps writing ${name}; remove ${path} if nobody does`, {
-          backend: this.backend,
+          backend: this.host.name,
         });
-      } else await sleep(clock, 5 + this.context.random() * 20, signal);
+      } else await sleep(clock, 5 + this.host.context.random() * 20, signal);
     }
   }
 }
@@ -209,8 +206,4 @@ async function modeOf(path: string): Promise<number | undefined> {
     if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
-}
-
-function revisionOf(content: Buffer): string {
-  return createHash('sha256').update(content).digest('hex').slice(0, 32);
 }

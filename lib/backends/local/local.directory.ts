@@ -2,6 +2,7 @@ import { lstat, mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { codeOf, DiscoveryError, messageOf, toFileName } from '../../model/index.js';
 import type { LocalSettings } from './local.options.js';
+import { ownIdentity } from './local.process.js';
 
 /** The extension of record files; everything else in a service's folder is none of ours. */
 export const RECORD_EXTENSION = '.json';
@@ -13,6 +14,8 @@ export const RECORD_EXTENSION = '.json';
 export class LocalDirectory {
   /** The folder with one folder a service. */
   readonly registry: string;
+  /** Who we are among those who meet there. */
+  readonly own = ownIdentity();
   private readonly root: string;
   private readonly backend: string;
 

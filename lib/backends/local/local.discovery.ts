@@ -4,25 +4,18 @@ import {
   SingleFlight,
   type DiscoveryDriver,
   type DiscoveryReport,
+  type DriverHost,
+  type PullSource,
   type Watch,
 } from '../../backend/index.js';
-import { assertName, fromFileName, toDiscoveryError, type ServiceInstance } from '../../model/index.js';
-import { LiveReading, type Health } from './local.live-reading.js';
-import { RecordFolder, type RecordsContext } from './local.records.js';
+import { fromFileName, toDiscoveryError, type ServiceInstance } from '../../model/index.js';
+import type { LocalDirectory } from './local.directory.js';
+import { liveSource } from './local.live-source.js';
+import type { LocalSettings } from './local.options.js';
+import { RecordFolder } from './local.records.js';
 
 /** How often the processes behind the records are looked at, in milliseconds. */
 const LIVENESS_MS = 250;
-
-/** What the driver needs of its backend. */
-export interface LocalDiscoveryOptions extends RecordsContext {
-  readonly pollMs: number;
-  /** Instances that are given besides, by service. */
-  readonly instances: ReadonlyMap<string, readonly ServiceInstance[]>;
-  readonly assertOpen: () => void;
-  /** Takes what must be ended with the backend; gives the way to take it back. */
-  readonly adopt: (close: () => Promise<unknown>) => () => void;
-  readonly health: Health;
-}
 
 /** The read side: the folders of the services, watched. */
 export class LocalDiscoveryDriver implements DiscoveryDriver {
@@ -32,11 +25,15 @@ export class LocalDiscoveryDriver implements DiscoveryDriver {
   /** Kept from one listing to the next: only what changed is read again. */
   private listed = new Map<string, RecordFolder>();
 
-  constructor(private readonly options: LocalDiscoveryOptions) {}
+  constructor(
+    private readonly host: DriverHost,
+    private readonly settings: LocalSettings,
+    private readonly directory: LocalDirectory,
+  ) {}
 
   async listServices(signal?: AbortSignal): Promise<readonly string[]> {
-    this.options.assertOpen();
-    const { backend } = this.options;
+    this.host.assertOpen();
+    const { name: backend } = this.host;
     const what = `listing the services of ${backend}`;
     const list = this.listing.run('list', () => this.list());
     try {
@@ -47,17 +44,16 @@ export class LocalDiscoveryDriver implements DiscoveryDriver {
   }
 
   watch(service: string, report: (report: DiscoveryReport) => void): Watch {
-    this.options.assertOpen();
-    assertName(service, 'service');
-    const { context, backend, directory, pollMs, adopt, health } = this.options;
-    const records = new RecordFolder(service, this.options, pollMs);
+    return this.host.instances(service, () => this.source(service), report);
+  }
+
+  private source(service: string): PullSource<readonly ServiceInstance[]> {
+    const { pollMs } = this.settings;
+    const records = this.recordsOf(service, pollMs);
     const combine = this.combiner(service);
-    let disown = (): void => {};
-    const watch = new LiveReading<readonly ServiceInstance[]>({
-      context,
-      backend,
+    return liveSource({
       what: `the instances of ${service}`,
-      folder: directory.serviceFolder(service),
+      folder: this.directory.serviceFolder(service),
       pollMs,
       gatherMs: 10,
       tickMs: () => (records.size > 0 ? Math.min(LIVENESS_MS, pollMs) : pollMs),
@@ -65,17 +61,16 @@ export class LocalDiscoveryDriver implements DiscoveryDriver {
         if (changed === 'all' || changed.size > 0) await records.read(changed);
         return combine(records.live());
       },
-      deliver: ({ value, error }) => report(error === undefined ? { instances: value } : { error }),
-      health,
-      onClosed: () => disown(),
     });
-    disown = adopt(() => watch.close());
-    return watch;
+  }
+
+  private recordsOf(service: string, judgedEveryMs?: number): RecordFolder {
+    return new RecordFolder(service, this.host, this.directory, judgedEveryMs);
   }
 
   /** Adds the static instances of a service: those that register under the same address know more of themselves. */
   private combiner(service: string): (live: readonly ServiceInstance[]) => readonly ServiceInstance[] {
-    const given = this.options.instances.get(service) ?? [];
+    const given = this.settings.instances.get(service) ?? [];
     let seen: readonly ServiceInstance[] | undefined;
     let combined: readonly ServiceInstance[] = [];
     return (live) => {
@@ -90,7 +85,7 @@ export class LocalDiscoveryDriver implements DiscoveryDriver {
   }
 
   private async list(): Promise<readonly string[]> {
-    const folders = await readdir(this.options.directory.registry, { withFileTypes: true });
+    const folders = await readdir(this.directory.registry, { withFileTypes: true });
     const names = folders
       .filter((entry) => entry.isDirectory())
       .map((entry) => fromFileName(entry.name))
@@ -98,13 +93,13 @@ export class LocalDiscoveryDriver implements DiscoveryDriver {
     const next = new Map<string, RecordFolder>();
     const services = new Set<string>();
     for (const name of names) {
-      const records = this.listed.get(name) ?? new RecordFolder(name, this.options);
+      const records = this.listed.get(name) ?? this.recordsOf(name);
       next.set(name, records);
       await records.read('all');
       if (records.live().length > 0) services.add(name);
     }
     this.listed = next;
-    for (const [name, instances] of this.options.instances) if (instances.length > 0) services.add(name);
+    for (const [name, instances] of this.settings.instances) if (instances.length > 0) services.add(name);
     return [...services].sort();
   }
 }

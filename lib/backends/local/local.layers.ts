@@ -1,4 +1,11 @@
 import {
+  CONFIG_EXTENSIONS,
+  entriesDocument,
+  formatByExtension,
+  layerNames,
+  textDocument,
+} from '../../backend/index.js';
+import {
   isPrototypeKey,
   nameProblem,
   DiscoveryError,
@@ -20,21 +27,8 @@ export interface NamedText {
 /** The id of the one document that all plain files of a folder make up together. */
 export const PLAIN_FILES_ID = 'plain files';
 
-/** Extensions in the order in which files of one name are merged: the later wins. */
-const EXTENSIONS: readonly (readonly [extension: string, format: ConfigFormat])[] = [
-  ['.yaml', 'yaml'],
-  ['.yml', 'yaml'],
-  ['.json', 'json'],
-  ['.properties', 'properties'],
-];
-
 /** What editors and writers leave beside the files that they save. */
 const TEMPORARY = /^#|^\d{4,}$|(?:~|\.tmp|\.temp|\.swp|\.swx|\.swo|\.bak|\.orig|\.lock|___jb_(?:tmp|old)___)$/i;
-
-/** The format that an id's extension stands for; undefined for a plain file. */
-export function formatOfId(id: string): ConfigFormat | undefined {
-  return EXTENSIONS.find(([extension]) => id.length > extension.length && id.endsWith(extension))?.[1];
-}
 
 /** True for hidden files and what editors write while they save: never configuration. */
 export function isIgnoredFile(name: string): boolean {
@@ -72,52 +66,35 @@ export function layersOf(
   }
   const named = (base: string): readonly NamedText[] =>
     // Without an extension too: in memory, and nowhere else, a document may have a format and no extension.
-    [base, ...EXTENSIONS.map(([extension]) => `${base}${extension}`)].flatMap((id) => structured.get(id) ?? []);
-  const unique = [...new Set(profiles)];
-  const shared = ['application', ...unique.map((profile) => `application-${profile}`)];
-  const own = [application, ...unique.map((profile) => `${application}-${profile}`)];
-  const entries = entriesOf(plain);
-  return [
-    ...shared.flatMap(named).map(toDocument),
-    ...(entries === undefined ? [] : [entries]),
-    ...own
-      .filter((base) => !shared.includes(base))
+    [base, ...CONFIG_EXTENSIONS.map((extension) => `${base}${extension}`)].flatMap((id) => structured.get(id) ?? []);
+  const names = layerNames(application, profiles);
+  const shared = new Set(layerNames('application', profiles));
+  const documents = (own: boolean): readonly ConfigDocument[] =>
+    names
+      .filter((name) => shared.has(name) !== own)
       .flatMap(named)
-      .map(toDocument),
-  ];
+      .map(toDocument);
+  const entries = entriesOf(plain);
+  return [...documents(false), ...(entries === undefined ? [] : [entries]), ...documents(true)];
 }
 
 /** Whether a file of this name can be part of the layers of an application: what else there is need not be read. */
 export function isLayerFile(id: string, application: string, profiles: readonly string[]): boolean {
-  if (formatOfId(id) === undefined) return true;
-  const base = id.slice(0, id.lastIndexOf('.'));
-  return ['application', application].some(
-    (name) => base === name || profiles.some((profile) => base === `${name}-${profile}`),
-  );
+  if (formatByExtension(id) === undefined) return true;
+  return layerNames(application, profiles).includes(id.slice(0, id.lastIndexOf('.')));
 }
 
 /** A file as the document that it is alone. */
 export function toDocument(file: NamedText): ConfigDocument {
-  return Object.freeze({
-    id: file.id,
-    revision: file.revision,
-    content: Object.freeze({ format: file.format, text: file.text }),
-  });
+  return textDocument(file.id, file.revision, file.format, file.text);
 }
 
 function entriesOf(plain: readonly NamedText[]): ConfigDocument | undefined {
   const usable = plain.filter((file) => !isPrototypeKey(file.id)).sort((a, b) => (a.id < b.id ? -1 : 1));
-  if (usable.length === 0) return undefined;
-  const entries = Object.freeze(
-    Object.assign(
-      Object.create(null) as Record<string, string>,
-      Object.fromEntries(usable.map((file) => [file.id, file.text.trim()])),
-    ),
-  );
   const revision = usable.map((file) => `${file.id}=${file.revision}`).join('\n');
-  return Object.freeze({
-    id: PLAIN_FILES_ID,
+  return entriesDocument(
+    PLAIN_FILES_ID,
     revision,
-    content: Object.freeze({ format: 'entries' as const, entries }),
-  });
+    usable.map((file) => [file.id, file.text.trim()] as const),
+  );
 }

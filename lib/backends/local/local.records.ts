@@ -1,18 +1,10 @@
 import { open, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { BackendContext } from '../../backend/index.js';
-import {
-  codeOf,
-  DiscoveryError,
-  toDiscoveryError,
-  toFileName,
-  toInstance,
-  type ServiceInstance,
-} from '../../model/index.js';
+import type { Changed, DriverHost } from '../../backend/index.js';
+import { codeOf, DiscoveryError, toFileName, toInstance, type ServiceInstance } from '../../model/index.js';
 import { decodeRecord, type LocalRecord } from './local.codec.js';
 import { RECORD_EXTENSION, type LocalDirectory } from './local.directory.js';
-import type { Changed } from './local.live-reading.js';
-import { isGone, type ProcessIdentity } from './local.process.js';
+import { isGone } from './local.process.js';
 
 /** A longer file is nobody's record. */
 const MAX_RECORD_BYTES = 256 * 1024;
@@ -22,16 +14,6 @@ const CONCURRENCY = 32;
 
 /** Dead records are removed by whoever sees them dead for this many leases. */
 const REMOVE_AFTER_LEASES = 4;
-
-/** What all folders of one backend share. */
-export interface RecordsContext {
-  readonly context: BackendContext;
-  readonly backend: string;
-  readonly directory: LocalDirectory;
-  readonly own: ProcessIdentity;
-  /** Files that were complained about: path → version. */
-  readonly complained: Map<string, string>;
-}
 
 interface Entry {
   /** Tells one content of the file from another. A renewal touches the times only, a new content is a new file. */
@@ -61,10 +43,11 @@ export class RecordFolder {
   /** @param judgedEveryMs how often {@link live} is called, at least; @default now and then */
   constructor(
     private readonly service: string,
-    private readonly shared: RecordsContext,
+    private readonly host: DriverHost,
+    private readonly directory: LocalDirectory,
     private readonly judgedEveryMs = Infinity,
   ) {
-    this.folder = shared.directory.serviceFolder(service);
+    this.folder = directory.serviceFolder(service);
   }
 
   /** How many files there are, whatever they hold. */
@@ -91,8 +74,7 @@ export class RecordFolder {
       else next.set(name, entry);
     }
     // Files that are gone were removed only if the folder of all records is still what it was.
-    if (next.size < this.entries.size || names.length === 0) await this.shared.directory.assertRegistry();
-    for (const name of this.entries.keys()) if (!next.has(name)) this.shared.complained.delete(join(this.folder, name));
+    if (next.size < this.entries.size || names.length === 0) await this.directory.assertRegistry();
     this.entries = next;
     this.sorted = undefined;
     if (changed === 'all') await this.removeLongDead();
@@ -100,7 +82,7 @@ export class RecordFolder {
 
   /** The instances that are alive at this moment; the same list as before when they are the same. */
   live(): readonly ServiceInstance[] {
-    const now = this.shared.context.clock.now();
+    const now = this.host.context.clock.now();
     this.noticeSleep(now);
     // A zombie or a reused pid may be noticed a second later: that look costs more.
     const thorough = this.judgements % 4 === 0;
@@ -124,7 +106,7 @@ export class RecordFolder {
     // A clock that was put back must not keep a record for ever: then the time it was seen counts.
     const sign = Math.max(Math.min(entry.renewedAt, entry.seenAt), this.awakeSince);
     if (now - sign > record.leaseMs) return false;
-    if (!isGone(record.process, this.shared.own, thorough)) return true;
+    if (!isGone(record.process, this.directory.own, thorough)) return true;
     this.dead.add(record);
     return false;
   }
@@ -141,7 +123,7 @@ export class RecordFolder {
       return (await readdir(this.folder)).filter(isRecordFile);
     } catch (error) {
       if (codeOf(error) !== 'ENOENT') throw error;
-      await this.shared.directory.assertRegistry();
+      await this.directory.assertRegistry();
       return [];
     }
   }
@@ -175,14 +157,14 @@ export class RecordFolder {
     if (known.renewedAt === found.mtimeMs) return known;
     // A file that was no record may have been completed in place.
     if (known.record === undefined) return undefined;
-    return { ...known, renewedAt: found.mtimeMs, seenAt: this.shared.context.clock.now() };
+    return { ...known, renewedAt: found.mtimeMs, seenAt: this.host.context.clock.now() };
   }
 
   private decoded(name: string, found: FileTimes, text: string | undefined): Entry {
     const times = {
       version: versionOf(found),
       renewedAt: found.mtimeMs,
-      seenAt: this.shared.context.clock.now(),
+      seenAt: this.host.context.clock.now(),
     };
     try {
       if (text === undefined) throw malformed(`the file is longer than ${MAX_RECORD_BYTES} bytes`);
@@ -192,26 +174,16 @@ export class RecordFolder {
       if (`${toFileName(instanceId, 'instanceId')}${RECORD_EXTENSION}` !== name) {
         throw malformed(`it is of the instance ${instanceId}, which has another file`);
       }
-      return { ...times, record, instance: toInstance(record.registration, this.shared.backend) };
+      return { ...times, record, instance: toInstance(record.registration, this.host.name) };
     } catch (error) {
-      this.complain(name, `${times.version}:${times.renewedAt}`, error);
+      // Once for each version of a file, however many watch its service.
+      this.host.skip(join(this.folder, name), error, `${times.version}:${times.renewedAt}`);
       return { ...times, record: undefined, instance: undefined };
     }
   }
 
-  /** Once for each version of a file, however many watch its service. */
-  private complain(name: string, version: string, error: unknown): void {
-    const { context, backend, complained } = this.shared;
-    const path = join(this.folder, name);
-    if (complained.get(path) === version) return;
-    complained.set(path, version);
-    const problem = toDiscoveryError(error, 'INVALID_INSTANCE', `${path} is no record`, { backend });
-    context.logger.warn(`${backend}: the file ${path} was skipped: ${problem.message}; remove it if it is nobody's`);
-    context.report({ type: 'record.skipped', backend, record: path, error: problem });
-  }
-
   private async removeLongDead(): Promise<void> {
-    const now = this.shared.context.clock.now();
+    const now = this.host.context.clock.now();
     for (const [name, entry] of this.entries) {
       const { record } = entry;
       if (record === undefined) continue;

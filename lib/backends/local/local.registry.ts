@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { readFile, stat, unlink, utimes } from 'node:fs/promises';
 import {
-  LeaseKeeper,
   writeFileAtomically,
-  type BackendContext,
+  type DriverHost,
   type Lease,
   type LeaseOperations,
   type RegistryDriver,
@@ -11,57 +10,28 @@ import {
 import { codeOf, type Registration } from '../../model/index.js';
 import { decodeRecord, encodeRecord, type LocalRecord } from './local.codec.js';
 import type { LocalDirectory } from './local.directory.js';
-import type { Health } from './local.live-reading.js';
-import { isGone, type ProcessIdentity } from './local.process.js';
-
-/** What the driver needs of its backend. */
-export interface LocalRegistryOptions {
-  readonly context: BackendContext;
-  readonly backend: string;
-  readonly directory: LocalDirectory;
-  readonly own: ProcessIdentity;
-  readonly leaseMs: number;
-  readonly assertOpen: () => void;
-  /** Takes what must be ended with the backend; gives the way to take it back. */
-  readonly adopt: (close: () => Promise<unknown>) => () => void;
-  readonly health: Health;
-}
+import type { LocalSettings } from './local.options.js';
+import { isGone } from './local.process.js';
 
 /** The write side: one file an instance. */
 export class LocalRegistryDriver implements RegistryDriver {
   readonly capabilities = { status: 'native', metadata: 'native' } as const;
 
-  constructor(private readonly options: LocalRegistryOptions) {}
+  constructor(
+    private readonly host: DriverHost,
+    private readonly settings: LocalSettings,
+    private readonly directory: LocalDirectory,
+  ) {}
 
   register(registration: Registration): Lease {
-    const { context, backend, directory, leaseMs, health } = this.options;
-    this.options.assertOpen();
-    // Refused here, and not in a loop that tries for ever.
-    directory.recordPath(registration.service, registration.instanceId);
-    let disown = (): void => {};
-    const lease: LeaseKeeper = new LeaseKeeper(registration, {
-      clock: context.clock,
-      backend,
+    const { leaseMs } = this.settings;
+    return this.host.lease(registration, new RecordFile(this.host, this.directory, leaseMs), {
       capabilities: this.capabilities,
-      operations: new RecordFile(this.options),
       renewEveryMs: () => leaseMs / 3,
       // A folder that was in the way is gone as soon as somebody removes it: no server to be spared.
       backoff: { initialMs: 100, maxMs: 1000 },
-      random: () => context.random(),
-      report: (event) => context.report(event),
-      onRevoked: () => disown(),
+      check: ({ service, instanceId }) => void this.directory.recordPath(service, instanceId),
     });
-    const unsubscribe = lease.state.subscribe((state) => {
-      if (state.phase === 'registered') health.succeeded(lease);
-      else if (state.error !== undefined) health.failed(lease, state.error);
-    });
-    const release = this.options.adopt(() => lease.revoke(AbortSignal.abort()));
-    disown = () => {
-      unsubscribe();
-      health.forget(lease);
-      release();
-    };
-    return lease;
   }
 }
 
@@ -77,15 +47,22 @@ class RecordFile implements LeaseOperations {
    */
   private previous: Promise<unknown> = Promise.resolve();
 
-  constructor(private readonly options: LocalRegistryOptions) {}
+  constructor(
+    private readonly host: DriverHost,
+    private readonly directory: LocalDirectory,
+    private readonly leaseMs: number,
+  ) {}
 
   register(registration: Registration, signal: AbortSignal): Promise<void> {
     return this.inOrder(signal, async () => {
-      const { directory, leaseMs, own } = this.options;
+      const { directory, leaseMs } = this;
       const path = directory.recordPath(registration.service, registration.instanceId);
       await directory.secure();
       await directory.createFolderOf(registration.service);
-      await writeFileAtomically(path, encodeRecord({ registration, leaseMs, owner: this.owner, process: own }));
+      await writeFileAtomically(
+        path,
+        encodeRecord({ registration, leaseMs, owner: this.owner, process: directory.own }),
+      );
       await this.touch(path);
       const { ino, size } = await stat(path);
       this.written = { ino, size };
@@ -94,7 +71,7 @@ class RecordFile implements LeaseOperations {
 
   renew(registration: Registration, signal: AbortSignal): Promise<'renewed' | 'forgotten'> {
     return this.inOrder(signal, async () => {
-      const path = this.options.directory.recordPath(registration.service, registration.instanceId);
+      const path = this.directory.recordPath(registration.service, registration.instanceId);
       try {
         const found = await stat(path);
         const untouched = found.ino === this.written?.ino && found.size === this.written.size;
@@ -114,7 +91,7 @@ class RecordFile implements LeaseOperations {
 
   deregister(registration: Registration, signal: AbortSignal): Promise<void> {
     return this.inOrder(signal, async () => {
-      const path = this.options.directory.recordPath(registration.service, registration.instanceId);
+      const path = this.directory.recordPath(registration.service, registration.instanceId);
       try {
         const record = await readRecord(path);
         // Under our name and unreadable: nobody else would remove it.
@@ -131,13 +108,13 @@ class RecordFile implements LeaseOperations {
    */
   private yieldsTo(record: LocalRecord | undefined, renewedAt: number, path: string): boolean {
     if (record === undefined) return false;
-    const { context, backend, own } = this.options;
+    const { context, name } = this.host;
     const expired = context.clock.now() - renewedAt > record.leaseMs;
-    if (expired || isGone(record.process, own, true)) return false;
+    if (expired || isGone(record.process, this.directory.own, true)) return false;
     if (!this.warned) {
       this.warned = true;
       context.logger.warn(
-        `${backend}: the process ${record.process.pid} registered ${record.registration.instanceId} too and now has ` +
+        `${name}: the process ${record.process.pid} registered ${record.registration.instanceId} too and now has ` +
           `${path}; give each instance its own id`,
       );
     }
@@ -145,7 +122,7 @@ class RecordFile implements LeaseOperations {
   }
 
   private async touch(path: string): Promise<void> {
-    const seconds = this.options.context.clock.now() / 1000;
+    const seconds = this.host.context.clock.now() / 1000;
     await utimes(path, seconds, seconds);
   }
 

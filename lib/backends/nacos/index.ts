@@ -3,7 +3,7 @@ import { NacosBackend } from './nacos.backend.js';
 import { resolveNacosOptions, type NacosOptions } from './nacos.options.js';
 
 export { DiscoveryError, type DiscoveryErrorDetails } from '../../model/index.js';
-export type { BackendDefinition, Logger } from '../../backend/index.js';
+export type { BackendDefinition, Logger, LogLevel, TlsOptions } from '../../backend/index.js';
 export type { NacosConfigOptions, NacosDocument, NacosOptions } from './nacos.options.js';
 
 // The clients, usable alone.
@@ -19,7 +19,6 @@ export type { NacosConfigKey, NacosConfigListener, NacosConfigType, NacosPublish
 export type { NacosReadOptions } from './client/config/reading.js';
 export { NacosConfigService } from './client/config/config-service.js';
 export type { NacosGetConfigParam } from './client/config/config-service.js';
-export type { NacosLogLevel } from './client/environment.js';
 export { NacosError } from './client/errors.js';
 export { NacosClient } from './client/nacos-client.js';
 export type { NacosServiceListener } from './client/naming/listeners.js';
@@ -42,7 +41,6 @@ export type {
   NacosClientOptions,
   NacosCredentialsProvider,
   NacosGrpcOptions,
-  NacosTlsOptions,
 } from './client/options.js';
 export { NacosHttpClient } from './client/http/http-client.js';
 export type {

@@ -20,25 +20,20 @@ export class NacosBackend extends BackendBase implements Backend {
   readonly discovery: DiscoveryDriver;
   readonly config: ConfigDriver;
   private readonly protocol: NacosProtocol;
-  /** What `close()` must end. */
-  private readonly owned = new Set<() => Promise<unknown>>();
 
   constructor(settings: NacosSettings, context: BackendContext) {
     super(settings.name, context);
     this.protocol = settings.protocol === 'http' ? httpProtocol(settings, context) : grpcProtocol(settings, context);
     this.protocol.onState(({ ready, error }) => {
-      if (ready) this.setReady();
-      else this.setDegraded(error);
+      if (ready) this.health.ok(this.health.session);
+      else this.health.failed(this.health.session, error);
     });
     const driver: DriverContext = {
       settings,
       context,
       protocol: this.protocol,
       assertOpen: () => this.assertOpen(),
-      own: (close) => {
-        this.owned.add(close);
-        return () => void this.owned.delete(close);
-      },
+      own: (close) => this.adopt(close),
     };
     this.registry = new NacosRegistryDriver(driver);
     this.discovery = new NacosDiscoveryDriver(driver);
@@ -49,8 +44,7 @@ export class NacosBackend extends BackendBase implements Backend {
     return this.protocol.open();
   }
 
-  protected async stop(): Promise<void> {
-    await Promise.all([...this.owned].map((close) => close()));
-    await this.protocol.close();
+  protected stop(): Promise<void> {
+    return this.protocol.close();
   }
 }

@@ -1,19 +1,14 @@
-import type { BackendContext } from '../../backend/index.js';
+import { withLevel, type BackendContext, type LogLevel } from '../../backend/index.js';
 import { DiscoveryError } from '../../model/index.js';
 import { partsIn } from './client/client-parts.js';
 import { NacosConfigService } from './client/config/config-service.js';
 import type { Environment } from './client/environment.js';
-import { withLevel } from './client/environment.js';
 import { NacosNamingService } from './client/naming/naming-service.js';
 import type { NacosSettings } from './nacos.options.js';
 import type { NacosProtocol, ProtocolLease } from './nacos.ports.js';
 
 /** The environment that an app's context gives. */
-export function environmentOf(
-  settings: NacosSettings,
-  context: BackendContext,
-  level?: Parameters<typeof withLevel>[1],
-): Environment {
+export function environmentOf(settings: NacosSettings, context: BackendContext, level?: LogLevel): Environment {
   return {
     backend: settings.name,
     clock: context.clock,

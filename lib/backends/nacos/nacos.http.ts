@@ -17,7 +17,6 @@ export function httpProtocol(settings: NacosSettings, context: BackendContext): 
     env,
     settings: client,
     proxies: () => settings.proxies,
-    verifyCertificates: settings.verifyCertificates,
     requestTimeoutMs: () => client.requestTimeoutMs,
     pollMs: settings.pollMs,
     pullingTimeoutMs: () => settings.pullingTimeoutMs,

@@ -10,10 +10,10 @@ import {
   required,
   text,
   type Check,
+  type LogLevel,
 } from '../../backend/index.js';
 import { assertName, DiscoveryError } from '../../model/index.js';
 import { checkConfigKey } from './client/config/model.js';
-import type { NacosLogLevel } from './client/environment.js';
 import { checkServiceName, DEFAULT_CLUSTER, DEFAULT_GROUP } from './client/naming/model.js';
 import { clientChecks, settingsOf, type NacosClientOptions, type NacosClientSettings } from './client/options.js';
 
@@ -65,8 +65,6 @@ export interface NacosOptions extends NacosClientOptions {
   readonly pullingConfigSize?: number;
   /** HTTP: proxy of each scheme. */
   readonly proxies?: Readonly<Partial<Record<'http' | 'https', string>>>;
-  /** HTTPS: whether the server's certificate must be right. @default true */
-  readonly verifyCertificates?: boolean;
 }
 
 /** Options of a backend after defaults and checks. */
@@ -86,8 +84,7 @@ export interface NacosSettings {
   readonly pullingTimeoutMs: number;
   readonly pullingConfigSize: number;
   readonly proxies: Readonly<Partial<Record<'http' | 'https', string>>>;
-  readonly verifyCertificates: boolean;
-  readonly logLevel: NacosLogLevel | undefined;
+  readonly logLevel: LogLevel | undefined;
 }
 
 const documents: Check = listOf(required(['dataId'], object({ dataId: text, group: text })));
@@ -119,7 +116,6 @@ export function resolveNacosOptions(options: NacosOptions): NacosSettings {
     pullingTimeoutMs: milliseconds(1000),
     pullingConfigSize: integerBetween(1, 10_000),
     proxies: object({ http: text, https: text }),
-    verifyCertificates: flag,
   });
   const name = options.name ?? 'nacos';
   assertName(name, 'name');
@@ -157,7 +153,6 @@ export function resolveNacosOptions(options: NacosOptions): NacosSettings {
     pullingTimeoutMs: options.pullingTimeoutMs ?? 30_000,
     pullingConfigSize: options.pullingConfigSize ?? 3000,
     proxies: options.proxies ?? {},
-    verifyCertificates: options.verifyCertificates ?? true,
     logLevel: options.logLevel,
   });
 }

@@ -6,6 +6,7 @@ export { DiscoveryError } from '../../model/index.js';
 export type { DiscoveryErrorDetails } from '../../model/index.js';
 export type { BackendDefinition, Clock, Logger } from '../../backend/index.js';
 export type { NatsConfigOptions, NatsOptions, NatsPresenceOptions, NatsRoundsOptions } from './nats.options.js';
+export type { TlsOptions } from '../../backend/index.js';
 export type { NatsConnectionOptions, NatsTlsOptions } from './connection/connection-options.js';
 export type {
   NatsConnection,

@@ -6,7 +6,7 @@ import {
   type DiscoveryDriver,
   type RegistryDriver,
 } from '../../backend/index.js';
-import { toDiscoveryError, type DiscoveryError } from '../../model/index.js';
+import { toDiscoveryError } from '../../model/index.js';
 import { ServiceQueries } from './client/service-queries.js';
 import type { NatsConnection } from './connection/port.js';
 import { NatsSession } from './connection/session.js';
@@ -28,10 +28,6 @@ export class NatsBackend extends BackendBase implements Backend {
   readonly session: NatsSession;
   private readonly api: JetStreamApi;
   private readonly buckets: readonly KeyValueBucket[];
-  /** What `close()` must end. */
-  private readonly adopted = new Set<() => Promise<unknown>>();
-  /** What fails at present: leases and watches, each with its last error. */
-  private readonly failing = new Map<object, DiscoveryError>();
 
   constructor(settings: NatsSettings, context: BackendContext) {
     super(settings.name, context);
@@ -73,7 +69,10 @@ export class NatsBackend extends BackendBase implements Backend {
       }),
       assertOpen: () => this.assertOpen(),
       adopt: (close) => this.adopt(close),
-      onHealth: (key, error) => this.onHealth(key, error),
+      onHealth: (key, error) => {
+        if (error === undefined) this.health.ok(key);
+        else this.health.failed(key, error);
+      },
     };
     this.registry = new NatsRegistryDriver(shared);
     this.discovery = new NatsDiscoveryDriver(shared);
@@ -107,27 +106,12 @@ export class NatsBackend extends BackendBase implements Backend {
   }
 
   protected async stop(): Promise<void> {
-    await Promise.all([...this.adopted].map((close) => close()));
     await this.session.close();
-  }
-
-  private adopt(close: () => Promise<unknown>): () => void {
-    this.adopted.add(close);
-    return () => void this.adopted.delete(close);
-  }
-
-  private onHealth(key: object, error: DiscoveryError | undefined): void {
-    if (error === undefined) this.failing.delete(key);
-    else this.failing.set(key, error);
-    this.showState();
   }
 
   private showState(): void {
     const { phase, error } = this.session.state.current;
-    if (phase === 'disconnected') return this.setDegraded(error);
-    if (phase !== 'connected') return;
-    const [failure] = this.failing.values();
-    if (failure === undefined) this.setReady();
-    else this.setDegraded(failure);
+    if (phase === 'disconnected') this.health.failed(this.health.session, error);
+    else if (phase === 'connected') this.health.ok(this.health.session);
   }
 }

@@ -37,16 +37,15 @@ export class ZooKeeperBackend extends BackendBase implements Backend {
   readonly asab?: AsabTools;
   /** The session, for everything else that ZooKeeper can do. */
   readonly client: ZooKeeperClient;
-  private readonly adopted = new Set<() => Promise<unknown>>();
 
   constructor(settings: ZooKeeperSettings, context: BackendContext) {
     super(settings.name, context);
-    const { name: backend, rescanMs, servers, sessionTimeoutMs, connectTimeoutMs, operationWaitMs } = settings;
+    const { name: backend, rescanMs, servers, sessionTimeoutMs, connectTimeoutMs, requestTimeoutMs } = settings;
     this.client = new ZooKeeperClient({
       servers,
       sessionTimeoutMs,
       connectTimeoutMs,
-      operationWaitMs,
+      requestTimeoutMs,
       auth: settings.auth,
       access: settings.access,
       name: backend,
@@ -84,8 +83,9 @@ export class ZooKeeperBackend extends BackendBase implements Backend {
       this.asab = parts.tools;
     }
     this.client.state.subscribe(({ phase }) => {
-      if (phase === 'connected') this.setReady();
-      else if (this.client.outage !== undefined && phase !== 'closed') this.setDegraded(this.client.outage);
+      const { session } = this.health;
+      if (phase === 'connected') this.health.ok(session);
+      else if (this.client.outage !== undefined && phase !== 'closed') this.health.failed(session, this.client.outage);
     });
   }
 
@@ -93,14 +93,8 @@ export class ZooKeeperBackend extends BackendBase implements Backend {
     return this.client.open();
   }
 
-  protected async stop(): Promise<void> {
-    await Promise.all([...this.adopted].map((close) => close()));
-    await this.client.close();
-  }
-
-  private adopt(close: () => Promise<unknown>): () => void {
-    this.adopted.add(close);
-    return () => void this.adopted.delete(close);
+  protected stop(): Promise<void> {
+    return this.client.close();
   }
 
   private asabParts(settings: AsabSettings, shared: SharedParts) {

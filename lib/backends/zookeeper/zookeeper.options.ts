@@ -5,6 +5,7 @@ import {
   milliseconds,
   object,
   oneOf,
+  renamed,
   required,
   text,
   type Check,
@@ -48,7 +49,7 @@ export interface ZooKeeperOptions {
   /** How long opening one connection may take, in milliseconds. @default 5000 */
   readonly connectTimeoutMs?: number;
   /** How long an operation waits for a connection when there is none, in milliseconds. @default 3000 */
-  readonly operationWaitMs?: number;
+  readonly requestTimeoutMs?: number;
   /** How often everything that is watched is read anew although nobody said that it changed, in milliseconds. @default 300000 */
   readonly rescanMs?: number;
   /** Credentials, sent on every connection: `{ scheme: 'digest', credentials: 'user:password' }`. @default [] */
@@ -67,7 +68,7 @@ export interface ZooKeeperSettings {
   readonly config: { readonly root: string; readonly defaultContext: string; readonly profileSeparator: string };
   readonly sessionTimeoutMs: number;
   readonly connectTimeoutMs: number;
-  readonly operationWaitMs: number;
+  readonly requestTimeoutMs: number;
   readonly rescanMs: number;
   readonly auth: readonly { readonly scheme: string; readonly credentials: string }[];
   readonly access: AccessRule;
@@ -92,7 +93,8 @@ export function resolveZooKeeperOptions(options: ZooKeeperOptions, environment =
     config: object({ root: text, defaultContext: text, profileSeparator: text }),
     sessionTimeoutMs: milliseconds(100),
     connectTimeoutMs: milliseconds(50),
-    operationWaitMs: milliseconds(0),
+    requestTimeoutMs: milliseconds(0),
+    operationWaitMs: renamed('requestTimeoutMs'),
     rescanMs: milliseconds(100),
     auth: listOf(required(['scheme', 'credentials'], object({ scheme: text, credentials: text }))),
     access: oneOf('open', 'creator'),
@@ -122,7 +124,7 @@ export function resolveZooKeeperOptions(options: ZooKeeperOptions, environment =
     },
     sessionTimeoutMs: options.sessionTimeoutMs ?? 30_000,
     connectTimeoutMs: options.connectTimeoutMs ?? 5000,
-    operationWaitMs: options.operationWaitMs ?? 3000,
+    requestTimeoutMs: options.requestTimeoutMs ?? 3000,
     rescanMs: options.rescanMs ?? 300_000,
     auth: options.auth ?? [],
     access: options.access ?? 'open',

@@ -71,7 +71,7 @@ withServer('nats', { settings: { [`${users} #`]: true } }, (server) => {
   it('prefixes of reply and control subjects hold for everything over the connection', async () => {
     const backend = nats({
       servers: server.url,
-      user: 'app',
+      username: 'app',
       password: 'x',
       inboxPrefix: '_MY',
       apiPrefix: '$ASKED',

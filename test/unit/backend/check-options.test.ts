@@ -14,6 +14,7 @@ import {
   oneOf,
   port,
   recordOf,
+  renamed,
   required,
   text,
   type Check,
@@ -123,6 +124,32 @@ describe('required', () => {
     expect(missing({ deep: [{ url: undefined, name: 'n' }] }).field).toBe('deep[0].url');
     expect(missing({ deep: ['no object'] }).field).toBe('deep[0]');
     expect(one(check, { url: 'u', name: 'n' })).not.toThrow();
+  });
+});
+
+describe('renamed', () => {
+  const fields = {
+    limitMs: milliseconds(),
+    timeoutMs: renamed('limitMs'),
+    tls: object({ name: renamed('servername') }),
+  };
+  const problem = (options: unknown) => discoveryErrorOf(() => checkOptions('x()', options, fields));
+
+  it('says what a field is called now', () => {
+    expect(problem({ timeoutMs: 5 })).toMatchObject({
+      code: 'INVALID_OPTION',
+      field: 'timeoutMs',
+      message: 'x(): timeoutMs is called `limitMs`',
+    });
+    expect(problem({ tls: { name: 'secret' } }).message).toBe('x(): tls.name is called `servername`');
+  });
+
+  it('is not among the options that there are', () => {
+    expect(problem({ limit: 5 }).message).toContain('the options are limitMs, tls');
+  });
+
+  it('is nothing when it is undefined', () => {
+    expect(() => checkOptions('x()', { timeoutMs: undefined }, fields)).not.toThrow();
   });
 });
 

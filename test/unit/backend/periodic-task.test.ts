@@ -52,15 +52,29 @@ describe('PeriodicTask', () => {
     await later.task.stop();
   });
 
-  it('never overlaps itself: a slow run is timed out at the interval, slowed ×2 up to ×10, and back at the first success (R11)', async () => {
+  it('never overlaps itself: a slow run is timed out at the interval, and the next one comes an interval later (R11)', async () => {
+    const { clock, task, starts, errors, most } = setUp((signal) => untilAborted(signal));
+    task.start('now');
+    await clock.advance(7000);
+    expect(starts).toEqual([0, 2000, 4000, 6000]);
+    expect(errors).toHaveLength(4);
+    expect(errors[0]).toMatchObject({ code: 'TIMEOUT' });
+    expect(most()).toBe(1);
+    await task.stop();
+    expect(clock.pending).toBe(0);
+  });
+
+  it('waits by its backoff after failures, and by the interval again from the first success on (R11)', async () => {
     let slow = true;
-    const { clock, task, starts, errors, most } = setUp((signal) => (slow ? untilAborted(signal) : Promise.resolve()));
+    const { clock, task, starts, errors, most } = setUp((signal) => (slow ? untilAborted(signal) : Promise.resolve()), {
+      retry: { initialMs: 2000, maxMs: 10_000 },
+      random: () => 1,
+    });
     task.start('now');
     await clock.advance(1000 * (1 + 2 + 1 + 4 + 1 + 8 + 1 + 10 + 1 + 10 + 1));
     // Each run takes the interval, then the pause grows: 2, 4, 8, 10, 10.
     expect(starts).toEqual([0, 3000, 8000, 17_000, 28_000, 39_000]);
     expect(errors).toHaveLength(6);
-    expect(errors[0]).toMatchObject({ code: 'TIMEOUT' });
     slow = false;
     await clock.advance(10_000);
     expect(starts.at(-1)).toBe(50_000);
@@ -165,8 +179,8 @@ describe('PeriodicTask', () => {
     });
     throwing.start('now');
     await clock.advance(200);
-    expect(runs).toBe(2);
-    expect(errors).toHaveLength(2);
+    expect(runs).toBe(3);
+    expect(errors).toHaveLength(3);
     await throwing.stop();
     await task.stop();
   });

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import { openFeed, type Feed, type FeedReport } from '../../../lib/backend/index.js';
 import {
-  BlockingQuery,
+  blockingSource,
   nextIndex,
   WatchBudget,
-  type WatchReport,
+  type BlockingQueryOptions,
 } from '../../../lib/backends/consul/client/blocking-query.js';
 import { metaOf, type Answer } from '../../../lib/backends/consul/client/meta.js';
 import type { Blocking } from '../../../lib/backends/consul/client/values.js';
@@ -13,6 +14,16 @@ const answer = (value: string, index: number | string): Answer<string> => [
   value,
   metaOf({ 'x-consul-index': String(index), 'x-consul-knownleader': 'true' }),
 ];
+
+/** The feed of a blocking query. */
+function watch(
+  clock: ManualClock,
+  options: BlockingQueryOptions<string, string>,
+  report: (report: FeedReport<string>) => void,
+): Feed {
+  const home = { clock, random: () => 0.5, backend: 'consul', onListenerError: () => {} };
+  return openFeed(blockingSource(options), home, report);
+}
 
 describe('the index of the next question', () => {
   it.each([
@@ -37,10 +48,8 @@ describe('a blocking query', () => {
   ) => {
     const clock = new ManualClock();
     const asked: { readonly index: string | undefined; readonly at: number }[] = [];
-    const reports: WatchReport<string>[] = [];
-    const query = new BlockingQuery<string, string>({
-      clock,
-      random: () => 0.5,
+    const reports: FeedReport<string>[] = [];
+    const source: BlockingQueryOptions<string, string> = {
       what: 'it',
       settings: { waitMs: 60_000, burst: 2, minIntervalMs: 1000, maxBackoffMs: 1000, ...settings },
       budget: new WatchBudget(10, () => {}),
@@ -52,9 +61,8 @@ describe('a blocking query', () => {
         return new Promise((_, reject) => signal?.addEventListener('abort', () => reject(new Error('aborted'))));
       },
       decode: (value, _, previous) => (value === previous ? previous : value),
-      report: (report) => reports.push(report),
-      onListenerError: () => {},
-    });
+    };
+    const query = watch(clock, source, (report) => reports.push(report));
     return {
       clock,
       asked,
@@ -118,9 +126,7 @@ describe('a blocking query that is told that the server is silent', () => {
     const clock = new ManualClock();
     const asked: (string | undefined)[] = [];
     let aborted = 0;
-    const query = new BlockingQuery<string, string>({
-      clock,
-      random: () => 0.5,
+    const source: BlockingQueryOptions<string, string> = {
       what: 'it',
       settings: { waitMs: 60_000, burst: 10, minIntervalMs: 1000, maxBackoffMs: 1000 },
       budget: new WatchBudget(10, () => {}),
@@ -135,9 +141,8 @@ describe('a blocking query that is told that the server is silent', () => {
         );
       },
       decode: (value) => value,
-      report: () => {},
-      onListenerError: () => {},
-    });
+    };
+    const query = watch(clock, source, () => {});
     await clock.advance(10);
     expect(asked).toEqual([undefined, '5']);
     for (let times = 0; times < 5; times += 1) {

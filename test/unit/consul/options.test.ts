@@ -27,7 +27,7 @@ describe('options of consul()', () => {
     ['tokenFile', { token: 'x', tokenFile: 'y' }],
     ['tls.cacert', { tls: { cacert: 'x' } }],
     ['consistency', { consistency: 'eventual' }],
-    ['timeoutMs', { timeoutMs: 0 }],
+    ['requestTimeoutMs', { requestTimeoutMs: 0 }],
     ['maxWatchConnections', { maxWatchConnections: 0 }],
     ['check.type', { check: { type: 'ping' } }],
     ['check.type', { check: { type: 'constructor' } }],
@@ -44,6 +44,13 @@ describe('options of consul()', () => {
     ['watch.waitMs', { watch: { waitMs: 700_000 } }],
   ])('%s is named when it is wrong', (field, options) => {
     expect(() => consul(options as ConsulOptions)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION', field }));
+  });
+
+  it('tells the new name of an option that was renamed', () => {
+    expect(() => consul({ timeoutMs: 5 } as ConsulOptions)).toThrow('timeoutMs is called `requestTimeoutMs`');
+    expect(() => consul({ tls: { serverName: 'x' } } as ConsulOptions)).toThrow(
+      'tls.serverName is called `servername`',
+    );
   });
 
   it('a secret in the wrong place is not shown', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Host } from '../../../lib/backend/index.js';
 import type { ConsulClient } from '../../../lib/backends/consul/index.js';
 import { ConsulError } from '../../../lib/backends/consul/index.js';
 import { resolveConsulOptions, type ConsulOptions } from '../../../lib/backends/consul/consul.options.js';
@@ -30,15 +31,9 @@ async function leaseWith(options: ConsulOptions, passes: readonly Pass[], random
       },
     },
   };
-  const driver = new ConsulRegistryDriver({
-    // What is asked of it is all there.
-    client: client as unknown as ConsulClient,
-    context: createContext([], { clock, random: () => random }),
-    settings: resolveConsulOptions(options),
-    assertOpen: () => {},
-    adopt: () => () => {},
-    health: { succeeded: () => {}, failed: () => {}, forget: () => {} },
-  });
+  const host = new Host('consul', createContext([], { clock, random: () => random }));
+  // What is asked of the client is all there.
+  const driver = new ConsulRegistryDriver(host, client as unknown as ConsulClient, resolveConsulOptions(options));
   const lease = driver.register(createRegistration({ service: 'orders', host: '10.0.0.1', port: 1 }));
   await lease.registered;
   return { clock, passedAt, registered, lease };

@@ -1,7 +1,7 @@
+import { formatByExtension } from '../../../lib/backend/index.js';
 import { describe, expect, it } from 'vitest';
 import {
   assertFileId,
-  formatOfId,
   isIgnoredFile,
   isLayerFile,
   layersOf,
@@ -9,7 +9,7 @@ import {
 } from '../../../lib/backends/local/local.layers.js';
 
 function files(...ids: readonly string[]): readonly NamedText[] {
-  return ids.map((id) => ({ id, text: ` ${id} \n`, format: formatOfId(id) ?? 'text', revision: `r-${id}` }));
+  return ids.map((id) => ({ id, text: ` ${id} \n`, format: formatByExtension(id) ?? 'text', revision: `r-${id}` }));
 }
 
 describe('layers of an application', () => {

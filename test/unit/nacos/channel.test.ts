@@ -19,7 +19,7 @@ async function given(grpc: NacosGrpcOptions): Promise<Readonly<Record<string, un
       grpc: { Client } as unknown as GrpcModule,
       credentials: {} as ChannelCredentials,
       env: standaloneEnvironment(undefined, undefined),
-      settings: resolveClientOptions('test', { serverAddresses: 'a', grpc, tls: { serverName: 'nacos.test' } }),
+      settings: resolveClientOptions('test', { serverAddresses: 'a', grpc, tls: { servername: 'nacos.test' } }),
       target: 'a:9848',
       onPush: () => {},
       onLost: () => {},

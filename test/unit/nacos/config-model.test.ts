@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { standaloneEnvironment, type NacosLogLevel } from '../../../lib/backends/nacos/client/environment.js';
+import type { LogLevel } from '../../../lib/backend/index.js';
+import { standaloneEnvironment } from '../../../lib/backends/nacos/client/environment.js';
 import { assertContent, checkConfigKey, publishExtras } from '../../../lib/backends/nacos/client/config/model.js';
 
 describe('publications of configuration', () => {
@@ -55,7 +56,7 @@ describe('publications of configuration', () => {
 
 describe('the log of a client that stands alone', () => {
   it('has what its level says, and nothing by default', () => {
-    const written = (level: NacosLogLevel | undefined): readonly string[] => {
+    const written = (level: LogLevel | undefined): readonly string[] => {
       const lines: string[] = [];
       const write = (line: string): void => void lines.push(line);
       const { logger } = standaloneEnvironment({ error: write, warn: write, log: write, debug: write }, level);
@@ -68,7 +69,7 @@ describe('the log of a client that stands alone', () => {
     expect(written(undefined)).toEqual(['log', 'warn', 'error']);
     expect(written('debug')).toHaveLength(4);
     expect(written('warn')).toEqual(['warn', 'error']);
-    expect(written('off')).toEqual([]);
+    expect(written('silent')).toEqual([]);
     standaloneEnvironment(undefined, undefined).logger.error('to nobody');
   });
 });

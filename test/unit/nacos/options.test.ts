@@ -66,6 +66,15 @@ describe('options', () => {
     refused({ configFilter: { encrypt: 5, decrypt: 5 } }, 'configFilter.encrypt');
   });
 
+  it('that were renamed are told by their new name', () => {
+    expect(() => nacos({ ...base, verifyCertificates: false } as NacosOptions)).toThrow(
+      'verifyCertificates is called `tls.rejectUnauthorized`',
+    );
+    expect(() => nacos({ ...base, tls: { serverName: 'x' } } as NacosOptions)).toThrow('is called `servername`');
+    const old = { ...base, defaultTimeoutMs: 5 } as ConstructorParameters<typeof NacosHttpClient>[0];
+    expect(() => new NacosHttpClient(old)).toThrow('defaultTimeoutMs is called `requestTimeoutMs`');
+  });
+
   it('never show a secret in a refusal', () => {
     for (const options of [
       { ...base, username: 5, password: 'the-password' },

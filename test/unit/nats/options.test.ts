@@ -45,6 +45,10 @@ describe('nats()', () => {
     }
   });
 
+  it('tells the new name of an option that was renamed', () => {
+    expect(() => nats({ user: 'x' } as never)).toThrow('user is called `username`');
+  });
+
   it('starts nothing before it is opened', async () => {
     const before = activeResources();
     const backend = nats().create(createContext([]));

@@ -29,7 +29,7 @@ withServer('consul', { variant: 'dev', private: true }, (server) => {
     const backend = consul({
       address: server.url,
       check: { type: 'ttl', ttlMs: 3000 },
-      timeoutMs: 1500,
+      requestTimeoutMs: 1500,
       watch: { maxBackoffMs: 500 },
       ...options,
     }).create(createContext(events));
@@ -151,7 +151,7 @@ withServer('consul', { variant: 'dev', private: true }, (server) => {
   });
 
   it('a wait longer than the time limit is no time-out', async () => {
-    const client = new ConsulClient({ address: server.url, timeoutMs: 300 });
+    const client = new ConsulClient({ address: server.url, requestTimeoutMs: 300 });
     closing.push(() => client.close());
     const [, meta] = await client.kv.get('quiet');
     const began = Date.now();

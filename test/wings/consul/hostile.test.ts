@@ -19,7 +19,7 @@ describe('consul: a server that answers badly', () => {
     const backend: Backend = consul({
       address: server.url,
       watch: { waitMs: 200, minIntervalMs: 20, maxBackoffMs: 50 },
-      timeoutMs: 500,
+      requestTimeoutMs: 500,
       ...options,
     }).create(createContext(events));
     await backend.open();
@@ -103,7 +103,7 @@ describe('consul: a server that answers badly', () => {
         if (round === 1 || answer === undefined) health(response, 100 + round, round === 1 ? [8000] : [8000, 8001]);
         else answer(request, response, url);
       },
-      { timeoutMs: 200 },
+      { requestTimeoutMs: 200 },
     );
     await until(() => ports(reports).at(-1) === '8000,8001', 'the good list comes', 20_000);
     expect(round).toBeGreaterThan(bad.length);
@@ -164,7 +164,7 @@ describe('consul: a server that answers badly', () => {
         const timer = setInterval(() => response.write('[' + ' '.repeat(10_000)), 1);
         response.once('close', () => clearInterval(timer));
       },
-      { maxResponseBytes: 100_000, timeoutMs: 5000 },
+      { maxResponseBytes: 100_000, requestTimeoutMs: 5000 },
     );
     await until(() => reports.length > 0, 'it is reported');
     expect(reports[0]?.error?.message).toContain('longer than 100000 bytes');

@@ -15,7 +15,7 @@ withServer('consul', { variant: 'dev' }, (server) => {
     for (const close of closing.splice(0).reverse()) await close();
   });
   const locksAt = (address = server.url): ConsulLocks => {
-    const own = new ConsulClient({ address, timeoutMs: 1000 });
+    const own = new ConsulClient({ address, requestTimeoutMs: 1000 });
     const locks = new ConsulLocks(own);
     closing.push(async () => {
       await locks.close();

@@ -276,7 +276,7 @@ describe('a server that misbehaves', () => {
       await until(() => backend.state.current.phase === 'degraded', 'it is degraded');
       expect(backend.state.current.error?.code).toBe('BACKEND_UNAVAILABLE');
       const http = closing.add(
-        new NacosHttpClient({ serverAddresses: `127.0.0.1:${port}`, defaultTimeoutMs: 200, noSnapshot: true }),
+        new NacosHttpClient({ serverAddresses: `127.0.0.1:${port}`, requestTimeoutMs: 200, noSnapshot: true }),
       );
       http.addConfigWatchers('doc', undefined, [() => {}]);
       await expect(http.getConfig('doc')).rejects.toMatchObject({ code: 'BACKEND_UNAVAILABLE' });

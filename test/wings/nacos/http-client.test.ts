@@ -105,8 +105,8 @@ withServer('nacos', { variant: 'auth' }, (server) => {
       cut.setOptions({ noSnapshot: true });
       await expect(cut.getConfig(dataId)).rejects.toMatchObject({ code: 'BACKEND_UNAVAILABLE' });
       expect(await cut.getConfig(dataId, undefined, { noSnapshot: false })).toBe('from the server');
-      expect(() => cut.setOptions({ defaultTimeoutMs: -1 })).toThrow(
-        expect.objectContaining({ code: 'INVALID_OPTION', field: 'defaultTimeoutMs' }),
+      expect(() => cut.setOptions({ requestTimeoutMs: -1 })).toThrow(
+        expect.objectContaining({ code: 'INVALID_OPTION', field: 'requestTimeoutMs' }),
       );
     });
   });

@@ -94,8 +94,8 @@ for (const mutual of [true, false]) {
             [{}, { tls: { ca } }, { tls: { cert, key } }],
           ]
         : [
-            [{ caFile }, { ca, serverName: 'localhost' }],
-            [{}, { tls: {} }, { tls: { ca, serverName: 'another.test' } }],
+            [{ caFile }, { ca, servername: 'localhost' }],
+            [{}, { tls: {} }, { tls: { ca, servername: 'another.test' } }],
           ];
       for (const tls of right) {
         const client = closing.add(new NacosClient({ ...optionsFor(server), tls }));
@@ -164,7 +164,7 @@ withServer('nacos', { variant: 'auth' }, (server) => {
       const warnings: string[] = [];
       const ignore = (): void => {};
       const logger = { error: ignore, warn: (line: string) => void warnings.push(line), log: ignore, debug: ignore };
-      expect(await get({ verifyCertificates: false, logger })).toBeUndefined();
+      expect(await get({ tls: { rejectUnauthorized: false }, logger })).toBeUndefined();
       expect(warnings.some((line) => line.includes('not verified'))).toBe(true);
       expect(tunnelled).toEqual([]);
       expect(await get({ tls: { ca }, proxies: { https: `127.0.0.1:${portOf(proxy)}` } })).toBeUndefined();

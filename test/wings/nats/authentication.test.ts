@@ -62,8 +62,8 @@ withServer(
   (server) => {
     const opened = new Opened();
     it('user and password', async () => {
-      await works(opened, server.url, { user: 'app', password: 'pass word' });
-      await refused(server.url, { user: 'app', password: 'wrong-secret' }, 'wrong-secret');
+      await works(opened, server.url, { username: 'app', password: 'pass word' });
+      await refused(server.url, { username: 'app', password: 'wrong-secret' }, 'wrong-secret');
       const [scheme, rest] = server.url.split('//');
       await refused(`${scheme}//app:wrong-secret@${rest}`, {}, 'wrong-secret');
     });
@@ -138,7 +138,7 @@ const permissions =
 withServer('nats', { variant: 'current', settings: line(permissions) }, (server) => {
   const opened = new Opened();
   it('a subject that the server refuses stops the service, which says so', async () => {
-    const client = await opened.client(server.url, { user: 'app', password: 'x' });
+    const client = await opened.client(server.url, { username: 'app', password: 'x' });
     const service = await client.startService({ name: fresh('denied'), version: '1.0.0' });
     await service.addGroup('forbidden').addEndpoint('x', () => {});
     expect(await service.stopped).toMatchObject({ service: service.name });
@@ -151,7 +151,7 @@ describe('mistakes in the options are one clear error', () => {
   it.for([
     [{ servers: 'nats://a b' }, 'servers[0]'],
     [{ servers: ['ok:1', 5] }, 'servers[1]'],
-    [{ token: 'a', user: 'b' }, 'token'],
+    [{ token: 'a', username: 'b' }, 'token'],
     [{ password: 'a' }, 'password'],
     [{ nkeySeed: 'a', credentials: 'b' }, 'credentials'],
     [{ connection: {} }, 'connection'],

@@ -1,5 +1,5 @@
-import { Reporter, WatchLoop, type Clock, type Watch } from '../../../backend/index.js';
-import { DiscoveryError, messageOf, toDiscoveryError } from '../../../model/index.js';
+import type { PullSource } from '../../../backend/index.js';
+import type { DiscoveryError } from '../../../model/index.js';
 import type { Answer, ConsulMeta } from './meta.js';
 import type { ReadOptions } from './requests.js';
 
@@ -20,10 +20,8 @@ export type WatchReport<V> =
   | { readonly value: V; readonly meta: ConsulMeta; readonly error?: undefined }
   | { readonly error: DiscoveryError; readonly value?: undefined; readonly meta?: undefined };
 
-/** What a {@link BlockingQuery} needs. */
+/** What a {@link blockingSource} needs. */
 export interface BlockingQueryOptions<T, V> {
-  readonly clock: Clock;
-  readonly random: () => number;
   /** For messages: `the instances of ORDERS`. */
   readonly what: string;
   readonly settings: WatchSettings;
@@ -33,20 +31,10 @@ export interface BlockingQueryOptions<T, V> {
   /** Whether a blocking answer must be confirmed by a full read. */
   readonly suspect?: (value: T, meta: ConsulMeta) => boolean;
   /**
-   * Makes of an answer what is reported, given what was last reported; `previous` itself when it is the same.
-   * Throws when the answer can't be believed.
+   * Makes of an answer what is told, given what was last told; `previous` itself when it is the same. Throws when the
+   * answer can't be believed.
    */
   readonly decode: (value: T, meta: ConsulMeta, previous: V | undefined) => V | Promise<V>;
-  readonly report: (report: WatchReport<V>) => void;
-  /** Told of every round. */
-  readonly onRound?: (error: DiscoveryError | undefined) => void;
-  readonly onListenerError: (error: unknown) => void;
-  readonly onClosed?: () => void;
-}
-
-interface Waiter {
-  resolve(): void;
-  reject(error: unknown): void;
 }
 
 /**
@@ -54,112 +42,30 @@ interface Waiter {
  * that went back or an error means to begin anew with a full read; index 0 counts as 1; an index that stayed is no news,
  * and neither is an answer with the same content. Whatever comes back, the next question follows within a rate.
  */
-export class BlockingQuery<T, V> implements Watch {
-  private readonly loop: WatchLoop;
-  private readonly reporter: Reporter<WatchReport<V>>;
-  private index: string | undefined;
-  private last: { readonly value: V } | undefined;
-  /** What was last reported, when that was an error. */
-  private failure: DiscoveryError | undefined;
-  private waiters: Waiter[] = [];
-  private closing: Promise<void> | undefined;
-
-  constructor(private readonly options: BlockingQueryOptions<T, V>) {
-    const { clock, random, settings, report, onListenerError, budget } = options;
-    this.reporter = new Reporter(report, onListenerError);
-    this.loop = new WatchLoop({
-      clock,
-      random,
-      round: (signal) => this.round(signal),
-      onError: () => {},
-      burst: settings.burst,
-      minIntervalMs: settings.minIntervalMs,
-      backoff: { initialMs: Math.min(500, settings.maxBackoffMs), maxMs: settings.maxBackoffMs },
-    });
-    budget.add(this);
-    this.loop.start();
-  }
-
-  refresh(): Promise<void> {
-    if (this.closing !== undefined) return Promise.reject(this.closedError());
-    return new Promise((resolve, reject) => {
-      this.waiters.push({ resolve, reject });
-      this.loop.again();
-    });
-  }
-
-  /** Asks at once whether all is as it was: something else found the server silent. */
-  recheck(): void {
-    if (this.failure !== undefined || this.closing !== undefined) return;
-    // A full read is under way: it finds out by itself, and begun anew it would find out later.
-    if (this.index === undefined) return;
-    this.index = undefined;
-    this.loop.again();
-  }
-
-  /** Begins the present question anew, with the wait that now holds. */
-  rebalance(): void {
-    this.loop.again();
-  }
-
-  close(): Promise<void> {
-    this.closing ??= this.shutDown();
-    return this.closing;
-  }
-
-  private async round(signal: AbortSignal): Promise<void> {
-    const { ask, budget, settings } = this.options;
-    const waiters = this.waiters.splice(0);
-    const index = waiters.length > 0 ? undefined : this.index;
-    try {
-      const watch = index === undefined ? {} : { watch: [index, budget.waitMs(settings.waitMs)] as const };
+export function blockingSource<T, V>(options: BlockingQueryOptions<T, V>): PullSource<V> {
+  const { what, settings, budget, ask, suspect, decode } = options;
+  let index: string | undefined;
+  return {
+    what,
+    waits: { burst: settings.burst, intervalMs: settings.minIntervalMs },
+    retry: { initialMs: Math.min(500, settings.maxBackoffMs), maxMs: settings.maxBackoffMs },
+    follow: ({ again }) => {
+      const member = { rebalance: () => again('wait') };
+      budget.add(member);
+      return () => budget.remove(member);
+    },
+    read: async ({ changed, previous, signal }) => {
+      const from = changed === 'all' ? undefined : index;
+      const watch = from === undefined ? {} : { watch: [from, budget.waitMs(settings.waitMs)] as const };
       let [value, meta] = await ask({ ...watch, signal });
-      if (index !== undefined && this.options.suspect?.(value, meta) === true) [value, meta] = await ask({ signal });
-      const unchanged = index !== undefined && meta.Index === index;
-      this.index = nextIndex(index, meta.Index);
-      if (!unchanged || this.last === undefined || this.failure !== undefined) {
-        await this.take(value, meta, waiters.length > 0);
-      }
-      this.options.onRound?.(undefined);
-      for (const waiter of waiters) waiter.resolve();
-    } catch (error) {
-      if (signal.aborted) {
-        if (this.closing === undefined) this.waiters.unshift(...waiters);
-        else for (const waiter of waiters) waiter.reject(this.closedError());
-        throw error;
-      }
-      const failure = toDiscoveryError(error, 'BACKEND_UNAVAILABLE', `${this.options.what} can't be read`, {
-        backend: 'consul',
-      });
-      this.index = undefined;
-      this.options.onRound?.(failure);
-      const news = this.failure === undefined || messageOf(this.failure) !== failure.message || waiters.length > 0;
-      this.failure = failure;
-      if (news) await this.reporter.send({ error: failure });
-      for (const waiter of waiters) waiter.reject(failure);
-      throw failure;
-    }
-  }
-
-  private async take(value: T, meta: ConsulMeta, asked: boolean): Promise<void> {
-    const next = await this.options.decode(value, meta, this.last?.value);
-    const news = this.last === undefined || next !== this.last.value || this.failure !== undefined;
-    this.last = { value: next };
-    this.failure = undefined;
-    if (news || asked) await this.reporter.send({ value: next, meta });
-  }
-
-  private async shutDown(): Promise<void> {
-    this.reporter.close();
-    this.options.budget.remove(this);
-    await this.loop.close();
-    for (const waiter of this.waiters.splice(0)) waiter.reject(this.closedError());
-    this.options.onClosed?.();
-  }
-
-  private closedError(): DiscoveryError {
-    return new DiscoveryError('BACKEND_CLOSED', `the watch of ${this.options.what} was closed`, { backend: 'consul' });
-  }
+      if (from !== undefined && suspect?.(value, meta) === true) [value, meta] = await ask({ signal });
+      const unchanged = from !== undefined && meta.Index === from && previous !== undefined;
+      const next = unchanged ? previous : await decode(value, meta, previous);
+      // Last: what could not be decoded, or was broken off, must be asked for again.
+      if (!signal.aborted) index = nextIndex(from, meta.Index);
+      return next;
+    },
+  };
 }
 
 /**

@@ -1,29 +1,29 @@
 import {
   checkOptions,
   either,
-  flag,
   integerBetween,
+  LOG_LEVELS,
   milliseconds,
   numberBetween,
-  object,
   oneOf,
   recordOf,
+  renamed,
   required,
   silentLogger,
   systemClock,
   text,
+  tlsCheck,
+  withLevel,
   anything,
   type Check,
   type Clock,
   type Logger,
+  type LogLevel,
+  type TlsOptions,
 } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
 import { parseAddress, type ConsulAddress } from './address.js';
-import type { ConsulTlsOptions } from './transport.js';
 import { secretOf, type Consistency, type TokenLike } from './values.js';
-
-/** How much a client's logger is told; each level includes those before it. */
-export type LogLevel = 'silent' | 'error' | 'warn' | 'log' | 'debug';
 
 /** How a client connects; the same for {@link ConsulClient} and for the backend. */
 export interface ConsulConnectionOptions {
@@ -37,7 +37,7 @@ export interface ConsulConnectionOptions {
   readonly token?: TokenLike;
   /** A file with the token, which is read again when it was replaced. Not together with `token`. */
   readonly tokenFile?: string;
-  readonly tls?: ConsulTlsOptions;
+  readonly tls?: TlsOptions;
   /** Datacentre to ask. @default the agent's */
   readonly datacenter?: string;
   /** Consul Enterprise only. */
@@ -47,7 +47,7 @@ export interface ConsulConnectionOptions {
   /** How current reads must be. @default 'default' */
   readonly consistency?: Consistency;
   /** How long to wait for an answer, beyond what the server was asked to wait, in milliseconds. @default 10000 */
-  readonly timeoutMs?: number;
+  readonly requestTimeoutMs?: number;
   /** Connections for all requests that don't wait at the server. @default 10 */
   readonly maxRequestConnections?: number;
   /**
@@ -82,22 +82,13 @@ export const CONNECTION_CHECKS: Readonly<Record<string, Check>> = {
   address: text,
   token,
   tokenFile: text,
-  tls: object({
-    ca: text,
-    caFile: text,
-    cert: text,
-    certFile: text,
-    key: text,
-    keyFile: text,
-    passphrase: text,
-    servername: text,
-    rejectUnauthorized: flag,
-  }),
+  tls: tlsCheck(),
   datacenter: text,
   namespace: text,
   partition: text,
   consistency: oneOf('default', 'consistent', 'stale'),
-  timeoutMs: milliseconds(1),
+  requestTimeoutMs: milliseconds(1),
+  timeoutMs: renamed('requestTimeoutMs'),
   maxRequestConnections: integerBetween(1, 10_000),
   maxWatchConnections: integerBetween(1, 10_000),
   maxResponseBytes: numberBetween(1024, 2 ** 31),
@@ -108,12 +99,12 @@ export interface ClientSettings {
   readonly address: ConsulAddress;
   readonly token: string | undefined;
   readonly tokenFile: string | undefined;
-  readonly tls: ConsulTlsOptions;
+  readonly tls: TlsOptions;
   readonly datacenter: string | undefined;
   readonly namespace: string | undefined;
   readonly partition: string | undefined;
   readonly consistency: Consistency;
-  readonly timeoutMs: number;
+  readonly requestTimeoutMs: number;
   readonly maxRequestConnections: number;
   readonly maxWatchConnections: number;
   readonly maxResponseBytes: number;
@@ -135,7 +126,7 @@ export function resolveConnection(what: string, options: ConsulConnectionOptions
     namespace: options.namespace,
     partition: options.partition,
     consistency: options.consistency ?? 'default',
-    timeoutMs: options.timeoutMs ?? 10_000,
+    requestTimeoutMs: options.requestTimeoutMs ?? 10_000,
     maxRequestConnections: options.maxRequestConnections ?? 10,
     maxWatchConnections: options.maxWatchConnections ?? 100,
     maxResponseBytes: options.maxResponseBytes ?? 64 * 2 ** 20,
@@ -163,21 +154,14 @@ export function resolveClientOptions(given: string | ConsulClientOptions): Resol
     waitMs: milliseconds(1),
     transactionLimit: integerBetween(1, 1024),
     logger: anything,
-    logLevel: oneOf('silent', 'error', 'warn', 'log', 'debug'),
+    logLevel: oneOf(...LOG_LEVELS),
     clock: anything,
   });
   return {
     ...resolveConnection(what, options),
     waitMs: options.waitMs ?? 60_000,
     transactionLimit: options.transactionLimit ?? 128,
-    logger: levelled(options.logger ?? silentLogger, options.logLevel ?? 'warn'),
+    logger: withLevel(options.logger ?? silentLogger, options.logLevel ?? 'warn'),
     clock: options.clock ?? systemClock,
   };
-}
-
-function levelled(logger: Logger, level: LogLevel): Logger {
-  const levels = ['silent', 'error', 'warn', 'log', 'debug'];
-  const at = (one: Exclude<LogLevel, 'silent'>): ((message: string) => void) =>
-    levels.indexOf(one) <= levels.indexOf(level) ? (message) => logger[one](message) : () => {};
-  return { error: at('error'), warn: at('warn'), log: at('log'), debug: at('debug') };
 }

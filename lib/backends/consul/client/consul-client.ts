@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
-import { type Clock, type Logger, type Watch } from '../../../backend/index.js';
+import { openFeed, type Clock, type Logger, type PullSource, type Watch } from '../../../backend/index.js';
 import { AclApi } from './acl.js';
 import { addressText } from './address.js';
 import { AgentApi, ChecksApi, MembersApi, ServicesApi } from './agent.js';
 import {
-  BlockingQuery,
+  blockingSource,
   WatchBudget,
   type BlockingQueryOptions,
   type WatchReport,
@@ -15,7 +15,7 @@ import { resolveClientOptions, type ConsulClientOptions, type ResolvedClientOpti
 import { CoordinateApi, OperatorApi, SnapshotApi, StatusApi } from './cluster.js';
 import { EventApi } from './event.js';
 import { KvApi } from './kv.js';
-import type { Answer } from './meta.js';
+import type { Answer, ConsulMeta } from './meta.js';
 import { QueryApi } from './query.js';
 import { ConsulRequests, type ConsulResponse, type ReadOptions, type RequestOptions } from './requests.js';
 import { SessionApi } from './session.js';
@@ -73,7 +73,7 @@ export class ConsulClient {
   private readonly transport: Transport;
   private readonly requests: ConsulRequests;
   private readonly budget: WatchBudget;
-  private readonly watches = new Set<Watch & { recheck(): void }>();
+  private readonly watches = new Set<Watch>();
 
   /**
    * @param options an address, or all options
@@ -82,14 +82,14 @@ export class ConsulClient {
   constructor(options: string | ConsulClientOptions = {}) {
     const settings = resolveClientOptions(options);
     this.settings = settings;
-    const { address, tls, token, tokenFile, clock, logger, maxRequestConnections, maxWatchConnections } = settings;
+    const { address, token, tokenFile, clock, logger, maxWatchConnections } = settings;
     this.logger = logger;
     this.clock = clock;
     this.address = addressText(address);
-    this.transport = new Transport({ address, tls, maxRequestConnections, maxWatchConnections, clock });
+    this.transport = new Transport(settings);
     const tokens = new TokenSource(token, tokenFile, clock, logger);
-    const { datacenter, namespace, partition, consistency, timeoutMs, waitMs, maxResponseBytes: maxBytes } = settings;
-    const defaults = { datacenter, namespace, partition, consistency, timeoutMs, waitMs, maxBytes };
+    const { datacenter, namespace, partition, consistency, requestTimeoutMs, waitMs } = settings;
+    const defaults = { datacenter, namespace, partition, consistency, requestTimeoutMs, waitMs };
     const requests = new ConsulRequests(this.transport, tokens, defaults, clock, logger);
     this.requests = requests;
     this.budget = new WatchBudget(maxWatchConnections, (watches) =>
@@ -155,7 +155,8 @@ export class ConsulClient {
     options: WatchOptions<T> = {},
   ): Watch {
     const same = options.same ?? isDeepStrictEqual;
-    return this.openQuery<T, T>({
+    let newest: ConsulMeta | undefined;
+    const source = this.blocking<T, T>({
       what: options.what ?? 'a watched value',
       settings: {
         waitMs: options.waitMs ?? this.settings.waitMs,
@@ -163,33 +164,31 @@ export class ConsulClient {
         minIntervalMs: options.minIntervalMs ?? 500,
         maxBackoffMs: options.maxBackoffMs ?? 30_000,
       },
-      random: options.random ?? Math.random,
       ask,
-      decode: (value, _, previous) => (previous !== undefined && same(previous, value) ? previous : value),
-      report: listener,
-      onListenerError:
-        options.onListenerError ?? ((error) => this.logger.error(`a listener of a watch failed: ${String(error)}`)),
-    });
-  }
-
-  /** @internal A watch with all its parts, closed with the client. */
-  openQuery<T, V>(options: Omit<BlockingQueryOptions<T, V>, 'clock' | 'budget'>): BlockingQuery<T, V> {
-    const query: BlockingQuery<T, V> = new BlockingQuery<T, V>({
-      ...options,
-      clock: this.clock,
-      budget: this.budget,
-      onClosed: () => {
-        this.watches.delete(query);
-        options.onClosed?.();
+      decode: (value, meta, previous) => {
+        newest = meta;
+        return previous !== undefined && same(previous, value) ? previous : value;
       },
     });
-    this.watches.add(query);
-    return query;
+    const watch: Watch = openFeed(
+      source,
+      {
+        clock: this.clock,
+        random: options.random ?? Math.random,
+        backend: 'consul',
+        onListenerError:
+          options.onListenerError ?? ((error) => this.logger.error(`a listener of a watch failed: ${String(error)}`)),
+        onClosed: () => this.watches.delete(watch),
+      },
+      ({ value, error }) => listener(error === undefined ? { value, meta: newest as ConsulMeta } : { error }),
+    );
+    this.watches.add(watch);
+    return watch;
   }
 
-  /** @internal Has every watch ask at once, because something else found the agent silent. */
-  recheckWatches(): void {
-    for (const watch of this.watches) watch.recheck();
+  /** @internal The source of a question that is asked for ever. */
+  blocking<T, V>(options: Omit<BlockingQueryOptions<T, V>, 'budget'>): PullSource<V> {
+    return blockingSource({ ...options, budget: this.budget });
   }
 
   /** Ends all watches, requests and connections. May be called again. */

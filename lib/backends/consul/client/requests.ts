@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Clock, Logger } from '../../../backend/index.js';
-import { errorOf, ConsulError, isConsulError } from './errors.js';
+import type { Clock, HttpAnswer, Logger } from '../../../backend/index.js';
+import { ConsulError, errorOf, isConsulError } from './errors.js';
 import { metaOf, type Answer, type ConsulMeta } from './meta.js';
 import type { TokenSource } from './token.js';
-import type { Transport, WireResponse } from './transport.js';
+import type { Transport } from './transport.js';
 import {
   blockingOf,
   bytesOf,
@@ -73,10 +73,9 @@ export interface RequestDefaults {
   readonly namespace: string | undefined;
   readonly partition: string | undefined;
   readonly consistency: Consistency;
-  readonly timeoutMs: number;
+  readonly requestTimeoutMs: number;
   /** How long a blocking query waits when it doesn't say, in milliseconds. */
   readonly waitMs: number;
-  readonly maxBytes: number;
 }
 
 /** The longest that a server waits. */
@@ -216,7 +215,7 @@ export class ConsulRequests {
     path: string,
     options: RequestOptions,
     token: string | undefined,
-  ): Promise<WireResponse> {
+  ): Promise<HttpAnswer> {
     const { query, waitMs } = this.query(method, path, options);
     const headers: Record<string, string> = { Accept: 'application/json', ...options.headers };
     if (token !== undefined) headers['X-Consul-Token'] = token;
@@ -230,7 +229,7 @@ export class ConsulRequests {
       headers['Content-Type'] = 'application/json';
     }
     if (body !== undefined || method !== 'GET') headers['Content-Length'] = String(body?.length ?? 0);
-    const timeoutMs = options.timeoutMs ?? this.defaults.timeoutMs;
+    const timeoutMs = options.timeoutMs ?? this.defaults.requestTimeoutMs;
     return this.transport.send({
       method,
       path: `/v1${path}${query}`,
@@ -240,7 +239,7 @@ export class ConsulRequests {
       // The server adds up to a sixteenth to the wait.
       timeoutMs: waitMs === undefined ? timeoutMs : waitMs + waitMs / 16 + timeoutMs,
       pool: waitMs === undefined ? 'requests' : 'watches',
-      maxBytes: options.maxBytes ?? this.defaults.maxBytes,
+      maxBytes: options.maxBytes,
       operation,
     });
   }
@@ -302,7 +301,7 @@ function cacheControl(cached: { readonly maxAgeSeconds?: number; readonly staleI
 }
 
 function toResponse(
-  { status, headers, body }: WireResponse,
+  { status, headers, body }: HttpAnswer,
   operation: string,
   accept: readonly number[] | undefined,
   token: string | undefined,

@@ -1,12 +1,7 @@
-import type { Logger } from '../../../backend/index.js';
+import { isWritten, type Logger, type LogLevel } from '../../../backend/index.js';
 import { messageOf } from '../../../model/index.js';
 
-/** From which severity on a client writes. */
-export type LogLevel = 'debug' | 'log' | 'warn' | 'error' | 'silent';
-
 type Severity = Exclude<LogLevel, 'silent'>;
-
-const ORDER: Readonly<Record<LogLevel, number>> = { debug: 0, log: 1, warn: 2, error: 3, silent: 4 };
 
 /** Writes one line a message to the standard error output. */
 export const consoleLogger: Logger = {
@@ -89,7 +84,7 @@ export class ClientLogger implements Logger {
   }
 
   private add(severity: Severity, message: string): void {
-    if (ORDER[severity] < ORDER[this.level]) return;
+    if (!isWritten(severity, this.level)) return;
     this.queue.push({ severity, message });
     if (this.scheduled) return;
     this.scheduled = true;

@@ -6,6 +6,7 @@ import {
   flag,
   integerBetween,
   listOf,
+  LOG_LEVELS,
   milliseconds,
   object,
   oneOf,
@@ -15,10 +16,10 @@ import {
   text,
   type Check,
   type Logger,
+  type LogLevel,
 } from '../../../backend/index.js';
 import { assertName, DiscoveryError, type InstanceStatus } from '../../../model/index.js';
 import { resolveSettings, SHARED_CHECKS, type EurekaOptions, type EurekaSettings } from '../eureka.options.js';
-import type { LogLevel } from './client-logger.js';
 import type { HaStrategy } from './walker.js';
 
 /** The registration failed, or could not be kept. */
@@ -115,7 +116,7 @@ const CLIENT_CHECKS: Readonly<Record<string, Check>> = {
   nextNodeOnHttpError: flag,
   onError: callable,
   logger: either('a logger or a list of loggers', listOf(loggerObject), loggerObject),
-  logLevel: oneOf('debug', 'log', 'warn', 'error', 'silent'),
+  logLevel: oneOf(...LOG_LEVELS),
   stopTimeoutMs: milliseconds(0),
   maxAttempts: integerBetween(1, 1000),
 };

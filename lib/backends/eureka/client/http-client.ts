@@ -1,8 +1,13 @@
-import * as http from 'node:http';
-import * as https from 'node:https';
-import type { Readable } from 'node:stream';
-import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib';
-import { withoutSecrets } from '../../../backend/index.js';
+import type { IncomingHttpHeaders } from 'node:http';
+import { urlToHttpOptions } from 'node:url';
+import {
+  HttpClient,
+  systemClock,
+  withDeadline,
+  withoutSecrets,
+  type HttpAnswer,
+  type TlsOptions,
+} from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
 
 /** One request to a Eureka server or to a service. */
@@ -44,21 +49,6 @@ export interface EurekaHttpClient {
   ): Promise<EurekaHttpResponse>;
 }
 
-/** Options of TLS connections, as Node's own. */
-export interface EurekaTlsOptions {
-  /** Certificate authorities to trust instead of the usual ones, as PEM: also a self-signed certificate. */
-  readonly ca?: string | Uint8Array | readonly (string | Uint8Array)[];
-  /** The client's certificate, as PEM. */
-  readonly cert?: string | Uint8Array | readonly (string | Uint8Array)[];
-  /** The client's private key, as PEM. */
-  readonly key?: string | Uint8Array | readonly (string | Uint8Array)[];
-  readonly passphrase?: string;
-  /** False trusts any certificate: for tests. @default true */
-  readonly rejectUnauthorized?: boolean;
-  /** The name that the server's certificate must have. @default the host's */
-  readonly servername?: string;
-}
-
 /** A service or a server answered with an HTTP status that is an error. */
 export class HttpStatusError extends DiscoveryError {
   /** The beginning of what it said. */
@@ -78,49 +68,33 @@ export class HttpStatusError extends DiscoveryError {
 
 /** Options of a {@link NodeHttpClient}. */
 export interface NodeHttpClientOptions {
-  readonly tls: EurekaTlsOptions;
+  readonly tls: TlsOptions;
   readonly connectTimeoutMs: number;
-  /** The longest silence of a server, where a request names no time limit. */
+  /** The longest silence of a server, in milliseconds. */
   readonly idleTimeoutMs: number;
   readonly maxResponseBytes: number;
   readonly maxRedirects: number;
 }
 
-/** What one exchange gave. */
-interface Answer {
-  readonly status: number;
-  readonly headers: http.IncomingHttpHeaders;
-  readonly body: Buffer;
-}
-
-type Body = string | Uint8Array | undefined;
-
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
-/** HTTP by Node's own client, over kept connections; every answer is bounded in size and time. */
+/** HTTP by Node's own client, over kept connections; follows redirects. */
 export class NodeHttpClient implements EurekaHttpClient {
-  private readonly plain: http.Agent;
-  private readonly secure: https.Agent;
+  private readonly client: HttpClient;
 
   constructor(private readonly options: NodeHttpClientOptions) {
-    const pooled = { keepAlive: true, maxSockets: 50, maxFreeSockets: 8, timeout: 30_000 };
-    const { ca, cert, key, passphrase, rejectUnauthorized, servername } = options.tls;
-    this.plain = new http.Agent(pooled);
-    this.secure = new https.Agent({
-      ...pooled,
-      ...(ca === undefined ? {} : { ca: toPem(ca) }),
-      ...(cert === undefined ? {} : { cert: toPem(cert) }),
-      ...(key === undefined ? {} : { key: toPem(key) }),
-      ...(passphrase === undefined ? {} : { passphrase }),
-      ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
-      ...(servername === undefined ? {} : { servername }),
+    const { tls, connectTimeoutMs, idleTimeoutMs: silenceMs, maxResponseBytes: maxBytes } = options;
+    this.client = new HttpClient({
+      ...{ tls, connectTimeoutMs, silenceMs, maxBytes },
+      clock: systemClock,
+      client: 'the Eureka client',
+      connections: { maxSockets: 50, timeout: 30_000 },
     });
   }
 
-  /** Closes the connections that are kept. */
-  close(): void {
-    this.plain.destroy();
-    this.secure.destroy();
+  /** Ends all requests and connections. */
+  close(): Promise<void> {
+    return this.client.close();
   }
 
   async request(
@@ -129,157 +103,35 @@ export class NodeHttpClient implements EurekaHttpClient {
     timeoutMs?: number,
     signal?: AbortSignal,
   ): Promise<EurekaHttpResponse> {
-    const total = timeoutMs === undefined ? undefined : AbortSignal.timeout(timeoutMs);
-    const signals = [signal, total].filter((one) => one !== undefined);
-    const either = signals.length > 1 ? AbortSignal.any(signals) : signals[0];
-    try {
-      return toResponse(await this.follow(request, data, timeoutMs ?? this.options.idleTimeoutMs, either));
-    } catch (error) {
-      if (total?.aborted === true && signal?.aborted !== true) {
-        throw failure('TIMEOUT', request.url, `took longer than ${timeoutMs} ms`, error);
-      }
-      throw error;
-    }
+    if (timeoutMs === undefined) return toResponse(await this.follow(request, data, signal));
+    const follow = (cut: AbortSignal): Promise<HttpAnswer> => this.follow(request, data, cut);
+    return toResponse(await withDeadline(systemClock, timeoutMs, signal, withoutSecrets(request.url), follow));
   }
 
   private async follow(
     request: EurekaHttpRequest,
-    data: Body,
-    idleTimeoutMs: number,
+    data: string | Uint8Array | undefined,
     signal: AbortSignal | undefined,
-  ): Promise<Answer> {
+  ): Promise<HttpAnswer> {
     let current = request;
     let body = data;
     for (let redirects = 0; ; redirects += 1) {
-      const answer = await this.sendOnce(current, body, idleTimeoutMs, signal);
+      const { method, headers } = current;
+      const answer = await this.client.send({
+        ...{ method, body, signal, what: withoutSecrets(current.url), target: urlToHttpOptions(new URL(current.url)) },
+        headers: { 'accept-encoding': 'gzip, deflate', ...headers },
+      });
       const location = answer.headers.location;
       if (!REDIRECTS.has(answer.status) || location === undefined || this.options.maxRedirects === 0) return answer;
       if (redirects >= this.options.maxRedirects) {
-        throw failure('BACKEND_UNAVAILABLE', request.url, `redirects more than ${this.options.maxRedirects} times`);
+        const problem = `${withoutSecrets(request.url)} redirects more than ${this.options.maxRedirects} times`;
+        throw new DiscoveryError('BACKEND_UNAVAILABLE', problem);
       }
       const next = redirected(current, answer.status, location);
       if (next === undefined) return answer;
-      if (next.method !== current.method) body = undefined;
+      if (next.method !== method) body = undefined;
       current = next;
     }
-  }
-
-  /** A kept connection that the server closed at this very moment says nothing about the server: one more try. */
-  private async sendOnce(
-    request: EurekaHttpRequest,
-    data: Body,
-    idleTimeoutMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Answer> {
-    try {
-      return await this.exchange(request, data, idleTimeoutMs, signal);
-    } catch (error) {
-      if (!(error instanceof StaleConnection)) throw error;
-      return this.exchange(request, data, idleTimeoutMs, signal).catch((again: unknown) => {
-        throw again instanceof StaleConnection ? again.cause : again;
-      });
-    }
-  }
-
-  private exchange(
-    request: EurekaHttpRequest,
-    data: Body,
-    idleTimeoutMs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Answer> {
-    return new Promise((resolve, reject) => {
-      const { connectTimeoutMs } = this.options;
-      const url = new URL(request.url);
-      const isSecure = url.protocol === 'https:';
-      const length = data === undefined ? undefined : Buffer.byteLength(data);
-      const sent = (isSecure ? https : http).request(url, {
-        method: request.method,
-        headers: {
-          'accept-encoding': 'gzip, deflate',
-          ...request.headers,
-          ...(length === undefined ? {} : { 'content-length': String(length) }),
-        },
-        agent: isSecure ? this.secure : this.plain,
-        ...(signal === undefined ? {} : { signal }),
-      });
-      const fail = (code: 'TIMEOUT' | 'BACKEND_UNAVAILABLE', problem: string): void =>
-        void sent.destroy(failure(code, request.url, problem));
-      let answered = false;
-      let connecting: NodeJS.Timeout | undefined;
-      sent.setTimeout(idleTimeoutMs, () => fail('TIMEOUT', `was silent for ${idleTimeoutMs} ms`));
-      sent.on('socket', (socket) => {
-        if (!socket.connecting) return;
-        connecting = setTimeout(
-          () => fail('TIMEOUT', `could not be connected to within ${connectTimeoutMs} ms`),
-          connectTimeoutMs,
-        );
-        socket.once(isSecure ? 'secureConnect' : 'connect', () => clearTimeout(connecting));
-      });
-      sent.on('error', (error: NodeJS.ErrnoException) => {
-        clearTimeout(connecting);
-        const stale = !answered && sent.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
-        reject(stale ? new StaleConnection(error) : error);
-      });
-      sent.on('response', (response) => {
-        answered = true;
-        this.readBody(response, request.url, (problem) => fail('BACKEND_UNAVAILABLE', problem)).then(
-          (body) => resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
-          reject,
-        );
-      });
-      sent.on('close', () => clearTimeout(connecting));
-      sent.end(data);
-    });
-  }
-
-  /** Reads, decompresses and counts: what is too long is cut off at the limit, however small it was on the wire. */
-  private readBody(response: http.IncomingMessage, url: string, cutOff: (problem: string) => void): Promise<Buffer> {
-    const { maxResponseBytes } = this.options;
-    return new Promise((resolve, reject) => {
-      const chunks: Buffer[] = [];
-      let size = 0;
-      const stream = decompressed(response);
-      const stop = (problem: string): void => {
-        chunks.length = 0;
-        cutOff(problem);
-        if (stream !== response) stream.destroy();
-        reject(failure('BACKEND_UNAVAILABLE', url, problem));
-      };
-      stream.on('data', (chunk: Buffer) => {
-        size += chunk.length;
-        if (size > maxResponseBytes) return stop(`answered more than ${maxResponseBytes} bytes`);
-        chunks.push(chunk);
-      });
-      stream.on('end', () => resolve(Buffer.concat(chunks, size)));
-      stream.on('error', (error: Error) => {
-        response.destroy();
-        reject(failure('BACKEND_UNAVAILABLE', url, `gave an answer that can't be read (${error.message})`, error));
-      });
-      const ended = (): void => stop('ended the connection in the middle of its answer');
-      response.on('aborted', ended);
-      if (stream !== response) response.on('error', reject);
-    });
-  }
-}
-
-/** A connection that had been kept and was closed by the server when it was used again. */
-class StaleConnection extends Error {
-  constructor(override readonly cause: Error) {
-    super(cause.message);
-  }
-}
-
-function decompressed(response: http.IncomingMessage): Readable {
-  switch (response.headers['content-encoding']?.trim().toLowerCase()) {
-    case 'gzip':
-    case 'x-gzip':
-      return response.pipe(createGunzip());
-    case 'deflate':
-      return response.pipe(createInflate());
-    case 'br':
-      return response.pipe(createBrotliDecompress());
-    default:
-      return response;
   }
 }
 
@@ -303,7 +155,7 @@ function redirected(request: EurekaHttpRequest, status: number, location: string
 }
 
 /** The answer in the form that `fetch` would give, made when somebody asks for it. */
-function toResponse({ status, headers, body }: Answer): EurekaHttpResponse {
+function toResponse({ status, headers, body }: HttpAnswer): EurekaHttpResponse {
   let text: string | undefined;
   let raw: Response | undefined;
   return {
@@ -321,25 +173,11 @@ function toResponse({ status, headers, body }: Answer): EurekaHttpResponse {
 }
 
 /** Without what doesn't hold for the decompressed body any more. */
-function toHeaders(headers: http.IncomingHttpHeaders): Headers {
+function toHeaders(headers: IncomingHttpHeaders): Headers {
   const result = new Headers();
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || name === 'content-encoding' || name === 'content-length') continue;
     for (const one of Array.isArray(value) ? value : [value]) result.append(name, one);
   }
   return result;
-}
-
-function toPem(pem: NonNullable<EurekaTlsOptions['ca']>): (string | Buffer)[] {
-  const list = typeof pem === 'string' || pem instanceof Uint8Array ? [pem] : pem;
-  return list.map((one) => (typeof one === 'string' ? one : Buffer.from(one)));
-}
-
-function failure(
-  code: 'TIMEOUT' | 'BACKEND_UNAVAILABLE',
-  url: string,
-  problem: string,
-  cause?: unknown,
-): DiscoveryError {
-  return new DiscoveryError(code, `${withoutSecrets(url)} ${problem}`, cause === undefined ? {} : { cause });
 }

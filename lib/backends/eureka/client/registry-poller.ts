@@ -34,8 +34,8 @@ export interface PollStats {
   readonly mismatches: number;
 }
 
-/** The longest time between tries while no server answers. */
-const MAX_RETRY_MS = 30_000;
+/** Between tries while no server answers, in milliseconds. */
+const RETRY_MS = { initial: 1000, longest: 30_000 };
 
 /** More bad records than this are told of again. */
 const MAX_COMPLAINTS = 1000;
@@ -49,7 +49,6 @@ export class RegistryPoller {
   private readonly listeners = new Set<PollListener>();
   private readonly task: PeriodicTask;
   private counts = { full: 0, deltas: 0, mismatches: 0 };
-  private failures = 0;
   private lastError: DiscoveryError | undefined;
   private lastSuccess: number | undefined;
   /** Resolves when the first read has ended, well or not, or when there will be none. */
@@ -67,9 +66,12 @@ export class RegistryPoller {
       clock: options.clock,
       random: options.random,
       what: `reading the registry of ${options.backend}`,
-      // After a failure soon again, then less and less often: not at ten times the interval, as long outages would need.
-      intervalMs: () => (this.failures === 0 ? fetchIntervalMs : this.retryMs()),
-      maxSlowdown: 1,
+      intervalMs: () => fetchIntervalMs,
+      // After a failure soon again, then less and less often, but never less often than without one.
+      retry: {
+        initialMs: Math.min(RETRY_MS.initial, fetchIntervalMs),
+        maxMs: Math.min(RETRY_MS.longest, fetchIntervalMs),
+      },
       timeoutMs: () => Math.max(fetchIntervalMs, options.timeoutMs()),
       run: (signal) => this.poll(signal),
       onError: (error) => this.pollFailed(error),
@@ -130,7 +132,6 @@ export class RegistryPoller {
     if (this.lastError !== undefined) {
       this.options.logger.log(`${this.options.backend}: the registry is read again`);
     }
-    this.failures = 0;
     this.lastError = undefined;
     this.lastSuccess = this.options.clock.now();
     for (const listener of Array.from(this.listeners)) listener.polled(changed);
@@ -188,7 +189,6 @@ export class RegistryPoller {
 
   private pollFailed(error: unknown): void {
     const { backend, logger } = this.options;
-    this.failures += 1;
     const failure = unavailable(error, backend);
     if (this.lastError === undefined) {
       const kept = this.lastSuccess === undefined ? 'nothing is known yet' : 'what is known is served on';
@@ -197,12 +197,6 @@ export class RegistryPoller {
     this.lastError = failure;
     for (const listener of Array.from(this.listeners)) listener.failed(failure);
     this.firstEnded();
-  }
-
-  private retryMs(): number {
-    const { fetchIntervalMs } = this.options.settings.read;
-    const ceiling = Math.min(MAX_RETRY_MS, 1000 * 2 ** Math.min(this.failures - 1, 10));
-    return Math.min(ceiling, fetchIntervalMs);
   }
 }
 

@@ -120,14 +120,13 @@ export class EurekaServers {
       nameServers: [],
     };
     const lookup = this.options.lookup ?? createTxtLookup(nameServers, connection.requestTimeoutMs);
-    let failures = 0;
     return new PeriodicTask({
       clock,
       random,
       what: `looking the servers of ${backend} up`,
+      intervalMs: () => refreshMs,
       // Soon again after a failure: until the first success there is nobody to ask.
-      intervalMs: () => (failures === 0 ? refreshMs : Math.min(refreshMs, 1000 * 2 ** Math.min(failures, 6))),
-      maxSlowdown: 1,
+      retry: { initialMs: Math.min(2000, refreshMs), maxMs: Math.min(64_000, refreshMs) },
       timeoutMs: () => 30_000,
       run: async (signal) => {
         const found = await lookUpZones(lookup, region, domain);
@@ -136,12 +135,10 @@ export class EurekaServers {
         this.zones = new Map(
           [...found].map(([zone, hosts]) => [zone, parseServiceUrls(hosts, defaults, `the zone ${zone}`, 'dns')]),
         );
-        failures = 0;
         this.arrange();
         this.firstLookupEnded();
       },
       onError: (error) => {
-        failures += 1;
         this.lookupError = error;
         this.firstLookupEnded();
         const kept = this.list.all.length > 0 ? 'the servers known are used on' : 'no server is known';

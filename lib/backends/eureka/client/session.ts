@@ -24,7 +24,7 @@ export class EurekaSession {
   readonly servers: EurekaServers;
   readonly api: EurekaApi;
   readonly http: EurekaHttpClient;
-  private readonly closeHttp: () => void;
+  private readonly closeHttp: () => Promise<void>;
   private readonly amazonFlight = new SingleFlight<AmazonMetadata | undefined>();
   private amazonMetadata: AmazonMetadata | undefined;
 
@@ -88,7 +88,7 @@ export class EurekaSession {
   /** Ends everything; resolves when nothing goes on any more. */
   async close(): Promise<void> {
     await this.servers.stop();
-    this.closeHttp();
+    await this.closeHttp();
   }
 
   private get isAmazon(): boolean {

@@ -1,8 +1,13 @@
-import { silentLogger, systemClock, type Clock, type Logger } from '../../../backend/index.js';
+import {
+  silentLogger,
+  systemClock,
+  withLevel,
+  type Clock,
+  type Logger,
+  type LogLevel,
+  type TlsOptions,
+} from '../../../backend/index.js';
 import type { DiscoveryEvent } from '../../../model/index.js';
-
-/** How much a client writes to its logger. */
-export type NacosLogLevel = 'debug' | 'info' | 'warn' | 'error' | 'off';
 
 /** What everything in a client shares. */
 export interface Environment {
@@ -15,11 +20,9 @@ export interface Environment {
   report(event: DiscoveryEvent): void;
 }
 
-const LEVELS: readonly NacosLogLevel[] = ['debug', 'info', 'warn', 'error', 'off'];
-
 /** The environment of a client that no app lends one to. */
-export function standaloneEnvironment(logger: Logger | undefined, level: NacosLogLevel | undefined): Environment {
-  const leveled = withLevel(logger ?? silentLogger, level ?? 'info');
+export function standaloneEnvironment(logger: Logger | undefined, level: LogLevel | undefined): Environment {
+  const leveled = withLevel(logger ?? silentLogger, level ?? 'log');
   return {
     backend: 'nacos',
     clock: systemClock,
@@ -32,14 +35,8 @@ export function standaloneEnvironment(logger: Logger | undefined, level: NacosLo
   };
 }
 
-/** A logger that leaves out what is below `level`. */
-export function withLevel(logger: Logger, level: NacosLogLevel): Logger {
-  const from = LEVELS.indexOf(level);
-  const nothing = (): void => {};
-  return {
-    debug: from <= 0 ? (message) => logger.debug(message) : nothing,
-    log: from <= 1 ? (message) => logger.log(message) : nothing,
-    warn: from <= 2 ? (message) => logger.warn(message) : nothing,
-    error: from <= 3 ? (message) => logger.error(message) : nothing,
-  };
+/** Says that certificates are not looked at, where that was asked for. */
+export function warnOfTrust({ logger, backend }: Environment, tls: TlsOptions | undefined): void {
+  if (tls?.rejectUnauthorized !== false) return;
+  logger.warn(`${backend}: certificates of servers are not verified (tls.rejectUnauthorized: false)`);
 }

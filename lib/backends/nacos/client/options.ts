@@ -8,18 +8,22 @@ import {
   flag,
   integerBetween,
   listOf,
+  LOG_LEVELS,
   milliseconds,
   object,
   oneOf,
   recordOf,
+  renamed,
   text,
+  tlsCheck,
   type Check,
   type Logger,
+  type LogLevel,
+  type TlsOptions,
 } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
 import { parseServerAddresses, type ServerAddress } from './addresses.js';
 import type { NacosConfigFilter } from './config/cipher.js';
-import type { NacosLogLevel } from './environment.js';
 
 /** Keys of Alibaba Cloud, as a provider gives them for each request. */
 export interface NacosAccessKeys {
@@ -49,21 +53,6 @@ export interface NacosGrpcOptions {
    * HTTP/2 flow control window in bytes. grpc-js has one setting for stream and connection. @default 10485760
    */
   readonly initialWindowSize?: number;
-}
-
-/** Encryption of the connections; certificates as PEM text or as files. */
-export interface NacosTlsOptions {
-  /** @default true when `tls` is given */
-  readonly enabled?: boolean;
-  readonly ca?: string;
-  readonly caFile?: string;
-  /** The client's own certificate, for servers that ask for one. */
-  readonly cert?: string;
-  readonly certFile?: string;
-  readonly key?: string;
-  readonly keyFile?: string;
-  /** The name in the server's certificate when it isn't the host that is connected to. */
-  readonly serverName?: string;
 }
 
 /** Options of {@link NacosClient} and of the services made without one. */
@@ -102,7 +91,11 @@ export interface NacosClientOptions {
   /** After this much silence the connection is probed, in milliseconds. @default 5000 */
   readonly healthCheckMs?: number;
   readonly grpc?: NacosGrpcOptions;
-  readonly tls?: NacosTlsOptions;
+  /**
+   * Encrypts the gRPC connection, and says how `https` addresses are spoken to; `{}` trusts the system's authorities.
+   * @default gRPC in plain text
+   */
+  readonly tls?: TlsOptions;
   /** Folder of configuration snapshots, failover files and the naming cache. @default '~/nacos/cache' */
   readonly cacheDirectory?: string;
   /** Keep no snapshots of configuration, and read none. @default false */
@@ -119,8 +112,8 @@ export interface NacosClientOptions {
   readonly configFilter?: NacosConfigFilter;
   /** @default silent */
   readonly logger?: Logger;
-  /** @default 'info' */
-  readonly logLevel?: NacosLogLevel;
+  /** @default 'log' */
+  readonly logLevel?: LogLevel;
 }
 
 /** Client options after defaults and checks. */
@@ -139,7 +132,7 @@ export interface NacosClientSettings {
   readonly requestTimeoutMs: number;
   readonly healthCheckMs: number;
   readonly grpc: Required<NacosGrpcOptions>;
-  readonly tls: NacosTlsOptions | undefined;
+  readonly tls: TlsOptions | undefined;
   readonly cacheDirectory: string;
   readonly noSnapshot: boolean;
   readonly loadCacheAtStart: boolean;
@@ -152,7 +145,7 @@ export interface NacosClientSettings {
 const addresses: Check = either('host:port or a list of them', text, listOf(text));
 
 /** The checks of every field of {@link NacosClientOptions}. */
-export const clientChecks: Readonly<Record<keyof NacosClientOptions, Check>> = {
+export const clientChecks: Readonly<Record<keyof NacosClientOptions | 'verifyCertificates', Check>> = {
   serverAddresses: addresses,
   endpoint: text,
   endpointRefreshMs: milliseconds(100),
@@ -175,16 +168,8 @@ export const clientChecks: Readonly<Record<keyof NacosClientOptions, Check>> = {
     keepAliveTimeoutMs: milliseconds(100),
     initialWindowSize: integerBetween(65535, 2 ** 31 - 1),
   }),
-  tls: object({
-    enabled: flag,
-    ca: text,
-    caFile: text,
-    cert: text,
-    certFile: text,
-    key: text,
-    keyFile: text,
-    serverName: text,
-  }),
+  tls: tlsCheck(),
+  verifyCertificates: renamed('tls.rejectUnauthorized'),
   cacheDirectory: text,
   noSnapshot: flag,
   loadCacheAtStart: flag,
@@ -193,7 +178,7 @@ export const clientChecks: Readonly<Record<keyof NacosClientOptions, Check>> = {
   configRefreshMs: milliseconds(100),
   configFilter: object({ name: anything, encrypt: callable, decrypt: callable }),
   logger: anything,
-  logLevel: oneOf('debug', 'info', 'warn', 'error', 'off'),
+  logLevel: oneOf(...LOG_LEVELS),
 };
 
 /**
@@ -246,7 +231,7 @@ export function settingsOf(options: NacosClientOptions): NacosClientSettings {
       keepAliveTimeoutMs: grpc.keepAliveTimeoutMs ?? 20_000,
       initialWindowSize: grpc.initialWindowSize ?? 10 * 1024 * 1024,
     },
-    tls: options.tls === undefined || options.tls.enabled === false ? undefined : checkedTls(options.tls),
+    tls: options.tls,
     cacheDirectory: resolve(options.cacheDirectory ?? join(homedir(), 'nacos', 'cache')),
     noSnapshot: options.noSnapshot ?? false,
     loadCacheAtStart: options.loadCacheAtStart ?? false,
@@ -286,19 +271,6 @@ function endpointUrl(endpoint: string, contextPath: string): string {
     if (parsed.pathname === '/') parsed.pathname = `${contextPath}/serverlist`;
   }
   return parsed.href;
-}
-
-function checkedTls(tls: NacosTlsOptions): NacosTlsOptions {
-  for (const name of ['ca', 'cert', 'key'] as const) {
-    if (tls[name] !== undefined && tls[`${name}File`] !== undefined) {
-      throw invalid(`tls.${name}File`, `can't be given together with tls.${name}`);
-    }
-  }
-  const hasCert = tls.cert !== undefined || tls.certFile !== undefined;
-  const hasKey = tls.key !== undefined || tls.keyFile !== undefined;
-  if (hasCert !== hasKey)
-    throw invalid(hasCert ? 'tls.key' : 'tls.cert', 'is required with the other half of the pair');
-  return tls;
 }
 
 function invalid(field: string, problem: string): DiscoveryError {

@@ -36,7 +36,8 @@ export class NacosServers {
       this.refreshing = new PeriodicTask({
         clock: env.clock,
         what: 'asking the address endpoint',
-        intervalMs: () => (this.connections.all.length === 0 ? Math.min(1000, endpoint.refreshMs) : endpoint.refreshMs),
+        intervalMs: () => endpoint.refreshMs,
+        retry: { initialMs: Math.min(1000, endpoint.refreshMs), maxMs: Math.min(10_000, endpoint.refreshMs) },
         timeoutMs: () => settings.requestTimeoutMs,
         random: () => env.random(),
         run: (signal) => this.refresh(endpoint.url, signal),

@@ -34,12 +34,12 @@ function asLibrary(exports: Exports): NatsLibrary {
 }
 
 function libraryOptions(exports: Exports, settings: ConnectionSettings, name: string, random: () => number): object {
-  const { user, password, token, nkeySeed, credentials } = settings.authentication;
+  const { username, password, token, nkeySeed, credentials } = settings.authentication;
   const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
   return {
     servers: [...settings.servers],
     name: settings.connectionName ?? name,
-    ...(user === undefined ? {} : { user }),
+    ...(username === undefined ? {} : { user: username }),
     ...(password === undefined ? {} : { pass: password }),
     ...(token === undefined ? {} : { token }),
     ...(nkeySeed === undefined ? {} : { authenticator: exports.nkeyAuthenticator(bytes(nkeySeed)) }),

@@ -5,22 +5,18 @@ import {
   integerBetween,
   listOf,
   milliseconds,
-  object,
   oneOf,
+  renamed,
   text,
+  tlsCheck,
   type Check,
+  type TlsOptions,
 } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
 import type { NatsConnection } from './port.js';
 
-/** Certificates for TLS, as PEM texts or as files. */
-export interface NatsTlsOptions {
-  readonly ca?: string;
-  readonly caFile?: string;
-  readonly cert?: string;
-  readonly certFile?: string;
-  readonly key?: string;
-  readonly keyFile?: string;
+/** How to speak TLS to NATS servers. */
+export interface NatsTlsOptions extends TlsOptions {
   /** TLS from the first byte, for servers that are set so. @default false */
   readonly handshakeFirst?: boolean;
 }
@@ -38,7 +34,7 @@ export interface NatsConnectionOptions {
   readonly library?: 'nats' | '@nats-io/transport-node';
   /** The connection's name in the server's monitoring. @default the app's name */
   readonly connectionName?: string;
-  readonly user?: string;
+  readonly username?: string;
   readonly password?: string;
   readonly token?: string;
   /** Seed of an NKey (`SU…`): the server's challenge is signed with it; it never leaves the process. */
@@ -71,12 +67,13 @@ export const CONNECTION_OPTIONS: Readonly<Record<string, Check>> = {
   connection: anything,
   library: oneOf('nats', '@nats-io/transport-node'),
   connectionName: text,
-  user: text,
+  username: text,
+  user: renamed('username'),
   password: text,
   token: text,
   nkeySeed: text,
   credentials: text,
-  tls: object({ ca: text, caFile: text, cert: text, certFile: text, key: text, keyFile: text, handshakeFirst: flag }),
+  tls: tlsCheck({ handshakeFirst: flag }),
   connectTimeoutMs: milliseconds(1),
   firstConnect: oneOf('wait', 'fail'),
   reconnectWaitMs: milliseconds(1),
@@ -92,7 +89,7 @@ export interface ConnectionSettings {
   readonly connection: NatsConnection | undefined;
   readonly library: 'nats' | '@nats-io/transport-node';
   readonly connectionName: string | undefined;
-  readonly authentication: Pick<NatsConnectionOptions, 'user' | 'password' | 'token' | 'nkeySeed' | 'credentials'>;
+  readonly authentication: Pick<NatsConnectionOptions, 'username' | 'password' | 'token' | 'nkeySeed' | 'credentials'>;
   readonly tls: NatsTlsOptions | undefined;
   readonly connectTimeoutMs: number;
   readonly firstConnect: 'wait' | 'fail';
@@ -103,7 +100,7 @@ export interface ConnectionSettings {
   readonly requestTimeoutMs: number;
 }
 
-const AUTHENTICATION = ['user', 'token', 'nkeySeed', 'credentials'] as const;
+const AUTHENTICATION = ['username', 'token', 'nkeySeed', 'credentials'] as const;
 
 /**
  * Fills in the defaults; the types have been checked before.
@@ -111,7 +108,7 @@ const AUTHENTICATION = ['user', 'token', 'nkeySeed', 'credentials'] as const;
  * @throws DiscoveryError `INVALID_OPTION`, naming the field
  */
 export function resolveConnectionOptions(what: string, options: NatsConnectionOptions): ConnectionSettings {
-  const { connection, user, password, token, nkeySeed, credentials } = options;
+  const { connection, username, password, token, nkeySeed, credentials } = options;
   const refuse = (field: string, problem: string): DiscoveryError =>
     new DiscoveryError('INVALID_OPTION', `${what}: ${field} ${problem}`, { field });
   if (connection !== undefined && !isConnection(connection)) {
@@ -122,7 +119,7 @@ export function resolveConnectionOptions(what: string, options: NatsConnectionOp
   }
   const ways = AUTHENTICATION.filter((way) => options[way] !== undefined);
   if (ways.length > 1) throw refuse(ways[1] ?? '', `can not be used together with ${ways[0]}`);
-  if (password !== undefined && user === undefined) throw refuse('password', 'needs a user');
+  if (password !== undefined && username === undefined) throw refuse('password', 'needs a username');
   const servers = typeof options.servers === 'string' ? options.servers.split(',') : (options.servers ?? []);
   const given = servers.map((server) => server.trim());
   given.forEach((server, index) => {
@@ -136,7 +133,7 @@ export function resolveConnectionOptions(what: string, options: NatsConnectionOp
     library: options.library ?? 'nats',
     connectionName: options.connectionName,
     authentication: Object.freeze({
-      ...(user === undefined ? {} : { user }),
+      ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password }),
       ...(token === undefined ? {} : { token }),
       ...(nkeySeed === undefined ? {} : { nkeySeed }),

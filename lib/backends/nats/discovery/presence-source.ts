@@ -64,7 +64,6 @@ export class PresenceSource implements InstanceSource {
       what: `looking for overdue instances of ${service}`,
       intervalMs: () => Math.max(100, Math.min(settings.presence.leaseMs / 4, 2000)),
       timeoutMs: () => settings.connection.requestTimeoutMs,
-      maxSlowdown: 1,
       random: () => context.random(),
       run: (signal) => this.checkOverdue(signal),
       // The watch tells of what doesn't answer.

@@ -36,7 +36,6 @@ export class RoundsSource implements InstanceSource {
       // An outage of the connection is told of by the session, and ends with its state.
       intervalMs: () => rounds.intervalMs,
       timeoutMs: () => rounds.maxWaitMs + 1000,
-      maxSlowdown: 2,
       random: () => context.random(),
       run: (signal) => this.round(signal),
       onError: (error) => this.failed(error),

@@ -70,7 +70,6 @@ class OrderedConsumer {
       clock,
       what: `listening for the heartbeats of ${this.name}`,
       intervalMs: () => options.heartbeatMs,
-      maxSlowdown: 1,
       random: options.random,
       run: () => this.checkHeartbeat(),
       onError: () => {},

@@ -128,7 +128,6 @@ export class InternalAuth {
         what: `the renewal of the internal token of ${backend}`,
         intervalMs: () => TICK_MS,
         timeoutMs: () => 30_000,
-        maxSlowdown: 1,
         random: () => context.random(),
         run: () => this.tick(),
         onError: (error) =>

@@ -36,7 +36,8 @@ export class Scanner {
   private wanted = false;
   private scanned = false;
   private failure: DiscoveryError | undefined;
-  private lastFullAt = -Infinity;
+  /** When everything is due to be read again. */
+  private completeAt = -Infinity;
   private readonly unsubscribe: Unsubscribe;
   private closed = false;
 
@@ -45,9 +46,10 @@ export class Scanner {
     this.task = new PeriodicTask({
       clock: context.clock,
       what: `reading ${what}`,
-      intervalMs: () => (this.failure === undefined ? rescanMs : Math.min(RETRY_MS, rescanMs)),
+      intervalMs: () =>
+        this.failure === undefined ? this.completeAt - context.clock.now() : Math.min(RETRY_MS, rescanMs),
+      jitter: 0,
       timeoutMs: () => SCAN_TIMEOUT_MS,
-      maxSlowdown: 1,
       random: () => context.random(),
       run: (signal) => this.run(signal),
       onError: (error) => this.failed(error),
@@ -113,8 +115,7 @@ export class Scanner {
   private async run(signal: AbortSignal): Promise<void> {
     const { context, rescanMs, scan, onScan, client } = this.options;
     const now = context.clock.now();
-    // The periodic task shortens its intervals a little.
-    const everything = this.everything || now - this.lastFullAt >= rescanMs * 0.85;
+    const everything = this.everything || now >= this.completeAt;
     const { wanted } = this;
     this.everything = false;
     this.wanted = false;
@@ -122,7 +123,8 @@ export class Scanner {
       if (client.outage !== undefined) throw client.outage;
       const news = await scan(everything, signal);
       if (signal.aborted || this.closed) return;
-      if (everything) this.lastFullAt = now;
+      // Not at the same time as everybody who connected with this client.
+      if (everything) this.completeAt = now + rescanMs * (1 - 0.1 * context.random());
       const all = wanted || !this.scanned || this.failure !== undefined;
       this.scanned = true;
       this.failure = undefined;

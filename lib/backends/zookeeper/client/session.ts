@@ -1,7 +1,7 @@
-import { setMaxListeners } from 'node:events';
 import {
   PeriodicTask,
   sleep,
+  until,
   ValueView,
   WatchLoop,
   type Clock,
@@ -70,8 +70,6 @@ export class Session {
   private nextServer: number;
   private library: ZooKeeperLibrary | undefined;
   private readonly closing = new AbortController();
-  /** Requests that wait for a connection. */
-  private readonly waiting = new Set<() => void>();
 
   constructor(private readonly options: SessionOptions) {
     const { clock, random, onListenerError, sessionTimeoutMs, servers } = options;
@@ -93,7 +91,6 @@ export class Session {
       what: `the heartbeat of ${options.backend}`,
       intervalMs: () => this.timeoutMs / 3,
       timeoutMs: () => this.timeoutMs / 3,
-      maxSlowdown: 1,
       random,
       run: () => this.beat(),
       onError: () => this.silent(),
@@ -116,7 +113,6 @@ export class Session {
     if (this.closing.signal.aborted) return;
     this.closing.abort();
     this.lostTimer?.cancel();
-    for (const end of this.waiting) end();
     await this.connection?.closeSession(Math.min(CLOSE_TIMEOUT_MS, this.timeoutMs / 3));
     await Promise.all([this.loop.close(), this.heartbeat.stop()]);
     this.view.set(Object.freeze({ phase: 'closed' }));
@@ -131,7 +127,9 @@ export class Session {
   async connected(waitMs: number, signal: AbortSignal | undefined): Promise<Connection> {
     if (signal?.aborted === true) throw this.aborted();
     if (this.connection !== undefined && this.view.current.phase === 'connected') return this.connection;
-    if (!this.closing.signal.aborted) await this.change(waitMs, signal);
+    const ended = signal === undefined ? this.closing.signal : AbortSignal.any([signal, this.closing.signal]);
+    const { clock } = this.options;
+    await until(this.view, ({ phase }) => phase === 'connected', { clock, timeoutMs: waitMs, signal: ended });
     if (this.connection !== undefined && this.view.current.phase === 'connected') return this.connection;
     throw this.unavailableError(signal);
   }
@@ -147,27 +145,6 @@ export class Session {
     return new DiscoveryError('BACKEND_UNAVAILABLE', `${backend} can't be reached: ${reason}`, {
       backend,
       ...(error === undefined ? {} : { cause: error }),
-    });
-  }
-
-  /** Waits until it is connected, or closed. */
-  private change(waitMs: number, signal: AbortSignal | undefined): Promise<void> {
-    // Hundreds of requests of one scan may wait with one signal.
-    if (signal !== undefined) setMaxListeners(0, signal);
-    return new Promise((resolve) => {
-      const end = (): void => {
-        timer.cancel();
-        unsubscribe();
-        signal?.removeEventListener('abort', end);
-        this.waiting.delete(end);
-        resolve();
-      };
-      const timer = this.options.clock.setTimer(end, waitMs);
-      const unsubscribe = this.view.subscribe(() => {
-        if (this.view.current.phase === 'connected') end();
-      });
-      signal?.addEventListener('abort', end, { once: true });
-      this.waiting.add(end);
     });
   }
 

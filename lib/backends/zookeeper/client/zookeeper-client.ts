@@ -32,7 +32,7 @@ export interface ZooKeeperClientOptions {
   /** How long opening one connection may take, in milliseconds. @default 5000 */
   readonly connectTimeoutMs?: number;
   /** How long an operation waits for a connection when there is none, in milliseconds. @default 3000 */
-  readonly operationWaitMs?: number;
+  readonly requestTimeoutMs?: number;
   /** Credentials, sent on every connection: `{ scheme: 'digest', credentials: 'user:password' }`. */
   readonly auth?: readonly { readonly scheme: string; readonly credentials: string }[];
   /** Who may use the nodes that this client creates. @default 'open' */
@@ -103,7 +103,7 @@ export class ZooKeeperClient {
     this.chroot = root === '/' ? '' : root;
     this.chrootExists = this.chroot === '';
     this.name = options.name ?? 'zookeeper';
-    this.waitMs = options.operationWaitMs ?? 3000;
+    this.waitMs = options.requestTimeoutMs ?? 3000;
     this.access = options.access ?? 'open';
     this.onListenerError = options.onListenerError ?? (() => {});
     this.session = new Session({

@@ -1,5 +1,6 @@
-import { firstNonLoopbackIp } from '../../../../backend/index.js';
-import type { DiscoveryError } from '../../../../model/index.js';
+import { createPrivateKey } from 'node:crypto';
+import { firstNonLoopbackIp, type TlsMaterial } from '../../../../backend/index.js';
+import { defined, type DiscoveryError } from '../../../../model/index.js';
 import type { Environment } from '../environment.js';
 import { NacosError } from '../errors.js';
 import type { Json } from '../json.js';
@@ -21,14 +22,18 @@ export interface OpenChannel {
   readonly onLost: (error: DiscoveryError) => void;
 }
 
-/** Plain text, or TLS with the given PEM texts. */
-export function credentialsOf(
-  grpc: GrpcModule,
-  tls: { readonly ca?: string; readonly cert?: string; readonly key?: string } | undefined,
-): ChannelCredentials {
+/** Plain text, or TLS with the given certificates. */
+export function credentialsOf(grpc: GrpcModule, tls: TlsMaterial | undefined): ChannelCredentials {
   if (tls === undefined) return grpc.credentials.createInsecure();
-  const buffer = (pem: string | undefined): Buffer | null => (pem === undefined ? null : Buffer.from(pem));
-  return grpc.credentials.createSsl(buffer(tls.ca), buffer(tls.key), buffer(tls.cert));
+  const { ca, cert, key, passphrase, rejectUnauthorized } = tls;
+  // gRPC takes one text of each, and no key that is encrypted.
+  const one = (pem: TlsMaterial['ca']): Buffer | null =>
+    pem === undefined ? null : Buffer.from(pem.map(String).join('\n'));
+  const open = (pem: Buffer | null): Buffer | null =>
+    pem === null || passphrase === undefined
+      ? pem
+      : Buffer.from(createPrivateKey({ key: pem, passphrase }).export({ type: 'pkcs8', format: 'pem' }));
+  return grpc.credentials.createSsl(one(ca), open(one(key)), one(cert), defined({ rejectUnauthorized }));
 }
 
 /**
@@ -62,7 +67,7 @@ function channelOptions({ grpc, tls }: NacosClientSettings): Record<string, stri
     'grpc.keepalive_time_ms': grpc.keepAliveMs,
     'grpc.keepalive_timeout_ms': grpc.keepAliveTimeoutMs,
     'grpc-node.flow_control_window': grpc.initialWindowSize,
-    ...(tls?.serverName === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
+    ...(tls?.servername === undefined ? {} : { 'grpc.ssl_target_name_override': tls.servername }),
   };
 }
 

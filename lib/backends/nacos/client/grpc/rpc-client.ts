@@ -2,16 +2,16 @@ import {
   Backoff,
   loadOptionalPeer,
   PeriodicTask,
-  sleep,
+  readTls,
+  until,
   ValueView,
   withDeadline,
   type View,
 } from '../../../../backend/index.js';
 import { DiscoveryError, messageOf } from '../../../../model/index.js';
 import type { NacosAuth } from '../auth.js';
-import type { Environment } from '../environment.js';
+import { warnOfTrust, type Environment } from '../environment.js';
 import { isForbidden, NacosError } from '../errors.js';
-import { loadTls } from '../http/transport.js';
 import type { Json } from '../json.js';
 import type { NacosClientSettings } from '../options.js';
 import type { LinkState, RpcRequestOptions } from '../link.js';
@@ -66,7 +66,6 @@ export class RpcClient {
       what: `the health check of ${env.backend}`,
       intervalMs: () => settings.healthCheckMs,
       timeoutMs: () => settings.requestTimeoutMs * 3,
-      maxSlowdown: 1,
       random: () => env.random(),
       run: async (signal) => {
         if (this.connection !== undefined) await probe(this.connection, settings.requestTimeoutMs, signal);
@@ -116,8 +115,9 @@ export class RpcClient {
    */
   async start(): Promise<void> {
     this.grpc = await loadOptionalPeer(this.env.backend, '@grpc/grpc-js', () => import('@grpc/grpc-js'));
-    const tls = this.settings.tls === undefined ? undefined : await loadTls(this.settings.tls);
+    const tls = this.settings.tls === undefined ? undefined : await readTls(this.settings.tls, this.env.backend);
     if (this.closing.signal.aborted) return;
+    warnOfTrust(this.env, this.settings.tls);
     this.servers.onChanged = () => this.serversChanged();
     this.servers.start();
     this.loop ??= this.stayConnected(this.grpc, credentialsOf(this.grpc, tls));
@@ -131,17 +131,9 @@ export class RpcClient {
       const left = end - this.env.clock.now();
       if (left <= 0 || signal?.aborted === true) return false;
       this.hurry();
-      const change = new AbortController();
-      const off = this.stateView.subscribe(() => change.abort());
-      try {
-        await sleep(
-          this.env.clock,
-          Math.min(left, HURRY_MS),
-          signal === undefined ? change.signal : AbortSignal.any([signal, change.signal]),
-        );
-      } finally {
-        off();
-      }
+      const before = this.stateView.current;
+      const timeoutMs = Math.min(left, HURRY_MS);
+      await until(this.stateView, (state) => state !== before, { clock: this.env.clock, timeoutMs, signal });
     }
     return this.connection !== undefined;
   }

@@ -37,7 +37,6 @@ export class HttpBeats {
         intervalMs: () => everyMs ?? asked,
         timeoutMs: this.timeoutMs,
         // A missed beat is made up for soon, or the instance expires.
-        maxSlowdown: 1,
         random: () => this.env.random(),
         run: async (signal) => {
           const target = { service, group, instance: beating.instance, signal };

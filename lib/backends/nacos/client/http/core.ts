@@ -2,7 +2,7 @@ import { PeriodicTask, type View, ValueView } from '../../../../backend/index.js
 import { DiscoveryError, messageOf } from '../../../../model/index.js';
 import { NacosAuth } from '../auth.js';
 import { ConfigItems } from '../config/items.js';
-import type { Environment } from '../environment.js';
+import { warnOfTrust, type Environment } from '../environment.js';
 import { isServerFailure, unavailable } from '../errors.js';
 import { HttpTransport } from './transport.js';
 import type { HttpApi } from './api.js';
@@ -19,7 +19,6 @@ export interface HttpCoreOptions {
   readonly env: Environment;
   readonly settings: NacosClientSettings;
   readonly proxies: () => Readonly<Partial<Record<'http' | 'https', string>>>;
-  readonly verifyCertificates: boolean;
   readonly requestTimeoutMs: () => number;
   readonly pollMs: number;
   readonly pullingTimeoutMs: () => number;
@@ -43,16 +42,13 @@ export class HttpCore {
 
   constructor(private readonly options: HttpCoreOptions) {
     const { env, settings } = options;
-    if (!options.verifyCertificates) {
-      env.logger.warn(`${env.backend}: certificates of HTTPS servers are not verified (verifyCertificates: false)`);
-    }
+    warnOfTrust(env, settings.tls);
     this.stateView = new ValueView<LinkState>(Object.freeze({ phase: 'connecting' }), (error) =>
       env.report({ type: 'listener.failed', where: `state of ${env.backend}`, error }),
     );
     this.http = new HttpTransport({
       clock: env.clock,
       tls: settings.tls,
-      verify: options.verifyCertificates,
       proxies: options.proxies,
       // Every answer and every failure says how the servers do.
       onResult: (error) => this.noted(error),
@@ -116,7 +112,6 @@ export class HttpCore {
       what: `the health check of ${env.backend}`,
       intervalMs: () => settings.healthCheckMs,
       timeoutMs: () => options.requestTimeoutMs() * 2,
-      maxSlowdown: 1,
       random: () => env.random(),
       run: (signal) => this.check(signal),
       onError: (error) => this.failed(error),

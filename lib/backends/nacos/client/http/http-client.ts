@@ -94,12 +94,11 @@ export class NacosHttpClient {
     this.settings = settings;
     this.tuning = tuning;
     this.env = standaloneEnvironment(options.logger, options.logLevel);
-    const timeoutMs = (): number => this.tuning.defaultTimeoutMs;
+    const timeoutMs = (): number => this.tuning.requestTimeoutMs;
     this.core = new HttpCore({
       env: this.env,
       settings,
       proxies: () => this.tuning.proxies,
-      verifyCertificates: options.verifyCertificates ?? true,
       requestTimeoutMs: timeoutMs,
       pollMs: 7000,
       pullingTimeoutMs: () => this.tuning.pullingTimeoutMs,
@@ -318,7 +317,7 @@ export class NacosHttpClient {
     }
     const list = async (signal: AbortSignal): Promise<readonly NacosInstance[]> =>
       (await this.listNamingInstances(query, signal)).hosts;
-    const timeoutMs = (): number => this.tuning.defaultTimeoutMs * 2;
+    const timeoutMs = (): number => this.tuning.requestTimeoutMs * 2;
     await this.subscribers.add(service, listenerName ?? listener.name, intervalMs, timeoutMs, list, listener);
   }
 

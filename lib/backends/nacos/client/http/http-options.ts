@@ -5,6 +5,7 @@ import {
   integerBetween,
   milliseconds,
   object,
+  renamed,
   text,
   type Check,
 } from '../../../../backend/index.js';
@@ -13,7 +14,7 @@ import { clientChecks, settingsOf, type NacosClientOptions, type NacosClientSett
 /** Options of {@link NacosHttpClient} that may be changed after it was made. */
 export interface NacosHttpTunables {
   /** A request that takes longer has failed, in milliseconds. @default 3000 */
-  readonly defaultTimeoutMs?: number;
+  readonly requestTimeoutMs?: number;
   /** How long the server may hold a question for changes, in milliseconds. @default 30000 */
   readonly pullingTimeoutMs?: number;
   /** How many items are asked for in one question. @default 3000 */
@@ -52,16 +53,14 @@ export interface NacosHttpClientOptions
       | 'configFilter'
       | 'logger'
       | 'logLevel'
-    > {
-  /** Whether the certificates of HTTPS servers must be right. @default true */
-  readonly verifyCertificates?: boolean;
-}
+    > {}
 
 /** The tunable options with their defaults. */
 export type NacosHttpTuning = { -readonly [K in keyof NacosHttpTunables]-?: NonNullable<NacosHttpTunables[K]> };
 
-const tunables: Readonly<Record<keyof NacosHttpTunables, Check>> = {
-  defaultTimeoutMs: milliseconds(10),
+const tunables: Readonly<Record<keyof NacosHttpTunables | 'defaultTimeoutMs', Check>> = {
+  defaultTimeoutMs: renamed('requestTimeoutMs'),
+  requestTimeoutMs: milliseconds(10),
   pullingTimeoutMs: milliseconds(1000),
   pullingConfigSize: integerBetween(1, 10_000),
   callbackConcurrency: integerBetween(1, 10_000),
@@ -72,7 +71,6 @@ const tunables: Readonly<Record<keyof NacosHttpTunables, Check>> = {
 };
 
 const NOT_HERE = [
-  'requestTimeoutMs',
   'healthCheckMs',
   'grpc',
   'labels',
@@ -95,12 +93,12 @@ export function resolveHttpOptions(options: NacosHttpClientOptions): {
   const checks = Object.fromEntries(
     Object.entries(clientChecks).filter(([key]) => !NOT_HERE.some((other) => other === key)),
   );
-  checkOptions('NacosHttpClient', options, { ...checks, ...tunables, verifyCertificates: flag });
+  checkOptions('NacosHttpClient', options, { ...checks, ...tunables });
   return {
     settings: settingsOf(options),
     tuning: tune(
       {
-        defaultTimeoutMs: 3000,
+        requestTimeoutMs: 3000,
         pullingTimeoutMs: 30_000,
         pullingConfigSize: 3000,
         callbackConcurrency: 10,
@@ -126,7 +124,7 @@ export function retune(current: NacosHttpTuning, changes: NacosHttpTunables): Na
 
 function tune(current: NacosHttpTuning, changes: NacosHttpTunables): NacosHttpTuning {
   return {
-    defaultTimeoutMs: changes.defaultTimeoutMs ?? current.defaultTimeoutMs,
+    requestTimeoutMs: changes.requestTimeoutMs ?? current.requestTimeoutMs,
     pullingTimeoutMs: changes.pullingTimeoutMs ?? current.pullingTimeoutMs,
     pullingConfigSize: changes.pullingConfigSize ?? current.pullingConfigSize,
     callbackConcurrency: changes.callbackConcurrency ?? current.callbackConcurrency,

@@ -60,7 +60,6 @@ export class HttpSubscribers {
         what: `asking for ${service}`,
         intervalMs: () => intervalMs,
         timeoutMs,
-        maxSlowdown: 4,
         random: () => this.env.random(),
         run: async (signal) => {
           const next = await list(signal);

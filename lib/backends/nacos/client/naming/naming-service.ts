@@ -134,7 +134,6 @@ export class NacosNamingService {
       what: `repeating the registrations at ${env.backend}`,
       intervalMs: () => 3000,
       timeoutMs: () => 60_000,
-      maxSlowdown: 1,
       random: () => env.random(),
       run: async () => {
         if (rpc.connected) await this.publications.redo();

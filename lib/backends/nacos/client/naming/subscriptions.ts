@@ -68,7 +68,6 @@ export class Subscriptions {
         return all.some((one) => !one.isCurrent()) ? Math.min(RETRY_MS, refreshMs) : refreshMs;
       },
       timeoutMs: () => 60_000,
-      maxSlowdown: 1,
       random: () => env.random(),
       run: async () => {
         if (!port.connected()) return;
