@@ -172,5 +172,6 @@ export type {
   LogLevel,
   Pem,
   TlsMaterial,
+  Pem,
   TlsOptions,
 } from './machinery/index.js';

@@ -34,18 +34,9 @@ export type {
   TokenLike,
 } from './client/values.js';
 export {
-  ConsulAclDisabledError,
-  ConsulConflictError,
   ConsulError,
-  ConsulNotFoundError,
-  ConsulProtocolError,
-  ConsulRateLimitError,
-  ConsulRequestError,
-  ConsulServerError,
-  ConsulTransactionError,
-  ConsulUnauthorizedError,
-  ConsulUnavailableError,
   type ConsulErrorDetails,
+  type ConsulErrorKind,
   type TransactionFailure,
 } from './client/errors.js';
 
