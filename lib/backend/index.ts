@@ -170,7 +170,6 @@ export type {
   HttpClientOptions,
   HttpRequest,
   LogLevel,
-  Pem,
   TlsMaterial,
   Pem,
   TlsOptions,
