@@ -195,8 +195,5 @@ class AgentRegistration implements LeaseOperations {
 /** Whether the agent says that it has no such service or check (or another kind of check under its id). */
 function isForgotten(error: unknown): boolean {
   if (isConsulError(error, 'not-found')) return true;
-  return (
-    isConsulError(error, 'server') &&
-    /unknown (?:service|check)|does not have associated TTL/i.test(error.answer)
-  );
+  return isConsulError(error, 'server') && /unknown (?:service|check)|does not have associated TTL/i.test(error.answer);
 }
