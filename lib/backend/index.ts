@@ -121,11 +121,13 @@ export type {
 export {
   anything,
   callable,
+  checked,
   checkOptions,
   either,
   flag,
   integerBetween,
   listOf,
+  literal,
   milliseconds,
   numberBetween,
   object,
@@ -134,9 +136,11 @@ export {
   recordOf,
   renamed,
   required,
+  satisfying,
   text,
+  withDefaults,
 } from './machinery/index.js';
-export type { Check } from './machinery/index.js';
+export type { Check, Resolved } from './machinery/index.js';
 
 // The machinery: strangers' records.
 export {
