@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock, HttpAnswer, Logger } from '../../../backend/index.js';
+import { defined } from '../../../model/index.js';
 import { ConsulProtocolError, ConsulUnauthorizedError, errorOf, type ConsulError } from './errors.js';
 import { metaOf, type Answer, type ConsulMeta } from './meta.js';
 import type { TokenSource } from './token.js';
@@ -151,7 +152,7 @@ export class ConsulResponse {
     return new ConsulProtocolError('BACKEND_UNAVAILABLE', `${this.operation} should have been answered with ${what}`, {
       status: this.status,
       operation: this.operation,
-      ...(cause === undefined ? {} : { cause }),
+      ...defined({ cause }),
     });
   }
 }

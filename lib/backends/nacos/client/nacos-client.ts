@@ -1,4 +1,4 @@
-import { DiscoveryError } from '../../../model/index.js';
+import { defined, DiscoveryError } from '../../../model/index.js';
 import { NacosAuth } from './auth.js';
 import { NacosConfigService } from './config-service.js';
 import { standaloneEnvironment, type Environment } from './environment.js';
@@ -78,7 +78,7 @@ export class NacosClient {
           service,
           group,
           instance,
-          ...(signal === undefined ? {} : { signal }),
+          ...defined({ signal }),
         }),
     };
     this.config = new NacosConfigService(this);

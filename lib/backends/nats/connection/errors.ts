@@ -1,5 +1,5 @@
 import { withoutSecretUrls } from '../../../backend/index.js';
-import { codeOf, DiscoveryError, messageOf, type DiscoveryErrorDetails } from '../../../model/index.js';
+import { codeOf, defined, DiscoveryError, messageOf, type DiscoveryErrorDetails } from '../../../model/index.js';
 import type { NatsHeaders } from './headers.js';
 
 /**
@@ -67,7 +67,7 @@ export function isNoResponders(error: unknown): boolean {
 /** What a library threw at a request, as ours. */
 export function toRequestError(error: unknown, subject: string, timeoutMs: number, service?: string): DiscoveryError {
   if (error instanceof DiscoveryError) return error;
-  const details = { cause: error, ...(service === undefined ? {} : { service }) };
+  const details = { cause: error, ...defined({ service }) };
   if (isNoResponders(error)) return new NatsNoRespondersError(subject, details);
   const kind = kindOf(error);
   switch (kind) {
