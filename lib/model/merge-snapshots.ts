@@ -1,3 +1,4 @@
+import { defined } from './defined.js';
 import type { ServiceInstance } from './service-instance.js';
 import { unknownSnapshot, type Snapshot } from './snapshot.js';
 
@@ -32,7 +33,7 @@ export function mergeSnapshots(service: string, parts: readonly BackendSnapshot[
     instances,
     state,
     asOf,
-    ...(error === undefined ? {} : { error }),
+    ...defined({ error }),
     ...(missing.length === 0 ? {} : { partial: Object.freeze(partial) }),
   });
 }

@@ -1,3 +1,4 @@
+import { defined } from './defined.js';
 import { DiscoveryError } from './errors.js';
 import { assertName, describe } from './names.js';
 import {
@@ -93,11 +94,13 @@ export function createRegistration(input: RegistrationInput): Registration {
     host: input.host,
     port: input.port,
     backend: 'registration',
-    ...(input.scheme === undefined ? {} : { scheme: input.scheme }),
-    ...(input.status === undefined ? {} : { status: input.status }),
-    ...(input.metadata === undefined ? {} : { metadata: input.metadata }),
-    ...(input.weight === undefined ? {} : { weight: input.weight }),
-    ...(input.zone === undefined ? {} : { zone: input.zone }),
+    ...defined({
+      scheme: input.scheme,
+      status: input.status,
+      metadata: input.metadata,
+      weight: input.weight,
+      zone: input.zone,
+    }),
   });
   return Object.freeze({
     service: input.service,
@@ -110,8 +113,7 @@ export function createRegistration(input: RegistrationInput): Registration {
     metadata: instance.metadata,
     tags: Object.freeze([...(input.tags ?? [])]),
     weight: instance.weight,
-    ...(instance.zone === undefined ? {} : { zone: instance.zone }),
-    ...(input.healthPath === undefined ? {} : { healthPath: input.healthPath }),
+    ...defined({ zone: instance.zone, healthPath: input.healthPath }),
   });
 }
 
@@ -128,10 +130,9 @@ export function patchRegistration(registration: Registration, patch: Registratio
   }
   return createRegistration({
     ...registration,
-    ...(patch.status === undefined ? {} : { status: patch.status }),
+    ...defined({ status: patch.status }),
     ...(patch.metadata === undefined ? {} : { metadata: createMetadata(patch.metadata) }),
-    ...(patch.weight === undefined ? {} : { weight: patch.weight }),
-    ...(patch.tags === undefined ? {} : { tags: patch.tags }),
+    ...defined({ weight: patch.weight, tags: patch.tags }),
   });
 }
 
@@ -147,6 +148,6 @@ export function toInstance(registration: Registration, backend: string): Service
     metadata: registration.metadata,
     weight: registration.weight,
     backend,
-    ...(registration.zone === undefined ? {} : { zone: registration.zone }),
+    ...defined({ zone: registration.zone }),
   });
 }

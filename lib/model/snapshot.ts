@@ -1,3 +1,4 @@
+import { defined } from './defined.js';
 import type { DiscoveryError } from './errors.js';
 import { sameInstance, type ServiceInstance } from './service-instance.js';
 
@@ -31,7 +32,7 @@ export function unknownSnapshot(service: string, error?: DiscoveryError, partial
     service,
     instances: NO_INSTANCES,
     state: 'unknown' as const,
-    ...(error === undefined ? {} : { error }),
+    ...defined({ error }),
     ...(partial.length === 0 ? {} : { partial: Object.freeze([...partial]) }),
   });
 }

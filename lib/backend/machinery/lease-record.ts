@@ -1,4 +1,10 @@
-import { createRegistration, toDiscoveryError, type InstanceStatus, type Registration } from '../../model/index.js';
+import {
+  createRegistration,
+  defined,
+  toDiscoveryError,
+  type InstanceStatus,
+  type Registration,
+} from '../../model/index.js';
 import { asNumber, asObject, asText, asTexts, invalidField, optionalText } from './record-fields.js';
 
 /** A registration as a store without records of its own holds it: with what tells whether it still counts. */
@@ -55,8 +61,7 @@ function decodeRegistration(input: Readonly<Record<string, unknown>>): Registrat
       metadata: asObject(input['metadata'], 'metadata'),
       tags: asTexts(input['tags'], 'tags'),
       weight: asNumber(input['weight'], 'weight'),
-      ...(zone === undefined ? {} : { zone }),
-      ...(healthPath === undefined ? {} : { healthPath }),
+      ...defined({ zone, healthPath }),
     });
   } catch (error) {
     throw toDiscoveryError(error, 'INVALID_INSTANCE', 'the registration is malformed');

@@ -1,4 +1,4 @@
-import { codeOf, DiscoveryError, messageOf, type Attempt } from '../../model/index.js';
+import { codeOf, defined, DiscoveryError, messageOf, type Attempt } from '../../model/index.js';
 import type { Clock } from '../port/clock.js';
 import { withoutSecrets, withoutSecretUrls } from './log-text.js';
 
@@ -87,7 +87,7 @@ export class ServerList {
         attempts.push({
           target: withoutSecrets(server),
           reason: withoutSecretUrls(messageOf(error)),
-          ...(code === undefined ? {} : { code }),
+          ...defined({ code }),
         });
         this.failed(server);
       }

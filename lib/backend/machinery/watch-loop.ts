@@ -1,5 +1,6 @@
 import { Backoff } from './backoff.js';
 import type { Clock } from '../port/clock.js';
+import { defined } from '../../model/index.js';
 import { RateLimit } from './rate-limit.js';
 
 /** Options of a {@link WatchLoop}. */
@@ -35,13 +36,12 @@ export class WatchLoop {
   constructor(private readonly options: WatchLoopOptions) {
     this.rate = new RateLimit({
       clock: options.clock,
-      ...(options.burst === undefined ? {} : { burst: options.burst }),
-      ...(options.minIntervalMs === undefined ? {} : { intervalMs: options.minIntervalMs }),
+      ...defined({ burst: options.burst, intervalMs: options.minIntervalMs }),
     });
     this.backoff = new Backoff({
       clock: options.clock,
       ...options.backoff,
-      ...(options.random === undefined ? {} : { random: options.random }),
+      ...defined({ random: options.random }),
     });
   }
 

@@ -1,5 +1,7 @@
 import {
+  authority,
   createServiceInstance,
+  defined,
   DiscoveryError,
   type InstanceStatus,
   type Registration,
@@ -59,7 +61,7 @@ export function encodeService(registration: Registration, options: EncodeOptions
   const { service, instanceId, host, ip, port, scheme, metadata, tags, weight, zone } = registration;
   const passing = Math.min(65_535, Math.max(1, Math.round(weight)));
   const meta: Record<string, string> = {
-    ...(zone === undefined ? {} : { zone }),
+    ...defined({ zone }),
     ...(scheme === 'https' ? { secure: 'true' } : {}),
     ...encodeMetadata(metadata),
     // The last, so that no metadata can stand in their place.
@@ -78,7 +80,7 @@ export function encodeService(registration: Registration, options: EncodeOptions
     Meta: meta,
     Weights: { Passing: passing, Warning: passing },
     EnableTagOverride: options.enableTagOverride,
-    ...(check === undefined ? {} : { Check: check }),
+    ...defined({ Check: check }),
   };
 }
 
@@ -108,23 +110,23 @@ function encodeCheck(registration: Registration, options: EncodeOptions): CheckD
     // The app registers when it can serve: it needn't wait for the agent's first look.
     Status: ttlStatusOf(status).status,
     Notes: notesOf(status),
-    ...(deregisterAfterMs === undefined ? {} : { DeregisterCriticalServiceAfter: deregisterAfterMs }),
+    ...defined({ DeregisterCriticalServiceAfter: deregisterAfterMs }),
   };
   if (check.type === 'none') return undefined;
   if (check.type === 'ttl') return { ...common, TTL: check.ttlMs ?? DEFAULT_TTL_MS };
   const probe = { ...common, Interval: check.intervalMs ?? 10_000, Timeout: check.timeoutMs ?? 5000 };
-  const at = `${host.includes(':') ? `[${host}]` : host}:${check.port ?? port}`;
+  const at = authority(host, check.port ?? port);
   switch (check.type) {
     case 'http': {
       const path = check.path ?? healthPath ?? '/health';
       return {
         ...probe,
         HTTP: `${scheme === 'https' ? 'https' : 'http'}://${at}${path.startsWith('/') ? '' : '/'}${path}`,
-        ...(check.method === undefined ? {} : { Method: check.method }),
+        ...defined({ Method: check.method }),
         ...(check.headers === undefined
           ? {}
           : { Header: Object.fromEntries(Object.entries(check.headers).map(([name, value]) => [name, [value]])) }),
-        ...(check.tlsSkipVerify === undefined ? {} : { TLSSkipVerify: check.tlsSkipVerify }),
+        ...defined({ TLSSkipVerify: check.tlsSkipVerify }),
       };
     }
     case 'tcp':
@@ -134,7 +136,7 @@ function encodeCheck(registration: Registration, options: EncodeOptions): CheckD
         ...probe,
         GRPC: check.service === undefined ? at : `${at}/${check.service}`,
         GRPCUseTLS: check.useTls ?? false,
-        ...(check.tlsSkipVerify === undefined ? {} : { TLSSkipVerify: check.tlsSkipVerify }),
+        ...defined({ TLSSkipVerify: check.tlsSkipVerify }),
       };
   }
 }
@@ -183,7 +185,7 @@ export function decodeEntry(entry: unknown, service: string, options: DecodeOpti
     status: health.status,
     metadata,
     weight: health.warning ? weights.Warning : Number.isFinite(exact) && exact >= 0 ? exact : weights.Passing,
-    ...(zone === undefined ? {} : { zone }),
+    ...defined({ zone }),
     backend: options.backend,
   });
 }

@@ -1,4 +1,4 @@
-import type { Registration } from '../../model/index.js';
+import { authority, defined, type Registration } from '../../model/index.js';
 import type { AmazonMetadata } from './client/amazon.js';
 import type { OutgoingInstance } from './eureka.codec.js';
 import { DEFAULT_ZONE } from './eureka.instance.js';
@@ -30,7 +30,7 @@ export function toOutgoingInstance(
   const port = instance.port ?? (secure ? 80 : registration.port);
   const securePort = instance.securePort ?? (secure ? registration.port : 443);
   const plain = portEnabled || !securePortEnabled;
-  const base = `${plain ? 'http' : 'https'}://${bracketed(hostName)}:${plain ? port : securePort}`;
+  const base = `${plain ? 'http' : 'https'}://${authority(hostName, plain ? port : securePort)}`;
   const vipAddress = instance.vipAddress ?? registration.service.toLowerCase();
   return {
     instanceId: registration.instanceId,
@@ -54,8 +54,7 @@ export function toOutgoingInstance(
     renewalIntervalSeconds: Math.max(1, Math.round(lease.heartbeatMs / 1000)),
     leaseSeconds: Math.max(1, Math.round(lease.leaseMs / 1000)),
     lastDirtyTimestamp,
-    ...(instance.appGroupName === undefined ? {} : { appGroupName: instance.appGroupName }),
-    ...(instance.asgName === undefined ? {} : { asgName: instance.asgName }),
+    ...defined({ appGroupName: instance.appGroupName, asgName: instance.asgName }),
     ...(instance.isCoordinatingDiscoveryServer === undefined
       ? {}
       : { isCoordinatingDiscoveryServer: instance.isCoordinatingDiscoveryServer }),
@@ -80,8 +79,4 @@ function metadataOf(registration: Registration, ownZone: string, port: number): 
 function absolute(base: string, urlOrPath: string): string {
   if (/^https?:\/\//i.test(urlOrPath)) return urlOrPath;
   return `${base}/${urlOrPath.replace(/^\/+/, '')}`;
-}
-
-function bracketed(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }

@@ -7,7 +7,7 @@ import {
   optionalText,
   type LeaseRecord,
 } from '../../backend/index.js';
-import { toDiscoveryError } from '../../model/index.js';
+import { defined, toDiscoveryError } from '../../model/index.js';
 import type { ProcessIdentity } from './local.process.js';
 
 /** What the file of an instance says. */
@@ -45,9 +45,7 @@ function decodeProcess(input: Readonly<Record<string, unknown>>): ProcessIdentit
   return Object.freeze({
     pid,
     hostname: asText(input['hostname'], 'process.hostname'),
-    ...(startedAt === undefined ? {} : { startedAt }),
-    ...(bootId === undefined ? {} : { bootId }),
-    ...(pidNamespace === undefined ? {} : { pidNamespace }),
+    ...defined({ startedAt, bootId, pidNamespace }),
   });
 }
 

@@ -1,5 +1,6 @@
 import {
   createServiceInstance,
+  defined,
   DiscoveryError,
   describe,
   INSTANCE_STATUSES,
@@ -85,7 +86,7 @@ export function toNacos(registration: Registration, defaults: RegistrationDefaul
     ...(scheme === 'https' || (scheme === 'http' && registration.metadata['secure'] !== 'true')
       ? {}
       : { [KEYS.scheme]: scheme }),
-    ...(zone === undefined ? {} : { zone }),
+    ...defined({ zone }),
     ...(tags.length === 0 ? {} : { [KEYS.tags]: JSON.stringify(tags) }),
     ...(instanceId === defaultId(service, host, port, defaults.cluster) ? {} : { [KEYS.id]: instanceId }),
     ...(up ? {} : { [KEYS.status]: status, [KEYS.weight]: String(bounded) }),

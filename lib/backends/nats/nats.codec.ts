@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import { asObject, decodeLeaseRecord, encodeLeaseRecord, invalidField, type LeaseRecord } from '../../backend/index.js';
 import {
+  authority,
   createMetadata,
   createServiceInstance,
+  defined,
   describe,
   DiscoveryError,
   INSTANCE_STATUSES,
@@ -66,7 +68,7 @@ export const HTTP_METADATA = {
 /** The metadata by which a micro service says what `registration` says. */
 export function toHttpMetadata(registration: Registration): Record<string, string> {
   const { metadata, host, port, scheme, status, weight, zone, instanceId } = registration;
-  const url = `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  const url = `${scheme}://${authority(host, port)}`;
   return {
     ...metadata,
     [HTTP_METADATA.url]: url,
@@ -109,7 +111,7 @@ export function toHttpInstance(info: ServiceInfo, service: string, backend: stri
       Object.fromEntries(Object.entries(metadata).filter(([key]) => !own.has(key) && !isPrototypeKey(key))),
     ),
     backend,
-    ...(zone === undefined ? {} : { zone }),
+    ...defined({ zone }),
   });
 }
 

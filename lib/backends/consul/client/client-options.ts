@@ -121,8 +121,10 @@ export function resolveConnection(what: string, options: ConnectionWithDefaults)
       field: 'tokenFile',
     });
   }
+  // Of the connection only: a backend's options hold much besides.
+  const own = Object.entries(options).filter(([key]) => Object.hasOwn(CONNECTION_CHECKS, key));
   return {
-    ...options,
+    ...(Object.fromEntries(own) as unknown as ConnectionWithDefaults),
     address: parseAddress(options.address),
     token: options.token === undefined ? undefined : secretOf(options.token),
   };

@@ -1,3 +1,4 @@
+import { defined } from '../../../model/index.js';
 import type { Answer } from './meta.js';
 import type { CallOptions, ConsulRequests, ReadOptions } from './requests.js';
 import { filterText, segment, type Filter, type Payload } from './values.js';
@@ -40,7 +41,7 @@ export class EventApi {
     const response = await this.http.request('PUT', `/event/fire/${segment(name, [], 'event')}`, {
       ...rest,
       query: queryOf({ node, service, tag }),
-      ...(payload === undefined ? {} : { body: payload }),
+      ...defined({ body: payload }),
     });
     return decodeEvent(response.object<RawEvent>());
   }

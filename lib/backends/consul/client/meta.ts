@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { defined } from '../../../model/index.js';
 
 /** What Consul says about an answer. Give it back as `watch` to wait for the next state, or as `index` of a write. */
 export interface ConsulMeta {
@@ -47,13 +48,10 @@ export function metaOf(headers: IncomingHttpHeaders): ConsulMeta {
     Index: /^\d{1,20}$/.test(index) ? index : '0',
     KnownLeader: text('x-consul-knownleader') === 'true',
     LastContact: Number.isFinite(contact) ? contact : 0,
-    ...(effective === undefined ? {} : { EffectiveConsistency: effective }),
-    ...(backend === undefined ? {} : { QueryBackend: backend }),
-    ...(hash === undefined ? {} : { ContentHash: hash }),
-    ...(policy === undefined ? {} : { DefaultACLPolicy: policy }),
+    ...defined({ EffectiveConsistency: effective, QueryBackend: backend, ContentHash: hash, DefaultACLPolicy: policy }),
     ResultsFilteredByACLs: text('x-consul-results-filtered-by-acls') === 'true',
     TranslateAddresses: text('x-consul-translate-addresses') === 'true',
-    ...(cache === undefined ? {} : { Cache: cache }),
+    ...defined({ Cache: cache }),
     ...(Number.isFinite(age) ? { CacheAge: age } : {}),
   });
 }

@@ -1,3 +1,4 @@
+import { defined } from '../../../model/index.js';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock, HttpAnswer, Logger } from '../../../backend/index.js';
 import { ConsulError, errorOf, isConsulError } from './errors.js';
@@ -151,7 +152,7 @@ export class ConsulResponse {
     return new ConsulError('protocol', `${this.operation} should have been answered with ${what}`, {
       status: this.status,
       operation: this.operation,
-      ...(cause === undefined ? {} : { cause }),
+      ...defined({ cause }),
     });
   }
 }

@@ -1,4 +1,4 @@
-import { DiscoveryError } from '../../../model/index.js';
+import { defined, DiscoveryError } from '../../../model/index.js';
 import { ConsulError, isConsulError } from './errors.js';
 import { decodeEntry, keepFlags, type KVEntry, type RawKVEntry } from './kv-entry.js';
 import type { Answer } from './meta.js';
@@ -142,7 +142,7 @@ export class Transaction {
 
   private write(verb: string, key: string, value: Payload, { flags }: TransactionSetOptions, more: object = {}): this {
     const Value = Buffer.from(bytesOf(value)).toString('base64');
-    return this.kv(verb, key, { Value, ...(flags === undefined ? {} : { Flags: flags }), ...more });
+    return this.kv(verb, key, { Value, ...defined({ Flags: flags }), ...more });
   }
 
   private kv(verb: string, key: string, more: object = {}, empty = false): this {

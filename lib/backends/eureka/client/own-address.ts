@@ -2,7 +2,7 @@ import { lookup, Resolver } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { chooseAddress, firstNonLoopbackIp, withDeadline, type Clock } from '../../../backend/index.js';
-import { DiscoveryError } from '../../../model/index.js';
+import { defined, DiscoveryError } from '../../../model/index.js';
 import type { EurekaClientOptions } from './client-options.js';
 
 /** How long a name server may take; then the address is registered as the name. */
@@ -37,13 +37,7 @@ export function assertNetworks(options: EurekaClientOptions): void {
 function chosenIp(options: EurekaClientOptions): string {
   const { ignoredInterfaces } = options;
   const networks = networksOf(options);
-  return withOwnField(
-    () =>
-      chooseAddress({
-        ...(networks === undefined ? {} : { networks }),
-        ...(ignoredInterfaces === undefined ? {} : { ignoredInterfaces }),
-      }).ip,
-  );
+  return withOwnField(() => chooseAddress(defined({ networks, ignoredInterfaces })).ip);
 }
 
 function withOwnField<T>(choose: () => T): T {

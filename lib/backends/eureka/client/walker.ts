@@ -3,6 +3,7 @@ import {
   assertHost,
   assertPort,
   codeOf,
+  defined,
   DiscoveryError,
   messageOf,
   NoInstanceError,
@@ -53,7 +54,7 @@ function toAttempt({ url, error }: NodeFailure): Attempt {
   return {
     target: withoutSecrets(url),
     reason: withoutSecretUrls(messageOf(error)),
-    ...(code === undefined ? {} : { code }),
+    ...defined({ code }),
   };
 }
 

@@ -1,4 +1,4 @@
-import { DiscoveryError } from '../../../model/index.js';
+import { authority, DiscoveryError } from '../../../model/index.js';
 
 /** Where a Nacos server listens for HTTP; its gRPC port is computed from that. */
 export interface ServerAddress {
@@ -57,12 +57,7 @@ export function parseServerAddresses(given: string | readonly string[], field: s
 
 /** `http://host:port`, with brackets around an IPv6 address. */
 export function baseUrl(address: ServerAddress): string {
-  return `${address.scheme}://${hostPort(address.host, address.port)}`;
-}
-
-/** `host:port` as gRPC and URLs want it. */
-export function hostPort(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  return `${address.scheme}://${authority(address.host, address.port)}`;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { PeriodicTask, ServerList } from '../../../backend/index.js';
-import { DiscoveryError, messageOf } from '../../../model/index.js';
-import { baseUrl, hostPort, parseServerAddress, parseServerListText } from './addresses.js';
+import { authority, DiscoveryError, messageOf } from '../../../model/index.js';
+import { baseUrl, parseServerAddress, parseServerListText } from './addresses.js';
 import type { Environment } from './environment.js';
 import { isServerFailure } from './errors.js';
 import type { HttpTransport } from './http/transport.js';
@@ -73,7 +73,7 @@ export class NacosServers {
   /** `host:port` of a server's gRPC port. */
   grpcTarget(server: string): string {
     const { host, port } = parseServerAddress(server, 'server');
-    return hostPort(host, port + this.settings.grpc.portOffset);
+    return authority(host, port + this.settings.grpc.portOffset);
   }
 
   private async refresh(url: string, signal: AbortSignal): Promise<void> {

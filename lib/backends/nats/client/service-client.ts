@@ -11,7 +11,7 @@ import {
   text,
   type Clock,
 } from '../../../backend/index.js';
-import { DiscoveryError, isPrototypeKey } from '../../../model/index.js';
+import { defined, DiscoveryError, isPrototypeKey } from '../../../model/index.js';
 import { isNoResponders, NatsServiceError, noResponders, toRequestError } from '../connection/errors.js';
 import {
   firstOf,
@@ -135,8 +135,7 @@ export class NatsServiceClient {
     const { apiPrefix, inboxPrefix } = options;
     this.queries = new ServiceQueries(connection, {
       clock: this.clock,
-      ...(apiPrefix === undefined ? {} : { apiPrefix }),
-      ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
+      ...defined({ apiPrefix, inboxPrefix }),
     });
   }
 
@@ -181,7 +180,7 @@ export class NatsServiceClient {
           clock: this.clock,
           initialMs: 50,
           maxMs: 1000,
-          ...(random === undefined ? {} : { random }),
+          ...defined({ random }),
         });
         if (this.clock.now() >= endsAt || !(await backoff.wait(options.signal))) throw error;
         if (this.clock.now() >= endsAt) throw error;

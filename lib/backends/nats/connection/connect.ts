@@ -1,4 +1,5 @@
 import { loadOptionalPeer } from '../../../backend/index.js';
+import { defined } from '../../../model/index.js';
 import type { ConnectionSettings } from './connection-options.js';
 import type { NatsConnection } from './port.js';
 
@@ -39,9 +40,7 @@ function libraryOptions(exports: Exports, settings: ConnectionSettings, name: st
   return {
     servers: [...settings.servers],
     name: settings.connectionName ?? name,
-    ...(username === undefined ? {} : { user: username }),
-    ...(password === undefined ? {} : { pass: password }),
-    ...(token === undefined ? {} : { token }),
+    ...defined({ user: username, pass: password, token }),
     ...(nkeySeed === undefined ? {} : { authenticator: exports.nkeyAuthenticator(bytes(nkeySeed)) }),
     ...(credentials === undefined ? {} : { authenticator: exports.credsAuthenticator(bytes(credentials)) }),
     ...(settings.tls === undefined ? {} : { tls: { ...settings.tls } }),

@@ -1,5 +1,5 @@
 import type { Clock } from '../../../backend/index.js';
-import { messageOf } from '../../../model/index.js';
+import { defined, messageOf } from '../../../model/index.js';
 import { NatsServiceError } from '../connection/errors.js';
 import type { NatsHeaderMap } from '../connection/headers.js';
 import type { NatsConnection, NatsRawMessage, NatsSubscription } from '../connection/port.js';
@@ -44,7 +44,7 @@ export class ServiceEndpoint {
   ) {
     const { subject, queue } = config;
     this.subscription = context.connection.subscribe(subject, {
-      ...(queue === undefined ? {} : { queue }),
+      ...defined({ queue }),
       callback: (error, message) => {
         if (error === null) this.receive(message);
         else context.onLost(error);

@@ -1,5 +1,5 @@
 import { asObject, asText, invalidField } from '../../../backend/index.js';
-import { DiscoveryError } from '../../../model/index.js';
+import { defined, DiscoveryError } from '../../../model/index.js';
 
 /** The questions that every service answers. */
 export type ServiceVerb = 'PING' | 'INFO' | 'STATS';
@@ -144,7 +144,7 @@ function readEndpointStats(input: Readonly<Record<string, unknown>>): EndpointSt
     last_error: text(input['last_error']),
     processing_time: count(input['processing_time']),
     average_processing_time: count(input['average_processing_time']),
-    ...(data === undefined ? {} : { data }),
+    ...defined({ data }),
   });
 }
 

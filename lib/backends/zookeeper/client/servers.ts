@@ -1,4 +1,4 @@
-import { DiscoveryError } from '../../../model/index.js';
+import { authority, DiscoveryError } from '../../../model/index.js';
 
 /** One server of an ensemble. */
 export interface ServerAddress {
@@ -48,7 +48,7 @@ function parseServer(text: string, field: string): ServerAddress {
     const shown = text.includes('@') ? 'one that is not' : `'${text}'`;
     throw invalid(field, `must hold addresses such as zookeeper-1:2181 or [::1]:2181, got ${shown}`);
   }
-  return { host, port, name: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}` };
+  return { host, port, name: authority(host, port) };
 }
 
 function invalid(field: string, problem: string): DiscoveryError {

@@ -9,7 +9,7 @@ import {
   type Timer,
   type View,
 } from '../../../backend/index.js';
-import { DiscoveryError, toDiscoveryError } from '../../../model/index.js';
+import { defined, DiscoveryError, toDiscoveryError } from '../../../model/index.js';
 import { Connection, type NodeEvent, type SessionCredentials } from './connection.js';
 import { ZooKeeperError } from './errors.js';
 import type { ZooKeeperLibrary } from './library.js';
@@ -144,7 +144,7 @@ export class Session {
     const reason = error?.message ?? `it didn't answer yet (${phase})`;
     return new DiscoveryError('BACKEND_UNAVAILABLE', `${backend} can't be reached: ${reason}`, {
       backend,
-      ...(error === undefined ? {} : { cause: error }),
+      ...defined({ cause: error }),
     });
   }
 
@@ -230,8 +230,7 @@ export class Session {
     const { sessionId } = this.view.current;
     this.set({
       phase: 'suspended',
-      ...(sessionId === undefined ? {} : { sessionId }),
-      ...(error === undefined ? {} : { error }),
+      ...defined({ sessionId, error }),
     });
   }
 
@@ -243,7 +242,7 @@ export class Session {
     this.lastZxid = undefined;
     this.set({
       phase: 'lost',
-      ...(current.sessionId === undefined ? {} : { sessionId: current.sessionId }),
+      ...defined({ sessionId: current.sessionId }),
       error: new DiscoveryError(
         'BACKEND_UNAVAILABLE',
         `cut off for as long as the session lasts (${this.timeoutMs} ms): ${current.error?.message ?? 'no server answered'}`,
@@ -257,7 +256,7 @@ export class Session {
     this.lostTimer?.cancel();
     this.credentials = undefined;
     this.lastZxid = undefined;
-    this.set({ phase: 'lost', ...(sessionId === undefined ? {} : { sessionId }), error });
+    this.set({ phase: 'lost', ...defined({ sessionId }), error });
   }
 
   private unavailable(error: unknown): void {

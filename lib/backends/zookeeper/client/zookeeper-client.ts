@@ -6,7 +6,7 @@ import {
   type Unsubscribe,
   type View,
 } from '../../../backend/index.js';
-import { DiscoveryError } from '../../../model/index.js';
+import { defined, DiscoveryError } from '../../../model/index.js';
 import type { NodeEvent } from './connection.js';
 import { isFailure, ZooKeeperError } from './errors.js';
 import { loadLibrary, type Callback, type LibraryClient, type LibraryStat, type ZooKeeperLibrary } from './library.js';
@@ -243,7 +243,7 @@ export class ZooKeeperClient {
   async ensure(path: string, signal?: AbortSignal): Promise<void> {
     if (path === '/') return;
     try {
-      await this.create(path, NO_DATA, signal === undefined ? {} : { signal });
+      await this.create(path, NO_DATA, defined({ signal }));
     } catch (error) {
       if (!isFailure(error, 'NODE_EXISTS')) throw error;
     }

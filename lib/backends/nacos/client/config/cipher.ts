@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv } from 'node:crypto';
-import { DiscoveryError, messageOf } from '../../../../model/index.js';
+import { defined, DiscoveryError, messageOf } from '../../../../model/index.js';
 
 /** Content on its way, and the key it is encrypted with (itself encrypted), if there is one. */
 export interface NacosConfigContent {
@@ -64,7 +64,7 @@ export function kmsCipher(options: NacosKmsCipherOptions): NacosConfigFilter {
   return {
     name: 'KMS',
     async encrypt({ dataId, content, encryptedDataKey, kmsKeyId }) {
-      const unchanged = { content, ...(encryptedDataKey === undefined ? {} : { encryptedDataKey }) };
+      const unchanged = defined({ content, encryptedDataKey });
       // A key that came along means that the caller has encrypted it.
       if (!dataId.startsWith(CIPHER_PREFIX) || content === '' || encryptedDataKey !== undefined) return unchanged;
       const keyId = kmsKeyId ?? options.keyId ?? 'alias/acs/mse';
@@ -100,8 +100,7 @@ export async function encrypted<P extends Pick<NacosConfigContent, 'content' | '
     dataId,
     group,
     content,
-    ...(encryptedDataKey === undefined ? {} : { encryptedDataKey }),
-    ...(kmsKeyId === undefined ? {} : { kmsKeyId }),
+    ...defined({ encryptedDataKey, kmsKeyId }),
   });
   return { ...param, ...result };
 }
@@ -113,7 +112,7 @@ export async function decrypted(
   { content, encryptedDataKey }: Pick<NacosConfigContent, 'content' | 'encryptedDataKey'>,
 ): Promise<string> {
   if (filter === undefined) return content;
-  return filter.decrypt({ dataId, group, content, ...(encryptedDataKey === undefined ? {} : { encryptedDataKey }) });
+  return filter.decrypt(defined({ dataId, group, content, encryptedDataKey }));
 }
 
 /** AES in ECB mode with PKCS#5 padding, base64: what Nacos's SDKs agree on. The key is base64. */

@@ -1,5 +1,5 @@
 import { sleep } from '../../../../backend/index.js';
-import { DiscoveryError } from '../../../../model/index.js';
+import { defined, DiscoveryError } from '../../../../model/index.js';
 import { encrypted } from './cipher.js';
 import { openParts, type ClientParts } from '../client-parts.js';
 import { cacheFolderFiles } from './files.js';
@@ -81,7 +81,7 @@ export class NacosConfigService {
         connected: () => rpc.connected,
         listen: (items, signal) => this.listen(items, signal),
         forget: (items) => this.stopListening(items),
-        query: (address, signal) => this.query(address, signal === undefined ? {} : { signal }),
+        query: (address, signal) => this.query(address, defined({ signal })),
       },
       settings.configRefreshMs,
     );
@@ -224,8 +224,7 @@ export class NacosConfigService {
       try {
         const { body } = await this.rpc.request('ConfigQueryRequest', this.base(address), {
           ...this.sending(address, { notify: 'false' }),
-          ...(options.signal === undefined ? {} : { signal: options.signal }),
-          ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
+          ...defined({ signal: options.signal, timeoutMs: options.timeoutMs }),
         });
         return toConfigItem(body, address.dataId);
       } catch (error) {
@@ -253,7 +252,7 @@ export class NacosConfigService {
 
   /** @internal */
   address(dataId: string, group: string | undefined): ConfigAddress {
-    return checkConfigKey({ dataId, ...(group === undefined ? {} : { group }) }, this.settings.namespace);
+    return checkConfigKey(defined({ dataId, group }), this.settings.namespace);
   }
 
   private attempt<T>(run: () => T): Promise<T> {

@@ -1,4 +1,4 @@
-import { describe, DiscoveryError } from '../../../../model/index.js';
+import { defined, describe, DiscoveryError } from '../../../../model/index.js';
 import { flagAt, numberAt, textAt, type Json } from '../json.js';
 import { DEFAULT_GROUP } from '../naming/model.js';
 import { md5 } from '../signing.js';
@@ -140,7 +140,7 @@ export function toConfigItem(json: Json, dataId: string): NacosConfigItem {
     md5: own,
     ...(type === undefined || type === '' ? {} : { type }),
     ...(key === undefined || key === '' ? {} : { encryptedDataKey: key }),
-    ...(lastModified === undefined ? {} : { lastModified }),
+    ...defined({ lastModified }),
     ...(flagAt(json, 'beta') === true ? { beta: true } : {}),
   });
 }

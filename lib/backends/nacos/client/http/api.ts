@@ -1,3 +1,4 @@
+import { defined } from '../../../../model/index.js';
 import { withoutSecrets, type ServerList } from '../../../../backend/index.js';
 import type { NacosAuth } from '../auth.js';
 import type { Environment } from '../environment.js';
@@ -110,7 +111,7 @@ async function callServer(
       ...(accessToken === undefined ? {} : { Authorization: `Bearer ${accessToken}`, accessToken }),
     },
     timeoutMs: request.timeoutMs ?? api.settings.requestTimeoutMs,
-    ...(request.signal === undefined ? {} : { signal: request.signal }),
+    ...defined({ signal: request.signal }),
   });
   // The server's own trouble, not an answer: the next one may do better.
   if (
@@ -156,7 +157,7 @@ export async function persistentOverHttp(
     path: '/v1/ns/instance',
     params: instanceParams(service, group, api.settings.namespace, instance),
     resource: { kind: 'naming', serviceName: service, groupName: group },
-    ...(signal === undefined ? {} : { signal }),
+    ...defined({ signal }),
   });
 }
 

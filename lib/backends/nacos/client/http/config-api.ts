@@ -1,5 +1,5 @@
 import { sleep } from '../../../../backend/index.js';
-import { DiscoveryError } from '../../../../model/index.js';
+import { defined, DiscoveryError } from '../../../../model/index.js';
 import {
   publishExtras,
   toConfigItem,
@@ -68,10 +68,7 @@ export class HttpConfigApi {
     const { src_user: srcUser, config_tags: configTags, ...others } = extras;
     const common = {
       method: 'POST',
-      headers: {
-        ...(betaIps === undefined ? {} : { betaIps }),
-        ...(casMd5 === undefined ? {} : { casMd5 }),
-      },
+      headers: defined({ betaIps, casMd5 }),
       ...(casMd5 === undefined ? {} : { expected: [500, 409] }),
       ...about(address, options),
     } as const;
@@ -221,8 +218,7 @@ function newerKey({ dataId, group, tenant }: ConfigAddress) {
 function about({ tenant, group }: ConfigAddress, { timeoutMs, signal }: NacosReadOptions) {
   return {
     resource: { kind: 'config' as const, tenant, group },
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    ...(signal === undefined ? {} : { signal }),
+    ...defined({ timeoutMs, signal }),
   };
 }
 

@@ -1,5 +1,5 @@
 import { PeriodicTask, type View, ValueView } from '../../../../backend/index.js';
-import { DiscoveryError, messageOf } from '../../../../model/index.js';
+import { defined, DiscoveryError, messageOf } from '../../../../model/index.js';
 import { NacosAuth } from '../auth.js';
 import { ConfigItems } from '../config/items.js';
 import { warnOfTrust, type Environment } from '../environment.js';
@@ -79,7 +79,7 @@ export class HttpCore {
         connected: () => this.started,
         listen: (items, signal) => this.config.changed(items, 0, signal),
         forget: () => Promise.resolve(),
-        query: (address, signal) => this.config.query(address, signal === undefined ? {} : { signal }),
+        query: (address, signal) => this.config.query(address, defined({ signal })),
       },
       settings.configRefreshMs,
       () => this.polls.itemsChanged(),

@@ -1,4 +1,4 @@
-import { DiscoveryError, messageOf } from '../../../../model/index.js';
+import { defined, DiscoveryError, messageOf } from '../../../../model/index.js';
 import { encrypted } from '../config/cipher.js';
 import { classicFiles, type ConfigFiles } from '../config/files.js';
 import { ConfigListeners, Slots } from '../config/listeners.js';
@@ -168,10 +168,7 @@ export class NacosHttpClient {
     const { timeoutMs, signal, ...more } = options;
     const param = { ...more, dataId, group: address.group, content };
     const stored = await encrypted(this.settings.configFilter, address, param);
-    await this.core.config.publish(stored, address, {
-      ...(timeoutMs === undefined ? {} : { timeoutMs }),
-      ...(signal === undefined ? {} : { signal }),
-    });
+    await this.core.config.publish(stored, address, defined({ timeoutMs, signal }));
     return true;
   }
 
@@ -264,10 +261,7 @@ export class NacosHttpClient {
       {
         service,
         group,
-        ...(clusters === undefined ? {} : { clusters }),
-        ...(param.namespaceId === undefined ? {} : { namespace: param.namespaceId }),
-        ...(param.healthyOnly === undefined ? {} : { healthyOnly: param.healthyOnly }),
-        ...(signal === undefined ? {} : { signal }),
+        ...defined({ clusters, namespace: param.namespaceId, healthyOnly: param.healthyOnly, signal }),
       },
       (record, error) => this.env.report({ type: 'record.skipped', backend: this.env.backend, record, error }),
     );
@@ -342,7 +336,7 @@ export class NacosHttpClient {
   }
 
   private address(dataId: string, group: string | undefined): ConfigAddress {
-    return checkConfigKey({ dataId, ...(group === undefined ? {} : { group }) }, this.settings.namespace);
+    return checkConfigKey(defined({ dataId, group }), this.settings.namespace);
   }
 
   private target(param: NacosHttpInstance, signal: AbortSignal | undefined) {
@@ -350,7 +344,7 @@ export class NacosHttpClient {
     this.assertOpen();
     const { metadata, ...rest } = param;
     const instance = toNacosInstance({ ...rest, metadata: toMetadata(metadata) });
-    return { service, group, instance, ...(signal === undefined ? {} : { signal }) };
+    return defined({ service, group, instance, signal });
   }
 
   private assertOpen(): void {

@@ -1,4 +1,4 @@
-import { DiscoveryError } from '../../../../model/index.js';
+import { defined, DiscoveryError } from '../../../../model/index.js';
 import type { HttpAnswer } from './transport.js';
 import { ApiGenerations, callApi, instanceParams, type ApiRequest, type HttpApi } from './api.js';
 import { flagAt, isObject, numberAt, objectsAt, parseObject, textAt, textsAt } from '../json.js';
@@ -147,7 +147,7 @@ export class HttpNamingApi {
         namespaceId: namespaceOf(this.api.settings.namespace),
       },
       resource: { kind: 'naming' },
-      ...(signal === undefined ? {} : { signal }),
+      ...defined({ signal }),
     });
     const json = parseObject(answer.text);
     return { count: numberAt(json, 'count') ?? 0, services: textsAt(json, 'doms') };
@@ -166,7 +166,7 @@ export class HttpNamingApi {
           namespaceId: namespaceOf(this.api.settings.namespace),
         },
         resource: { kind: 'naming' },
-        ...(signal === undefined ? {} : { signal }),
+        ...defined({ signal }),
       });
       const data = parseObject(answer.text)['data'];
       const items = isObject(data) ? objectsAt(data, 'pageItems') : [];
@@ -259,6 +259,6 @@ function named(serviceName: string, groupName: string, namespace: string) {
 function about({ service, group, signal }: Pick<InstanceTarget, 'service' | 'group' | 'signal'>) {
   return {
     resource: { kind: 'naming' as const, serviceName: service, groupName: group },
-    ...(signal === undefined ? {} : { signal }),
+    ...defined({ signal }),
   };
 }
