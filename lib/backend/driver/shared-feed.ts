@@ -1,3 +1,4 @@
+import type { DiscoveryError } from '../../model/index.js';
 import type { Watch } from '../port/discovery-driver.js';
 import type { FeedReport, PushSource } from './source.js';
 
@@ -8,41 +9,66 @@ import type { FeedReport, PushSource } from './source.js';
 export class SharedFeed<T> {
   private readonly members = new Set<(word: FeedReport<T>) => void>();
   private feed: Watch | undefined;
-  private last: FeedReport<T> | undefined;
-
-  /** @param open opens the one feed */
-  constructor(private readonly open: (report: (report: FeedReport<T>) => void) => Watch) {}
+  private known: { readonly value: T } | undefined;
+  private failure: DiscoveryError | undefined;
 
   /**
-   * A source that tells what `select` takes of each value; the same object as before when it isn't concerned.
+   * @param open opens the one feed
+   * @param onIdle told when the last has left
    */
-  source<R>(source: Omit<PushSource<R>, 'follow' | 'refresh'>, select: (value: T) => R): PushSource<R> {
+  constructor(
+    private readonly open: (report: (report: FeedReport<T>) => void) => Watch,
+    private readonly onIdle: () => void = () => {},
+  ) {}
+
+  /** The last value, kept through errors; undefined before the first, and while nobody follows. */
+  get value(): T | undefined {
+    return this.known?.value;
+  }
+
+  /** Why there is no newer one. */
+  get error(): DiscoveryError | undefined {
+    return this.failure;
+  }
+
+  /** A source that tells what `select` takes of each value. */
+  source<R>(what: string, select: (value: T) => R): PushSource<R> {
     return {
-      ...source,
+      what,
       follow: ({ value, failed }) =>
         this.join((word) => (word.error === undefined ? value(select(word.value)) : failed(word.error))),
-      // Whoever was answered was told before.
-      refresh: async () => this.feed?.refresh(),
+      // Its report has come before it resolves.
+      refresh: () => this.refresh(),
     };
   }
 
   /** Follows; what is known already is told at once. Returns how to leave, which resolves when nothing is open for it. */
-  join(listener: (word: FeedReport<T>) => void): () => Promise<void> {
+  join(listener: (word: FeedReport<T>) => void = () => {}): () => Promise<void> {
     // Of its own, so that one function may join twice.
     const member = (word: FeedReport<T>): void => listener(word);
     this.members.add(member);
-    if (this.feed === undefined) {
-      this.feed = this.open((word) => {
-        this.last = word;
-        for (const one of this.members) one(word);
-      });
-    } else if (this.last !== undefined) member(this.last);
+    if (this.feed === undefined) this.feed = this.open((word) => this.hear(word));
+    else if (this.failure !== undefined) member({ error: this.failure });
+    else if (this.known !== undefined) member(this.known);
     return async () => {
       if (!this.members.delete(member) || this.members.size > 0) return;
       const { feed } = this;
       this.feed = undefined;
-      this.last = undefined;
+      this.known = undefined;
+      this.failure = undefined;
+      this.onIdle();
       await feed?.close();
     };
+  }
+
+  /** Asks anew; resolves when all who follow were told. */
+  async refresh(): Promise<void> {
+    await this.feed?.refresh();
+  }
+
+  private hear(word: FeedReport<T>): void {
+    this.failure = word.error;
+    if (word.error === undefined) this.known = { value: word.value };
+    for (const member of Array.from(this.members)) member(word);
   }
 }

@@ -24,7 +24,7 @@ import { CuratorDiscoveryDriver } from './curator/curator.discovery.js';
 import { CuratorLeaseNode } from './curator/curator.lease.js';
 import { ZooKeeperConfigDriver } from './zookeeper.config.js';
 import type { ZooKeeperSettings } from './zookeeper.options.js';
-import { ZooKeeperRegistryDriver } from './zookeeper.registry.js';
+import { ZooKeeperRegistryDriver, type ZooKeeperRegistryOptions } from './zookeeper.registry.js';
 
 /** One app's ZooKeeper backend: one session, shared by its drivers. */
 export class ZooKeeperBackend extends BackendBase implements Backend {
@@ -56,23 +56,20 @@ export class ZooKeeperBackend extends BackendBase implements Backend {
         context.report({ type: 'listener.failed', where: `the session of ${backend}`, error }),
     });
     const shared = {
-      context,
-      backend,
       client: this.client,
       rescanMs,
       // As often as a session says that it lives.
       maxRetryMs: Math.min(10_000, sessionTimeoutMs / 3),
-      assertOpen: () => this.assertOpen(),
-      adopt: (close: () => Promise<unknown>) => this.adopt(close),
     };
-    this.config = new ZooKeeperConfigDriver({ ...shared, ...settings.config });
+    this.config = new ZooKeeperConfigDriver(this, { ...shared, ...settings.config });
     if (settings.layout.kind === 'curator') {
       const { basePath } = settings.layout;
-      this.discovery = new CuratorDiscoveryDriver({ ...shared, basePath });
-      this.registry = new ZooKeeperRegistryDriver({
+      const node = { host: this, client: this.client };
+      this.discovery = new CuratorDiscoveryDriver(this, { ...shared, basePath });
+      this.registry = new ZooKeeperRegistryDriver(this, {
         ...shared,
         fixedPaths: true,
-        createNode: (_registration, onEvent) => new CuratorLeaseNode(shared, basePath, onEvent),
+        createNode: (onEvent) => new CuratorLeaseNode(node, basePath, onEvent),
       });
     } else {
       const parts = this.asabParts(settings.layout.settings, shared);
@@ -97,52 +94,35 @@ export class ZooKeeperBackend extends BackendBase implements Backend {
     return this.client.close();
   }
 
-  private asabParts(settings: AsabSettings, shared: SharedParts) {
-    const { context, backend, client, assertOpen, adopt } = shared;
+  private asabParts(settings: AsabSettings, shared: Omit<ZooKeeperRegistryOptions, 'createNode' | 'fixedPaths'>) {
+    const { client, name: backend } = this;
+    const { logger, clock } = this.context;
     const path = childPath(settings.path, 'run');
-    const identity = new AsabIdentity(settings, context.logger, backend);
-    const run = new AsabRun({ ...shared, path });
-    const registry = new ZooKeeperRegistryDriver({
+    const identity = new AsabIdentity(settings, logger, backend);
+    const run = new AsabRun({ host: this, client, path, rescanMs: shared.rescanMs });
+    const registry = new ZooKeeperRegistryDriver(this, {
       ...shared,
       fixedPaths: false,
-      createNode: (_registration, onEvent) => new AsabLeaseNode(shared, path, identity, onEvent),
+      createNode: (onEvent) => new AsabLeaseNode({ host: this, client }, path, identity, onEvent),
     });
-    const discovery = new AsabDiscoveryDriver({ ...shared, run, listTimeoutMs: 10_000 });
-    const resolver = new AsabAddressResolver(context, backend, run, assertOpen);
+    const discovery = new AsabDiscoveryDriver(this, client, run);
+    const resolver = new AsabAddressResolver(this, run);
     const internal = new InternalAuth({
-      context,
+      context: this.context,
       backend,
       client,
-      assertOpen,
+      assertOpen: () => this.assertOpen(),
       ownUrl: () => identity.ownUrl(registry.registrations[0]),
       ownHost: () => identity.hostFor(registry.registrations[0]),
-      now: () => context.clock.now(),
+      now: () => clock.now(),
     });
     const tools = new AsabTools(
-      new AsabDiscovery({
-        context,
-        backend,
-        run,
-        registry,
-        identity,
-        readyTimeoutMs: settings.readyTimeoutMs,
-        assertOpen,
-      }),
-      new AsabAuthorization({ backend, logger: context.logger, mode: settings.authorization, internal }),
+      new AsabDiscovery({ host: this, run, registry, identity, readyTimeoutMs: settings.readyTimeoutMs }),
+      new AsabAuthorization({ backend, logger, mode: settings.authorization, internal }),
       internal,
     );
-    adopt(() => resolver.close());
-    adopt(() => tools.close());
+    this.adopt(() => resolver.close());
+    this.adopt(() => tools.close());
     return { registry, discovery, resolver, tools };
   }
-}
-
-interface SharedParts {
-  readonly context: BackendContext;
-  readonly backend: string;
-  readonly client: ZooKeeperClient;
-  readonly rescanMs: number;
-  readonly maxRetryMs: number;
-  readonly assertOpen: () => void;
-  readonly adopt: (close: () => Promise<unknown>) => () => void;
 }

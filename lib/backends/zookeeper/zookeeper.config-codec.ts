@@ -1,40 +1,10 @@
-import { createHash } from 'node:crypto';
-import { isPrototypeKey, type ConfigDocument, type ConfigFormat } from '../../model/index.js';
+import { digestOf, entriesDocument, formatByExtension, textDocument } from '../../backend/index.js';
+import { isPrototypeKey, type ConfigDocument } from '../../model/index.js';
 import type { TreeNode } from './client/watched-tree.js';
-
-const FORMATS: ReadonlyMap<string, ConfigFormat> = new Map([
-  ['yaml', 'yaml'],
-  ['yml', 'yaml'],
-  ['json', 'json'],
-  ['properties', 'properties'],
-]);
-
-/** How a node's text is read: by the extension of its name, if it has one. */
-export function formatOf(id: string): ConfigFormat {
-  return FORMATS.get(/\.([a-z]+)$/i.exec(id)?.[1]?.toLowerCase() ?? '') ?? 'text';
-}
-
-/** The names of an application's contexts, those that win last, as Spring Cloud Zookeeper orders them. */
-export function contextsOf(
-  application: string,
-  profiles: readonly string[],
-  defaultContext: string,
-  separator: string,
-): readonly string[] {
-  const withProfiles = (name: string): readonly string[] => [
-    name,
-    ...profiles.map((profile) => `${name}${separator}${profile}`),
-  ];
-  return [...new Set([...withProfiles(defaultContext), ...withProfiles(application)])];
-}
 
 /** A node as a document of its own. */
 export function nodeDocument(id: string, node: TreeNode): ConfigDocument {
-  return Object.freeze({
-    id,
-    revision: node.mzxid.toString(),
-    content: Object.freeze({ format: formatOf(id), text: node.data.toString('utf8') }),
-  });
+  return textDocument(id, node.mzxid.toString(), formatByExtension(id) ?? 'text', node.data.toString('utf8'));
 }
 
 /** True when the node says something: it has data, or it is a leaf, whose value is then empty. */
@@ -71,11 +41,6 @@ export function contextDocument(
     }
   };
   visit(top, []);
-  if (entries.length === 0) return undefined;
-  return Object.freeze({
-    id,
-    // Nodes know nothing of those below them: the context's revision is made of theirs.
-    revision: createHash('sha256').update(revisions.join('\n')).digest('hex'),
-    content: Object.freeze({ format: 'entries' as const, entries: Object.freeze(Object.fromEntries(entries)) }),
-  });
+  // Nodes know nothing of those below them: the context's revision is made of theirs.
+  return entriesDocument(id, digestOf(revisions.join('\n')), entries);
 }

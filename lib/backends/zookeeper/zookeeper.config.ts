@@ -1,38 +1,32 @@
 import {
-  Reporter,
-  type BackendContext,
+  assertDocumentId,
+  assertFormat,
+  conflict,
+  formatByExtension,
+  layerNames,
+  mapped,
   type ConfigDriver,
   type ConfigReport,
+  type DriverHost,
   type Watch,
   type WriteOptions,
 } from '../../backend/index.js';
-import {
-  describe,
-  DiscoveryError,
-  nameProblem,
-  type ConfigDocument,
-  type ConfigFormat,
-  type ConfigScope,
-} from '../../model/index.js';
+import { defined, type ConfigDocument, type ConfigScope } from '../../model/index.js';
 import { isFailure } from './client/errors.js';
 import type { NodeStat } from './client/node-stat.js';
 import { inParallel } from './client/parallel.js';
 import { childPath, parentPath } from './client/paths.js';
-import { WatchedTree, type TreeNode, type TreeOutcome } from './client/watched-tree.js';
-import { closedError, type ZooKeeperClient } from './client/zookeeper-client.js';
-import { contextDocument, contextsOf, formatOf, nodeDocument, saysSomething } from './zookeeper.config-codec.js';
+import { watchedTree, type TreeNode } from './client/watched-tree.js';
+import type { ZooKeeperClient } from './client/zookeeper-client.js';
+import { contextDocument, nodeDocument, saysSomething } from './zookeeper.config-codec.js';
 
-/** What the driver needs of its backend. */
+/** What the driver needs besides its backend. */
 export interface ZooKeeperConfigDriverOptions {
-  readonly context: BackendContext;
-  readonly backend: string;
   readonly client: ZooKeeperClient;
   readonly root: string;
   readonly defaultContext: string;
   readonly profileSeparator: string;
   readonly rescanMs: number;
-  readonly assertOpen: () => void;
-  readonly adopt: (close: () => Promise<unknown>) => () => void;
 }
 
 /** What of the tree a scope is about. */
@@ -50,43 +44,49 @@ interface Selection {
 export class ZooKeeperConfigDriver implements ConfigDriver {
   readonly capabilities = { publish: true, compareAndSet: true } as const;
 
-  constructor(private readonly options: ZooKeeperConfigDriverOptions) {}
+  constructor(
+    private readonly host: DriverHost,
+    private readonly options: ZooKeeperConfigDriverOptions,
+  ) {}
 
   watch(scope: ConfigScope, report: (report: ConfigReport) => void): Watch {
-    this.options.assertOpen();
-    const { adopt } = this.options;
-    let disown = (): void => {};
-    const watch = new ConfigWatch(this.options, this.select(scope), report, () => disown());
-    disown = adopt(() => watch.close());
-    return watch;
+    const { client, rescanMs } = this.options;
+    const { documents, ...selection } = this.select(scope);
+    const source = mapped(watchedTree({ client, rescanMs, ...selection }), (nodes) =>
+      Object.freeze([...documents(nodes)]),
+    );
+    return this.host.documents(() => source, report);
   }
 
   async read(id: string, signal?: AbortSignal): Promise<ConfigDocument | undefined> {
-    this.options.assertOpen();
+    this.host.assertOpen();
     const path = this.pathOf(id);
-    const found = await this.options.client.getData(path, signal === undefined ? {} : { signal });
+    const found = await this.options.client.getData(path, defined({ signal }));
     if (found === undefined || isBranch(found.stat)) return undefined;
     return nodeDocument(id, { path, data: found.data, mzxid: found.stat.mzxid, children: [] });
   }
 
   async publish(id: string, content: string, options: WriteOptions = {}): Promise<string> {
-    this.options.assertOpen();
+    this.host.assertOpen();
     const path = this.pathOf(id);
-    assertFormat(id, options.format);
+    assertFormat(`the node ${id}`, options.format, formatByExtension(id) ?? 'text');
     const { client } = this.options;
     const data = Buffer.from(content);
     for (let tries = 0; ; tries += 1) {
-      const stat = await client.exists(path, signalOf(options));
+      const stat = await client.exists(path, defined({ signal: options.signal }));
       this.assertRevision(id, stat, options);
       try {
         if (stat === undefined) {
-          await client.create(path, data, signalOf(options));
+          await client.create(path, data, defined({ signal: options.signal }));
           // Somebody may have written since: then it is theirs to know, and a conflict for whoever compares.
-          const created = await client.exists(path, signalOf(options));
+          const created = await client.exists(path, defined({ signal: options.signal }));
           if (created !== undefined) return (created.version === 0 ? created.mzxid : created.czxid).toString();
           continue;
         }
-        const written = await client.setData(path, data, { version: stat.version, ...signalOf(options) });
+        const written = await client.setData(path, data, {
+          version: stat.version,
+          ...defined({ signal: options.signal }),
+        });
         if (written !== undefined) return written.mzxid.toString();
       } catch (error) {
         // Written in between by somebody else. Who compares is told so by the next look.
@@ -96,20 +96,23 @@ export class ZooKeeperConfigDriver implements ConfigDriver {
   }
 
   async remove(id: string, options: WriteOptions = {}): Promise<boolean> {
-    this.options.assertOpen();
+    this.host.assertOpen();
     const path = this.pathOf(id);
     const { client } = this.options;
     for (let tries = 0; ; tries += 1) {
-      const stat = await client.exists(path, signalOf(options));
+      const stat = await client.exists(path, defined({ signal: options.signal }));
       this.assertRevision(id, stat, options);
       if (stat === undefined || isBranch(stat)) return false;
       try {
         if (stat.childCount > 0) {
           // What is below it stays: only its own value goes.
-          await client.setData(path, Buffer.alloc(0), { version: stat.version, ...signalOf(options) });
+          await client.setData(path, Buffer.alloc(0), {
+            version: stat.version,
+            ...defined({ signal: options.signal }),
+          });
           return true;
         }
-        if (!(await client.remove(path, { version: stat.version, ...signalOf(options) }))) continue;
+        if (!(await client.remove(path, { version: stat.version, ...defined({ signal: options.signal }) }))) continue;
         await this.removeEmptyParents(path, options);
         return true;
       } catch (error) {
@@ -119,9 +122,9 @@ export class ZooKeeperConfigDriver implements ConfigDriver {
   }
 
   async list(prefix = '', signal?: AbortSignal): Promise<readonly string[]> {
-    this.options.assertOpen();
+    this.host.assertOpen();
     const { client, root } = this.options;
-    const read = signal === undefined ? {} : { signal };
+    const read = defined({ signal });
     const ids: string[] = [];
     const visit = async (path: string, id: string): Promise<void> => {
       const [stat, names] = await Promise.all([client.exists(path, read), client.getChildren(path, read)]);
@@ -134,7 +137,7 @@ export class ZooKeeperConfigDriver implements ConfigDriver {
   }
 
   private select(scope: ConfigScope): Selection {
-    const { root, defaultContext, profileSeparator, context, backend } = this.options;
+    const { root, defaultContext, profileSeparator } = this.options;
     if (scope.kind === 'document') {
       const path = this.pathOf(scope.id);
       return {
@@ -161,16 +164,9 @@ export class ZooKeeperConfigDriver implements ConfigDriver {
             .map(({ node, id }) => nodeDocument(id, node)),
       };
     }
-    const contexts = contextsOf(scope.application, scope.profiles, defaultContext, profileSeparator);
-    const skipped = new Set<string>();
-    const skip = (path: string): void => {
-      if (skipped.has(path)) return;
-      skipped.add(path);
-      const error = new DiscoveryError('CONFIG_DOCUMENT_INVALID', `${path} can't be the name of a property`, {
-        backend,
-      });
-      context.report({ type: 'record.skipped', backend, record: path, error });
-    };
+    const contexts = layerNames(scope.application, scope.profiles, defaultContext, profileSeparator);
+    const skip = (path: string): void =>
+      this.host.skip(path, `${path} can't be the name of a property`, undefined, 'CONFIG_DOCUMENT_INVALID');
     return {
       what: `the configuration of ${scope.application}`,
       roots: contexts.map((name) => this.pathOf(name)),
@@ -184,23 +180,14 @@ export class ZooKeeperConfigDriver implements ConfigDriver {
 
   /** @throws DiscoveryError `INVALID_NAME` unless `id` is names with single slashes between them */
   private pathOf(id: string): string {
-    const problem = typeof id === 'string' ? id.split('/').map(nameProblem).find(Boolean) : 'must be a text';
-    if (problem === undefined) return `${this.options.root}/${id}`;
-    throw new DiscoveryError('INVALID_NAME', `each part of a document's id ${problem}, got ${describe(id)}`, {
-      field: 'id',
-    });
+    assertDocumentId(id);
+    return `${this.options.root}/${id}`;
   }
 
   private assertRevision(id: string, stat: NodeStat | undefined, { ifRevision }: WriteOptions): void {
     if (ifRevision === undefined) return;
     const present = stat === undefined || isBranch(stat) ? null : stat.mzxid.toString();
-    if (present === ifRevision) return;
-    const there = present === null ? "doesn't exist" : `has revision ${present}`;
-    const expected = ifRevision === null ? "shouldn't exist" : `should have revision ${ifRevision}`;
-    throw new DiscoveryError('CONFIG_CONFLICT', `the document '${id}' ${there} and ${expected}; read it again`, {
-      backend: this.options.backend,
-      field: 'ifRevision',
-    });
+    if (present !== ifRevision) throw conflict(this.host.name, id, ifRevision, present);
   }
 
   /** Without its last child a node that only held children would become a property of its own, with no value. */
@@ -208,9 +195,9 @@ export class ZooKeeperConfigDriver implements ConfigDriver {
     const { client, root } = this.options;
     for (let parent = parentPath(path); parent !== undefined && parent !== root; parent = parentPath(parent)) {
       try {
-        const stat = await client.exists(parent, signalOf(options));
+        const stat = await client.exists(parent, defined({ signal: options.signal }));
         if (stat === undefined || stat.childCount > 0 || stat.dataLength > 0) return;
-        await client.remove(parent, { version: stat.version, ...signalOf(options) });
+        await client.remove(parent, { version: stat.version, ...defined({ signal: options.signal }) });
       } catch (error) {
         if (isFailure(error, 'BAD_VERSION', 'NOT_EMPTY', 'NO_AUTH')) return;
         throw error;
@@ -219,65 +206,7 @@ export class ZooKeeperConfigDriver implements ConfigDriver {
   }
 }
 
-/** Reports the documents of one scope after every change. */
-class ConfigWatch implements Watch {
-  private readonly reporter: Reporter<ConfigReport>;
-  private readonly tree: WatchedTree;
-  private sent: Promise<void> = Promise.resolve();
-  private closing: Promise<void> | undefined;
-
-  constructor(
-    private readonly options: ZooKeeperConfigDriverOptions,
-    private readonly selection: Selection,
-    report: (report: ConfigReport) => void,
-    private readonly onClosed: () => void,
-  ) {
-    const { context, backend } = options;
-    this.reporter = new Reporter(report, (error) =>
-      context.report({ type: 'listener.failed', where: `the watch of ${selection.what} on ${backend}`, error }),
-    );
-    this.tree = new WatchedTree({ ...options, ...selection, onScan: (outcome) => this.tell(outcome) });
-  }
-
-  async refresh(): Promise<void> {
-    const { backend } = this.options;
-    if (this.closing !== undefined) throw closedError(backend, `the watch of ${this.selection.what}`);
-    try {
-      await this.tree.refresh();
-    } finally {
-      await this.sent;
-    }
-  }
-
-  close(): Promise<void> {
-    this.reporter.close();
-    this.closing ??= this.tree.close().finally(() => this.onClosed());
-    return this.closing;
-  }
-
-  private tell({ nodes, error }: TreeOutcome): void {
-    const report: ConfigReport =
-      error === undefined ? { documents: Object.freeze([...this.selection.documents(nodes)]) } : { error };
-    this.sent = this.reporter.send(report);
-  }
-}
-
 /** True for a node that only holds others. */
 function isBranch(stat: NodeStat): boolean {
   return stat.dataLength === 0 && stat.childCount > 0;
-}
-
-function signalOf({ signal }: WriteOptions): { readonly signal?: AbortSignal } {
-  return signal === undefined ? {} : { signal };
-}
-
-/** A node's format is its extension: a text that is stored under another would be read as something else. */
-function assertFormat(id: string, format: ConfigFormat | undefined): void {
-  const actual = formatOf(id);
-  if (format === undefined || format === actual) return;
-  throw new DiscoveryError(
-    'INVALID_OPTION',
-    `the node ${id} is read as ${actual}, not as ${format}; give it the extension of its format (.yaml, .json, .properties)`,
-    { field: 'format' },
-  );
 }

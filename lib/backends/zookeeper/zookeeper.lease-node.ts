@@ -1,4 +1,4 @@
-import type { BackendContext, LeaseOperations } from '../../backend/index.js';
+import type { DriverHost, LeaseOperations } from '../../backend/index.js';
 import type { Registration } from '../../model/index.js';
 import { isFailure } from './client/errors.js';
 import type { NodeStat } from './client/node-stat.js';
@@ -6,8 +6,7 @@ import type { ZooKeeperClient } from './client/zookeeper-client.js';
 
 /** What a lease needs of its driver. */
 export interface LeaseNodeOptions {
-  readonly context: BackendContext;
-  readonly backend: string;
+  readonly host: DriverHost;
   readonly client: ZooKeeperClient;
 }
 
@@ -97,7 +96,7 @@ export abstract class LeaseNode implements LeaseOperations {
   protected warnOnce(message: string): void {
     if (this.warned) return;
     this.warned = true;
-    this.options.context.logger.warn(`${this.options.backend}: ${message}`);
+    this.options.host.context.logger.warn(`${this.options.host.name}: ${message}`);
   }
 
   private rememberSession(): void {

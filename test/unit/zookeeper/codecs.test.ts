@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeAsabRecord, encodeAsabRecord, type AsabFacts } from '../../../lib/backends/zookeeper/asab/asab.codec.js';
+import { formatByExtension, layerNames } from '../../../lib/backend/index.js';
 import { buildIndex } from '../../../lib/backends/zookeeper/asab/asab.locator.js';
 import { decodeCuratorInstance, encodeCuratorInstance } from '../../../lib/backends/zookeeper/curator/curator.codec.js';
-import { contextDocument, contextsOf, formatOf } from '../../../lib/backends/zookeeper/zookeeper.config-codec.js';
+import { contextDocument } from '../../../lib/backends/zookeeper/zookeeper.config-codec.js';
 import { createRegistration, DiscoveryError, INSTANCE_STATUSES, type Registration } from '../../../lib/model/index.js';
 
 const name = fc
@@ -214,7 +215,7 @@ describe('Curator’s records', () => {
 
 describe('configuration', () => {
   it('orders contexts as Spring does', () => {
-    expect(contextsOf('orders', ['dev', 'eu'], 'application', ',')).toEqual([
+    expect(layerNames('orders', ['dev', 'eu'], 'application', ',')).toEqual([
       'application',
       'application,dev',
       'application,eu',
@@ -222,7 +223,7 @@ describe('configuration', () => {
       'orders,dev',
       'orders,eu',
     ]);
-    expect(contextsOf('application', [], 'application', ',')).toEqual(['application']);
+    expect(layerNames('application', [], 'application', ',')).toEqual(['application']);
   });
 
   it('names properties by their path, whatever nodes there are', () => {
@@ -261,14 +262,10 @@ describe('configuration', () => {
   });
 
   it('tells formats by extension', () => {
-    expect(['a.yaml', 'a.YML', 'x/a.json', 'a.properties', 'a', 'a.txt', 'db.url'].map(formatOf)).toEqual([
-      'yaml',
-      'yaml',
-      'json',
-      'properties',
-      'text',
-      'text',
-      'text',
-    ]);
+    expect(
+      ['a.yaml', 'a.YML', 'x/a.json', 'a.properties', 'a', 'a.txt', 'db.url'].map(
+        (id) => formatByExtension(id) ?? 'text',
+      ),
+    ).toEqual(['yaml', 'yaml', 'json', 'properties', 'text', 'text', 'text']);
   });
 });

@@ -47,8 +47,8 @@ export class AsabLeaseNode extends LeaseNode {
     } catch (error) {
       // It expires by itself; without the right to remove it that has to do.
       if (codeOf(error) !== 'BACKEND_REFUSED') throw error;
-      this.options.context.logger.debug(
-        `${this.options.backend}: the record of the process before stays: ${messageOf(error)}`,
+      this.options.host.context.logger.debug(
+        `${this.options.host.name}: the record of the process before stays: ${messageOf(error)}`,
       );
     }
   }
@@ -120,7 +120,7 @@ export class AsabLeaseNode extends LeaseNode {
     signal: AbortSignal,
     use: (path: string, record: AsabRecord, owner: string | undefined) => Promise<void>,
   ): Promise<void> {
-    const { client, backend } = this.options;
+    const { client, host } = this.options;
     const prefix = `${this.identity.appClassFor(registration)}.`;
     const names = (await client.getChildren(this.runPath, { signal })) ?? [];
     const candidates = names.map((name) => childPath(this.runPath, name)).filter((path) => path !== this.path);
@@ -133,7 +133,7 @@ export class AsabLeaseNode extends LeaseNode {
       if (found === undefined) return;
       let record: AsabRecord;
       try {
-        record = decodeAsabRecord(path, found.data, backend);
+        record = decodeAsabRecord(path, found.data, host.name);
       } catch {
         // None of ours.
         return;

@@ -1,24 +1,21 @@
-import type { BackendContext, Unsubscribe } from '../../../backend/index.js';
+import type { DriverHost, Unsubscribe } from '../../../backend/index.js';
 import { authority, describe, DiscoveryError, isPrototypeKey, nameProblem } from '../../../model/index.js';
-import type { Child, ScanOutcome } from '../client/watched-children.js';
 import type { ZooKeeperRegistryDriver } from '../zookeeper.registry.js';
 import { nothingFound, parseAsabHost } from './asab.address.js';
 import type { AsabAddress, AsabRecord } from './asab.codec.js';
 import type { AsabIdentity } from './asab.identity.js';
-import type { AsabRun } from './asab.run.js';
+import type { AsabRecords, AsabRun } from './asab.run.js';
 
 /** What {@link AsabDiscovery.locate} looks for: id type → id. Several are a union. */
 export type AsabIds = Readonly<Record<string, string>>;
 
 /** What {@link AsabDiscovery} needs of its backend. */
 export interface AsabDiscoveryParts {
-  readonly context: BackendContext;
-  readonly backend: string;
+  readonly host: DriverHost;
   readonly run: AsabRun;
   readonly registry: ZooKeeperRegistryDriver;
   readonly identity: AsabIdentity;
   readonly readyTimeoutMs: number;
-  readonly assertOpen: () => void;
 }
 
 /** id type → id → addresses. */
@@ -29,7 +26,7 @@ type Index = ReadonlyMap<string, ReadonlyMap<string, ReadonlyMap<string, AsabAdd
  * answers come from memory.
  */
 export class AsabDiscovery {
-  private releaseRun: (() => Promise<void>) | undefined;
+  private leaveRun: (() => Promise<void>) | undefined;
   private index: { readonly of: object; readonly index: Index } | undefined;
   private warnedOfNothing = false;
 
@@ -48,8 +45,8 @@ export class AsabDiscovery {
   async locate(ids: AsabIds | string, signal?: AbortSignal): Promise<Set<string>> {
     const wanted: AsabIds = typeof ids === 'string' ? { instance_id: ids } : ids;
     if (Object.keys(wanted).length === 0) {
-      this.parts.context.logger.warn(
-        `${this.parts.backend}: locate() needs an id to look for, such as { service_id: 'my-app' }`,
+      this.parts.host.context.logger.warn(
+        `${this.parts.host.name}: locate() needs an id to look for, such as { service_id: 'my-app' }`,
       );
       return new Set();
     }
@@ -115,7 +112,7 @@ export class AsabDiscovery {
    * @throws DiscoveryError `INVALID_OPTION` unless keys are texts and values are lists of texts
    */
   async updateDiscovery(ids: Readonly<Record<string, readonly string[]>>): Promise<void> {
-    this.parts.assertOpen();
+    this.parts.host.assertOpen();
     const { discovery } = this.parts.identity;
     for (const [type, list] of Object.entries(checkIds(ids))) {
       if (list.length === 0) discovery.delete(type);
@@ -132,7 +129,7 @@ export class AsabDiscovery {
   /** Reads all records again. @throws DiscoveryError `BACKEND_UNAVAILABLE` */
   async refresh(): Promise<void> {
     this.hold();
-    await this.parts.run.refresh();
+    await this.parts.run.shared.refresh();
   }
 
   /** How many records are known, and how many nodes were read since the reading began: a change reads one. */
@@ -144,24 +141,24 @@ export class AsabDiscovery {
   /** Calls back after every change of the records. */
   onChange(listener: () => void): Unsubscribe {
     this.hold();
-    return this.parts.run.listen((outcome: ScanOutcome<AsabRecord>) => {
-      if (outcome.error === undefined && outcome.changes.length > 0) listener();
+    return this.parts.run.listen(({ value }) => {
+      if (value !== undefined && value.changes.length > 0) listener();
     });
   }
 
   /** @internal Ends the reading; called by the backend. */
   async close(): Promise<void> {
     this.parts.run.close();
-    await this.releaseRun?.();
-    this.releaseRun = undefined;
+    await this.leaveRun?.();
+    this.leaveRun = undefined;
   }
 
   private hold(): void {
-    this.parts.assertOpen();
-    this.releaseRun ??= this.parts.run.use();
+    this.parts.host.assertOpen();
+    this.leaveRun ??= this.parts.run.shared.join();
   }
 
-  private records(signal: AbortSignal | undefined): Promise<ReadonlyMap<string, Child<AsabRecord>>> {
+  private records(signal: AbortSignal | undefined): Promise<AsabRecords> {
     try {
       this.hold();
     } catch (error) {
@@ -185,7 +182,7 @@ export class AsabDiscovery {
     return [...found.values()];
   }
 
-  private indexOf(records: ReadonlyMap<string, Child<AsabRecord>>): Index {
+  private indexOf(records: AsabRecords): Index {
     if (this.index?.of !== records) {
       this.index = { of: records, index: buildIndex([...records.values()].map((child) => child.value)) };
     }
@@ -195,8 +192,8 @@ export class AsabDiscovery {
   private warnOfNothing(): void {
     if (this.warnedOfNothing) return;
     this.warnedOfNothing = true;
-    this.parts.context.logger.warn(
-      `${this.parts.backend}: nothing is advertised at all; make sure that every application has the same ZooKeeper servers and path`,
+    this.parts.host.context.logger.warn(
+      `${this.parts.host.name}: nothing is advertised at all; make sure that every application has the same ZooKeeper servers and path`,
     );
   }
 }

@@ -1,6 +1,5 @@
-import { ValueView, type AddressResolver, type BackendContext, type View } from '../../../backend/index.js';
+import { ValueView, type AddressResolver, type DriverHost, type View } from '../../../backend/index.js';
 import { createServiceInstance, unknownSnapshot, type ServiceInstance, type Snapshot } from '../../../model/index.js';
-import type { Child, ScanOutcome } from '../client/watched-children.js';
 import {
   isAsabHost,
   nothingFound,
@@ -10,7 +9,7 @@ import {
   type NotDiscoveredError,
 } from './asab.address.js';
 import type { AsabRecord } from './asab.codec.js';
-import type { AsabRun } from './asab.run.js';
+import type { AsabRecords, AsabReport, AsabRun } from './asab.run.js';
 
 /** Addresses that are kept; more are forgotten, the oldest first. */
 const MAX_ADDRESSES = 1000;
@@ -27,15 +26,15 @@ interface Known {
 /** Discovered addresses, for the app's own HTTP clients. */
 export class AsabAddressResolver implements AddressResolver {
   private readonly known = new Map<string, Known>();
-  private release: (() => Promise<void>) | undefined;
+  private leave: (() => Promise<void>) | undefined;
+  /** The last report was a failure: what it says concerns all, and so does that it is over. */
+  private failing = false;
 
   constructor(
-    private readonly context: BackendContext,
-    private readonly backend: string,
+    private readonly host: DriverHost,
     private readonly run: AsabRun,
-    private readonly assertOpen: () => void,
   ) {
-    run.listen((outcome) => this.refresh(outcome));
+    run.listen((report) => this.refresh(report));
   }
 
   handles(host: string): boolean {
@@ -49,19 +48,19 @@ export class AsabAddressResolver implements AddressResolver {
    * @throws NotDiscoveredError for a malformed host
    */
   resolve(host: string, scheme = 'http'): View<Snapshot> {
-    this.assertOpen();
+    this.host.assertOpen();
     const key = `${scheme}://${host}`;
     const known = this.known.get(key);
     if (known !== undefined) return known.view;
     const name = parseAsabHost(host);
-    this.release ??= this.run.use();
+    this.leave ??= this.run.shared.join();
     const entry: Known = {
       host,
       scheme,
       name,
       built: new WeakMap(),
       view: new ValueView<Snapshot>(unknownSnapshot(host), (error) =>
-        this.context.report({ type: 'listener.failed', where: `the address ${host} on ${this.backend}`, error }),
+        this.host.context.report({ type: 'listener.failed', where: `the address ${host} on ${this.host.name}`, error }),
       ),
     };
     for (const oldest of this.known.keys()) {
@@ -81,14 +80,16 @@ export class AsabAddressResolver implements AddressResolver {
 
   async close(): Promise<void> {
     for (const { view } of this.known.values()) view.close();
-    await this.release?.();
+    await this.leave?.();
   }
 
-  private refresh(outcome: ScanOutcome<AsabRecord>): void {
-    const concerns = ({ name }: Known): boolean =>
-      outcome.error !== undefined ||
-      outcome.all ||
-      outcome.changes.some(({ before, after }) =>
+  private refresh({ value, error }: AsabReport): void {
+    const all = error !== undefined || this.failing;
+    this.failing = error !== undefined;
+    const concerns = ({ name, view }: Known): boolean =>
+      all ||
+      view.current.state === 'unknown' ||
+      value.changes.some(({ before, after }) =>
         [before, after].some((one) => one !== undefined && has(one.value, name)),
       );
     for (const entry of this.known.values()) if (concerns(entry)) this.show(entry);
@@ -98,26 +99,26 @@ export class AsabAddressResolver implements AddressResolver {
     const { records, error } = this.run;
     const { current } = entry.view;
     if (records === undefined) {
-      if (error !== undefined) entry.view.set(unknownSnapshot(entry.host, error, [this.backend]));
+      if (error !== undefined) entry.view.set(unknownSnapshot(entry.host, error, [this.host.name]));
       return;
     }
     const found = this.find(entry, records);
     const same =
       found.length === current.instances.length && found.every((one, index) => one === current.instances[index]);
     const instances = same && current.state !== 'unknown' ? current.instances : Object.freeze(found);
-    const asOf = error === undefined ? this.context.clock.now() : (current.asOf ?? this.context.clock.now());
+    const asOf = error === undefined ? this.host.context.clock.now() : (current.asOf ?? this.host.context.clock.now());
     entry.view.set(
       Object.freeze({
         service: entry.host,
         instances,
         state: error === undefined ? ('fresh' as const) : ('stale' as const),
         asOf,
-        ...(error === undefined ? {} : { error, partial: [this.backend] }),
+        ...(error === undefined ? {} : { error, partial: [this.host.name] }),
       }),
     );
   }
 
-  private find(entry: Known, records: ReadonlyMap<string, Child<AsabRecord>>): ServiceInstance[] {
+  private find(entry: Known, records: AsabRecords): ServiceInstance[] {
     const { name } = entry;
     const byUrl = new Map<string, ServiceInstance>();
     for (const { value: record } of records.values()) {
@@ -141,7 +142,7 @@ export class AsabAddressResolver implements AddressResolver {
         scheme,
         metadata: own?.metadata ?? {},
         weight: own?.weight ?? 1,
-        backend: this.backend,
+        backend: this.host.name,
         ...(own?.zone === undefined ? {} : { zone: own.zone }),
       }),
     );

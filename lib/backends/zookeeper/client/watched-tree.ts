@@ -1,9 +1,7 @@
-import type { BackendContext, Unsubscribe } from '../../../backend/index.js';
-import type { DiscoveryError } from '../../../model/index.js';
-import type { NodeEvent } from './connection.js';
+import type { PullSource, Unsubscribe } from '../../../backend/index.js';
 import { inParallel } from './parallel.js';
 import { childPath } from './paths.js';
-import { Scanner } from './scanner.js';
+import { watchedSource } from './watched-source.js';
 import type { ZooKeeperClient } from './zookeeper-client.js';
 
 /** A node of a tree. */
@@ -15,94 +13,38 @@ export interface TreeNode {
   readonly children: readonly string[];
 }
 
-/** Options of {@link WatchedTree}. */
+/** Every node of a tree that there is, by path. */
+export type TreeNodes = ReadonlyMap<string, TreeNode>;
+
+/** Options of {@link watchedTree}. */
 export interface WatchedTreeOptions {
   readonly client: ZooKeeperClient;
-  readonly context: BackendContext;
-  readonly backend: string;
   readonly what: string;
   /** The nodes to begin with, which may not exist. */
   readonly roots: readonly string[];
   /** Whether what is below the roots belongs to it. */
   readonly deep: boolean;
   readonly rescanMs: number;
-  readonly onScan: (outcome: TreeOutcome) => void;
 }
-
-/** What came of a scan: every node that there is, by path. */
-export type TreeOutcome =
-  | { readonly nodes: ReadonlyMap<string, TreeNode>; readonly error?: undefined }
-  | { readonly error: DiscoveryError; readonly nodes?: undefined };
 
 const IN_PARALLEL = 128;
 
 /** Some nodes and all that is below them, kept up to date; a change costs the reading of the nodes that changed. */
-export class WatchedTree {
-  private readonly scanner: Scanner;
-  private nodes: ReadonlyMap<string, TreeNode> = new Map();
-  private dirty = new Set<string>();
-  private readonly listening = new Map<string, Unsubscribe>();
+export function watchedTree({ client, what, roots, deep, rescanMs }: WatchedTreeOptions): PullSource<TreeNodes> {
+  const listening = new Map<string, Unsubscribe>();
+  let again = (_path: string): void => {};
 
-  constructor(private readonly options: WatchedTreeOptions) {
-    const { onScan } = options;
-    this.scanner = new Scanner({
-      ...options,
-      scan: (everything, signal) => this.scan(everything, signal),
-      onScan: () => onScan({ nodes: this.nodes }),
-      onFailure: (error) => onScan({ error }),
-    });
-    this.scanner.start();
-  }
-
-  refresh(): Promise<void> {
-    return this.scanner.refresh();
-  }
-
-  async close(): Promise<void> {
-    for (const stop of this.listening.values()) stop();
-    this.listening.clear();
-    await this.scanner.close();
-  }
-
-  private onEvent(event: NodeEvent, path: string): void {
+  const listenTo = (path: string): void => {
+    if (listening.has(path)) return;
     // Events of children come to the parent too.
-    if (event.path !== path) return;
-    this.dirty.add(path);
-    this.scanner.again(false);
-  }
-
-  private async scan(everything: boolean, signal: AbortSignal): Promise<boolean> {
-    const { roots } = this.options;
-    const dirty = this.dirty;
-    this.dirty = new Set();
-    const next = new Map<string, TreeNode>();
-    const visit = async (path: string): Promise<void> => {
-      const known = this.nodes.get(path);
-      const node = everything || dirty.has(path) || known === undefined ? await this.read(path, signal) : known;
-      if (node === undefined) return;
-      next.set(path, node);
-      await inParallel(node.children, IN_PARALLEL, (name) => visit(childPath(path, name)));
+    const onEvent = (event: { readonly path: string }): void => {
+      if (event.path === path) again(path);
     };
-    await inParallel(roots, IN_PARALLEL, visit);
-    if (signal.aborted) return false;
-    for (const [path, stop] of this.listening) {
-      if (next.has(path) || roots.includes(path)) continue;
-      stop();
-      this.listening.delete(path);
-    }
-    const same = next.size === this.nodes.size && [...next].every(([path, node]) => isSame(this.nodes.get(path), node));
-    this.nodes = next;
-    return !same;
-  }
+    listening.set(path, client.onNode(path, onEvent));
+  };
 
-  private async read(path: string, signal: AbortSignal): Promise<TreeNode | undefined> {
-    const { client, deep, roots } = this.options;
-    if (!this.listening.has(path)) {
-      this.listening.set(
-        path,
-        client.onNode(path, (event) => this.onEvent(event, path)),
-      );
-    }
+  const readNode = async (path: string, signal: AbortSignal): Promise<TreeNode | undefined> => {
+    listenTo(path);
     for (;;) {
       const [found, children] = await Promise.all([
         client.getData(path, { watch: true, signal }),
@@ -114,7 +56,40 @@ export class WatchedTree {
       // A root that is missing is waited for; anything else comes with its parent's list.
       if (!roots.includes(path) || (await client.exists(path, { watch: true, signal })) === undefined) return undefined;
     }
-  }
+  };
+
+  return watchedSource<TreeNodes>({
+    client,
+    what,
+    rescanMs,
+    listen: (tell) => {
+      again = tell;
+      return () => {
+        for (const stop of listening.values()) stop();
+        listening.clear();
+      };
+    },
+    read: async ({ changed, previous = new Map<string, TreeNode>(), signal }) => {
+      const next = new Map<string, TreeNode>();
+      const visit = async (path: string): Promise<void> => {
+        const known = previous.get(path);
+        const dirty = changed === 'all' || changed.has(path);
+        const node = dirty || known === undefined ? await readNode(path, signal) : known;
+        if (node === undefined) return;
+        next.set(path, node);
+        await inParallel(node.children, IN_PARALLEL, (name) => visit(childPath(path, name)));
+      };
+      await inParallel(roots, IN_PARALLEL, visit);
+      if (signal.aborted) return previous;
+      for (const [path, stop] of listening) {
+        if (next.has(path) || roots.includes(path)) continue;
+        stop();
+        listening.delete(path);
+      }
+      const same = next.size === previous.size && [...next].every(([path, node]) => isSame(previous.get(path), node));
+      return same && previous.size > 0 ? previous : next;
+    },
+  });
 }
 
 function isSame(a: TreeNode | undefined, b: TreeNode): boolean {

@@ -16,7 +16,7 @@ export class CuratorLeaseNode extends LeaseNode {
     onEvent: () => void,
   ) {
     super(options, onEvent);
-    this.registeredAt = options.context.clock.now();
+    this.registeredAt = options.host.context.clock.now();
   }
 
   async register(registration: Registration, signal: AbortSignal): Promise<void> {
