@@ -106,13 +106,16 @@ export function digestOf(content: string | Uint8Array): string {
   return createHash('sha256').update(content).digest('hex').slice(0, 32);
 }
 
-/** `previous` when `next` has the same documents in the same revisions. */
+/** `previous` when `next` has the same documents in the same revisions, to be read as the same formats. */
 export function keepDocuments(
   previous: readonly ConfigDocument[],
   next: readonly ConfigDocument[],
 ): readonly ConfigDocument[] {
   const same =
     previous.length === next.length &&
-    next.every((document, at) => document.id === previous[at]?.id && document.revision === previous[at].revision);
+    next.every(({ id, revision, content }, at) => {
+      const before = previous[at];
+      return id === before?.id && revision === before.revision && content.format === before.content.format;
+    });
   return same ? previous : next;
 }

@@ -12,7 +12,6 @@ import type { Clock } from '../port/clock.js';
 import type { Logger } from '../port/logger.js';
 import type { ConfigReport } from '../port/config-driver.js';
 import type { DiscoveryReport, Watch } from '../port/discovery-driver.js';
-import type { Lease } from '../port/registry-driver.js';
 import { keepDocuments } from './documents.js';
 import type { Feed, FeedHome } from './feed.js';
 import { GatheredFeed, type Gathering } from './gather.js';
@@ -60,7 +59,7 @@ export interface DriverHost {
    * Keeps `registration` true.
    * @throws DiscoveryError `BACKEND_CLOSED`, and what `options.check` throws
    */
-  lease(registration: Registration, operations: LeaseOperations, options: LeaseOptions): Lease;
+  lease(registration: Registration, operations: LeaseOperations, options: LeaseOptions): LeaseKeeper;
   /** Watches a source for as long as the backend is open; how it fares counts for the backend's health. */
   feed<T>(source: FeedSource<T>, report: (report: FeedReport<T>) => void): Watch;
   /** Watches several sources as one. */
@@ -133,7 +132,7 @@ export class Host implements DriverHost {
     this.skips.skip(record, problem, version, code);
   }
 
-  lease(registration: Registration, operations: LeaseOperations, options: LeaseOptions): Lease {
+  lease(registration: Registration, operations: LeaseOperations, options: LeaseOptions): LeaseKeeper {
     this.assertOpen();
     // Refused here, and not in a loop that tries for ever.
     options.check?.(registration);

@@ -1,4 +1,5 @@
 import type { DiscoveryError } from '../../model/index.js';
+import { abandonOnAbort } from '../machinery/deadline.js';
 import type { Watch } from '../port/discovery-driver.js';
 import type { FeedReport, PushSource } from './source.js';
 
@@ -13,7 +14,7 @@ export class SharedFeed<T> {
   private failure: DiscoveryError | undefined;
 
   /**
-   * @param open opens the one feed
+   * @param open opens the one feed, which may report at once
    * @param onIdle told when the last has left
    */
   constructor(
@@ -31,25 +32,36 @@ export class SharedFeed<T> {
     return this.failure;
   }
 
+  /** Asks anew; who follows was told of the answer when it resolves. Nothing happens while nobody follows. */
+  async refresh(): Promise<void> {
+    await this.feed?.refresh();
+  }
+
   /** A source that tells what `select` takes of each value. */
   source<R>(what: string, select: (value: T) => R): PushSource<R> {
     return {
       what,
       follow: ({ value, failed }) =>
         this.join((word) => (word.error === undefined ? value(select(word.value)) : failed(word.error))),
-      // Its report has come before it resolves.
-      refresh: () => this.refresh(),
+      // Others may wait for the same answer.
+      refresh: (signal) => abandonOnAbort(this.refresh(), signal, what),
     };
   }
 
-  /** Follows; what is known already is told at once. Returns how to leave, which resolves when nothing is open for it. */
+  /**
+   * Follows; what is known already is told at once, and in an outage the feed asks anew, as one that is opened would.
+   * Returns how to leave, which resolves when nothing is open for it.
+   */
   join(listener: (word: FeedReport<T>) => void = () => {}): () => Promise<void> {
     // Of its own, so that one function may join twice.
     const member = (word: FeedReport<T>): void => listener(word);
     this.members.add(member);
     if (this.feed === undefined) this.feed = this.open((word) => this.hear(word));
-    else if (this.failure !== undefined) member({ error: this.failure });
-    else if (this.known !== undefined) member(this.known);
+    else if (this.failure !== undefined) {
+      member({ error: this.failure });
+      // Told to all by the feed.
+      this.refresh().catch(() => {});
+    } else if (this.known !== undefined) member(this.known);
     return async () => {
       if (!this.members.delete(member) || this.members.size > 0) return;
       const { feed } = this;
@@ -59,11 +71,6 @@ export class SharedFeed<T> {
       this.onIdle();
       await feed?.close();
     };
-  }
-
-  /** Asks anew; resolves when all who follow were told. */
-  async refresh(): Promise<void> {
-    await this.feed?.refresh();
   }
 
   private hear(word: FeedReport<T>): void {

@@ -1,244 +1,108 @@
 import {
   abandonOnAbort,
-  Reporter,
+  SharedFeed,
   type DiscoveryDriver,
   type DiscoveryReport,
+  type DriverHost,
+  type FeedReport,
+  type PushSource,
   type Watch,
 } from '../../backend/index.js';
-import {
-  assertName,
-  DiscoveryError,
-  keepIdentity,
-  toDiscoveryError,
-  type DiscoveryEvent,
-  type ServiceInstance,
-} from '../../model/index.js';
-import type { RegistryPoller } from './client/registry-poller.js';
+import { toDiscoveryError, type ServiceInstance } from '../../model/index.js';
+import type { EurekaSession } from './client/session.js';
 import { toServiceInstance } from './eureka.codec.js';
-import type { EurekaInstance } from './eureka.instance.js';
+import type { Application, Applications, EurekaInstance } from './eureka.instance.js';
 import type { EurekaSettings } from './eureka.options.js';
-import type { Health } from './eureka.registry.js';
 
-/** What the driver needs of its backend. */
-export interface EurekaDiscoveryOptions {
-  readonly settings: EurekaSettings;
-  readonly createPoller: () => RegistryPoller;
-  readonly report: (event: DiscoveryEvent) => void;
-  readonly warn: (message: string) => void;
-  readonly assertOpen: () => void;
-  /** Told how reading the registry goes. */
-  readonly onHealth: (key: object, health: Health) => void;
-}
+type Instances = readonly ServiceInstance[];
 
-/** More bad records than this are told of again. */
-const MAX_COMPLAINTS = 1000;
-
-/**
- * The read side. The registry is read once for all watches, and only while there are any; each watch hears when its own
- * service changed.
- */
+/** The read side. The registry is read once for all watches, and only while there are any. */
 export class EurekaDiscoveryDriver implements DiscoveryDriver {
-  private poller: RegistryPoller | undefined;
-  private readonly watches = new Set<EurekaWatch>();
-  /** Polls that are being ended. */
-  private readonly ending = new Set<Promise<void>>();
-  /** The last problem of each bad record, so that it is told of once. */
-  private readonly complained = new Map<string, string>();
+  private readonly registry = new SharedFeed<Applications>((report) => this.read(report));
 
-  constructor(private readonly options: EurekaDiscoveryOptions) {}
+  constructor(
+    private readonly host: DriverHost,
+    private readonly session: EurekaSession,
+    private readonly settings: EurekaSettings,
+  ) {}
 
   async listServices(signal?: AbortSignal): Promise<readonly string[]> {
-    this.options.assertOpen();
-    const poller = this.poller ?? this.options.createPoller();
-    const { name } = this.options.settings;
+    const { host, registry } = this;
+    host.assertOpen();
+    const { name: backend } = host;
+    const leave = registry.join();
+    const disown = host.adopt(leave);
     try {
-      await abandonOnAbort(poller.refresh(), signal, `listing the services of ${name}`);
-      return poller.applications.all
+      await abandonOnAbort(registry.refresh(), signal, `listing the services of ${backend}`);
+      const all = registry.value?.all ?? [];
+      return all
         .filter((application) => application.size > 0)
         .map((application) => application.name)
         .sort();
     } catch (error) {
-      this.options.assertOpen();
-      throw toDiscoveryError(
-        poller.error ?? error,
-        'BACKEND_UNAVAILABLE',
-        `the services of ${name} could not be listed`,
-        {
-          backend: name,
-        },
-      );
+      host.assertOpen();
+      const reason = signal?.aborted === true ? error : (registry.error ?? error);
+      throw toDiscoveryError(reason, 'BACKEND_UNAVAILABLE', `the services of ${backend} could not be listed`, {
+        backend,
+      });
     } finally {
-      if (poller !== this.poller) await poller.stop();
+      disown();
+      await leave();
     }
   }
 
   watch(service: string, report: (report: DiscoveryReport) => void): Watch {
-    this.options.assertOpen();
-    assertName(service, 'service');
-    const poller = this.join();
-    const watch: EurekaWatch = new EurekaWatch({
-      ...this.options,
-      service,
-      poller,
-      complain: (instance, error) => this.complain(instance, error),
-      receive: report,
-      onClosed: () => this.leave(watch),
-    });
-    this.watches.add(watch);
-    return watch;
+    return this.host.instances(service, () => this.sourceOf(service), report);
   }
 
   /** What the registry, if it is being read, has of an instance. */
   lookUp(app: string, instanceId: string): { readonly instance: EurekaInstance | undefined } | undefined {
-    // One virtual name isn't the whole registry.
-    if (this.poller?.isFresh !== true || this.options.settings.read.vipAddress !== undefined) return undefined;
-    return { instance: this.poller.applications.getApplication(app).getInstance(instanceId) };
+    const { value: known, error } = this.registry;
+    // What was known before an outage may be over, and one virtual name isn't the whole registry.
+    if (known === undefined || error !== undefined || this.settings.read.vipAddress !== undefined) return undefined;
+    return { instance: known.getApplication(app).getInstance(instanceId) };
   }
 
-  async close(): Promise<void> {
-    await Promise.all([...this.watches].map((watch) => watch.close()));
-    await Promise.all(this.ending);
-  }
-
-  private join(): RegistryPoller {
-    if (this.poller === undefined) {
-      const poller = this.options.createPoller();
-      poller.listen({
-        polled: () => this.options.onHealth(this, 'well'),
-        failed: (error) => this.options.onHealth(this, error),
-      });
-      this.poller = poller;
-    }
-    return this.poller;
-  }
-
-  private leave(watch: EurekaWatch): void {
-    this.watches.delete(watch);
-    if (this.watches.size > 0 || this.poller === undefined) return;
-    const stopped = this.poller.stop().finally(() => this.ending.delete(stopped));
-    this.ending.add(stopped);
-    this.poller = undefined;
-    this.options.onHealth(this, 'ended');
-  }
-
-  private complain(instance: EurekaInstance, error: DiscoveryError): void {
-    const { settings, report, warn } = this.options;
-    const record = `${instance.app}/${instance.instanceId}`;
-    if (this.complained.get(record) === error.message) return;
-    if (this.complained.size >= MAX_COMPLAINTS) this.complained.clear();
-    this.complained.set(record, error.message);
-    warn(`${settings.name}: the record ${JSON.stringify(record)} was skipped: ${error.message}`);
-    report({ type: 'record.skipped', backend: settings.name, record, error });
-  }
-}
-
-interface EurekaWatchOptions extends EurekaDiscoveryOptions {
-  readonly service: string;
-  readonly poller: RegistryPoller;
-  readonly complain: (instance: EurekaInstance, error: DiscoveryError) => void;
-  readonly receive: (report: DiscoveryReport) => void;
-  readonly onClosed: () => void;
-}
-
-/** Reports the instances of one service. */
-class EurekaWatch implements Watch {
-  private readonly reporter: Reporter<DiscoveryReport>;
-  private readonly app: string;
-  private readonly unlisten: () => void;
-  private converted = new Map<EurekaInstance, ServiceInstance | undefined>();
-  private last: readonly ServiceInstance[] = [];
-  /** What was last reported: nothing yet, a list, or that the registry can't be asked. */
-  private told: 'nothing' | 'list' | 'error' = 'nothing';
-  /** Resolves when everything that was sent has been delivered. */
-  private delivered: Promise<void> = Promise.resolve();
-  private sent = 0;
-  private closed = false;
-
-  constructor(private readonly options: EurekaWatchOptions) {
-    const { service, poller, receive, report, settings } = options;
-    this.app = service.toUpperCase();
-    this.reporter = new Reporter(receive, (error) =>
-      report({ type: 'listener.failed', where: `watch of ${service} on ${settings.name}`, error }),
-    );
-    this.unlisten = poller.listen({
-      polled: (changed) => {
-        if (this.told !== 'list' || changed.has(this.app)) this.sendList();
-      },
-      failed: (error) => {
-        if (this.told !== 'error') this.sendError(error);
-      },
+  private read(report: (report: FeedReport<Applications>) => void): Watch {
+    const poller = this.session.createPoller();
+    poller.listen({
+      polled: () => report({ value: poller.applications }),
+      failed: (error) => report({ error }),
     });
-    // The first report is that of the read which begins now, or of what was just read.
-    if (poller.isFresh) this.sendList();
-    else poller.refresh().catch(() => {});
+    // In a moment: a refresh of who joins now is answered by the same read.
+    void Promise.resolve().then(() => poller.start());
+    return { refresh: () => poller.refresh(), close: () => poller.stop() };
   }
 
-  async refresh(): Promise<void> {
-    if (this.closed) throw this.closedError();
-    const { poller } = this.options;
-    const before = this.sent;
-    try {
-      await poller.refresh();
-    } catch (error) {
-      if (this.closed) throw this.closedError();
-      const failure = poller.error ?? toDiscoveryError(error, 'BACKEND_UNAVAILABLE', 'the registry could not be read');
-      if (this.sent === before) this.sendError(failure);
-      await this.delivered;
-      throw failure;
-    }
-    if (this.closed) throw this.closedError();
-    if (this.sent === before) this.sendList();
-    await this.delivered;
-  }
-
-  close(): Promise<void> {
-    if (this.closed) return Promise.resolve();
-    this.closed = true;
-    this.unlisten();
-    this.reporter.close();
-    this.options.onClosed();
-    return Promise.resolve();
-  }
-
-  private sendList(): void {
-    const { instances } = this.options.poller.applications.getApplication(this.app);
-    const converted = new Map<EurekaInstance, ServiceInstance | undefined>();
-    for (const instance of instances) {
-      converted.set(instance, this.converted.has(instance) ? this.converted.get(instance) : this.convert(instance));
-    }
-    this.converted = converted;
-    const next = [...converted.values()].filter((instance) => instance !== undefined);
-    const list = keepIdentity(this.last, next);
-    this.last = list;
-    this.told = 'list';
-    this.send({ instances: list });
-  }
-
-  private convert(instance: EurekaInstance): ServiceInstance | undefined {
-    const { service, settings, complain } = this.options;
-    try {
-      return toServiceInstance(instance, service, settings.name, settings.read);
-    } catch (error) {
-      complain(instance, toDiscoveryError(error, 'INVALID_INSTANCE', 'it can be no instance', { service }));
-      return undefined;
-    }
-  }
-
-  private sendError(error: DiscoveryError): void {
-    this.told = 'error';
-    this.send({ error });
-  }
-
-  private send(report: DiscoveryReport): void {
-    this.sent += 1;
-    this.delivered = this.reporter.send(report);
-  }
-
-  private closedError(): DiscoveryError {
-    const { service, settings } = this.options;
-    return new DiscoveryError('BACKEND_CLOSED', `the watch of ${service} was closed`, {
-      service,
-      backend: settings.name,
+  private sourceOf(service: string): PushSource<Instances> {
+    const app = service.toUpperCase();
+    const converted = new WeakMap<EurekaInstance, ServiceInstance>();
+    let last: { readonly application: Application; readonly instances: Instances } | undefined;
+    return this.registry.source(`the instances of ${service}`, (applications) => {
+      const application = applications.getApplication(app);
+      if (last?.application !== application) {
+        last = { application, instances: this.convert(application, service, converted) };
+      }
+      return last.instances;
     });
+  }
+
+  private convert(
+    { instances }: Application,
+    service: string,
+    converted: WeakMap<EurekaInstance, ServiceInstance>,
+  ): Instances {
+    const { host, settings } = this;
+    const usable: ServiceInstance[] = [];
+    for (const record of instances) {
+      try {
+        const instance = converted.get(record) ?? toServiceInstance(record, service, host.name, settings.read);
+        converted.set(record, instance);
+        usable.push(instance);
+      } catch (error) {
+        host.skip(`${record.app}/${record.instanceId}`, error);
+      }
+    }
+    return Object.freeze(usable);
   }
 }

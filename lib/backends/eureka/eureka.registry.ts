@@ -1,52 +1,32 @@
 import {
-  LeaseKeeper,
   sleep,
-  type Clock,
+  type DriverHost,
   type Lease,
+  type LeaseKeeper,
   type LeaseOperations,
-  type Logger,
   type RegistryDriver,
 } from '../../backend/index.js';
-import {
-  codeOf,
-  messageOf,
-  type DiscoveryError,
-  type DiscoveryEvent,
-  type InstanceStatus,
-  type Registration,
-} from '../../model/index.js';
+import { codeOf, messageOf, type InstanceStatus, type Registration } from '../../model/index.js';
 import type { EurekaSession } from './client/session.js';
 import type { OutgoingInstance } from './eureka.codec.js';
 import type { EurekaInstance } from './eureka.instance.js';
 import type { EurekaSettings } from './eureka.options.js';
 import { toOutgoingInstance } from './eureka.registration.js';
 
-/** How a part does: it succeeded, it failed with this, or it ended. */
-export type Health = 'well' | DiscoveryError | 'ended';
-
-/** What the driver needs of its backend or client. */
-export interface EurekaRegistryOptions {
-  readonly session: EurekaSession;
-  readonly settings: EurekaSettings;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly random: () => number;
-  readonly report: (event: DiscoveryEvent) => void;
-  readonly assertOpen: () => void;
-  /** Takes what must be ended with the backend; gives the way to take it back. */
-  readonly adopt: (close: () => Promise<unknown>) => () => void;
-  /** Told how the writing of one lease goes; `key` tells the leases apart. */
-  readonly onHealth: (key: object, health: Health) => void;
-  /** What the registry, if it is being read, knows of an instance; undefined when it isn't read at present. */
-  readonly lookUp: (app: string, instanceId: string) => { readonly instance: EurekaInstance | undefined } | undefined;
-}
+/** What the registry, if it is being read, knows of an instance; undefined when it isn't read at present. */
+export type LookUp = (app: string, instanceId: string) => { readonly instance: EurekaInstance | undefined } | undefined;
 
 /** The write side: registration, heartbeats, status and metadata. */
 export class EurekaRegistryDriver implements RegistryDriver {
   readonly capabilities = { status: 'native', metadata: 'native' } as const;
   private warned = false;
 
-  constructor(private readonly options: EurekaRegistryOptions) {}
+  constructor(
+    private readonly host: DriverHost,
+    private readonly session: EurekaSession,
+    private readonly settings: EurekaSettings,
+    private readonly lookUp: LookUp,
+  ) {}
 
   register(registration: Registration): Lease {
     return this.keep(registration).lease;
@@ -54,42 +34,24 @@ export class EurekaRegistryDriver implements RegistryDriver {
 
   /** As {@link register}, with the operations of the lease. */
   keep(registration: Registration): { readonly lease: LeaseKeeper; readonly record: OwnRecord } {
-    const { settings, clock, logger } = this.options;
-    this.options.assertOpen();
+    const { host, session, settings } = this;
     const { heartbeatMs, changeBurst, changeIntervalMs } = settings.lease;
-    if (heartbeatMs !== 30_000 && !this.warned) {
-      this.warned = true;
-      logger.warn(
-        `${settings.name}: heartbeatMs is ${heartbeatMs}; servers count on 30000 when they decide on self-preservation`,
-      );
-    }
-    let disown = (): void => {};
-    const record = new OwnRecord(this.options);
-    const lease: LeaseKeeper = new LeaseKeeper(registration, {
-      clock,
-      backend: settings.name,
+    const record = new OwnRecord(host, session, settings, this.lookUp);
+    const lease = host.lease(registration, record, {
       capabilities: this.capabilities,
-      operations: record,
       renewEveryMs: () => heartbeatMs,
-      timeoutMs: this.options.session.operationTimeoutMs,
+      timeoutMs: session.operationTimeoutMs,
       // However long an outage was: back within a heartbeat of its end.
       backoff: { initialMs: Math.min(500, heartbeatMs), maxMs: heartbeatMs },
       changeBurst,
       changeIntervalMs,
-      random: this.options.random,
-      report: this.options.report,
-      onRevoked: () => disown(),
     });
-    const unsubscribe = lease.state.subscribe((state) => {
-      if (state.phase === 'registered') this.options.onHealth(lease, 'well');
-      else if (state.phase === 'retrying' && state.error !== undefined) this.options.onHealth(lease, state.error);
-    });
-    const release = this.options.adopt(() => lease.revoke(AbortSignal.abort()));
-    disown = () => {
-      unsubscribe();
-      this.options.onHealth(lease, 'ended');
-      release();
-    };
+    if (heartbeatMs !== 30_000 && !this.warned) {
+      this.warned = true;
+      host.context.logger.warn(
+        `${host.name}: heartbeatMs is ${heartbeatMs}; servers count on 30000 when they decide on self-preservation`,
+      );
+    }
     return { lease, record };
   }
 }
@@ -114,7 +76,12 @@ export class OwnRecord implements LeaseOperations {
   /** A registration was sent and never answered: it may arrive late. */
   private unanswered = false;
 
-  constructor(private readonly options: EurekaRegistryOptions) {}
+  constructor(
+    private readonly host: DriverHost,
+    private readonly session: EurekaSession,
+    private readonly settings: EurekaSettings,
+    private readonly lookUp: LookUp,
+  ) {}
 
   /** What an operator set for this instance through the server; `UNKNOWN` when nobody did. */
   get overriddenStatus(): InstanceStatus {
@@ -148,7 +115,7 @@ export class OwnRecord implements LeaseOperations {
   }
 
   async renew(registration: Registration, signal: AbortSignal): Promise<'renewed' | 'forgotten'> {
-    const { api } = this.options.session;
+    const { api } = this.session;
     const { service, instanceId, status } = registration;
     if (!(await api.heartbeat(service, instanceId, status, this.dirtyAt, signal))) {
       // Also the answer after an operator took an override back: then the record is there, and says so.
@@ -156,7 +123,7 @@ export class OwnRecord implements LeaseOperations {
       if (found?.instance !== undefined) this.seen(found.instance);
       return 'forgotten';
     }
-    const known = this.options.lookUp(service, instanceId) ?? (await this.look({ app: service, instanceId }, signal));
+    const known = this.lookUp(service, instanceId) ?? (await this.look({ app: service, instanceId }, signal));
     if (known?.instance !== undefined) this.seen(known.instance);
     return 'renewed';
   }
@@ -171,7 +138,8 @@ export class OwnRecord implements LeaseOperations {
   }
 
   async deregister({ service, instanceId }: Registration, signal: AbortSignal): Promise<void> {
-    const { session, clock } = this.options;
+    const { session } = this;
+    const { clock } = this.host.context;
     await session.api.cancel(service, instanceId, signal);
     // What was never answered may be read by the server after the removal.
     for (let check = 0; this.unanswered && check < REMOVAL_CHECKS; check += 1) {
@@ -183,7 +151,7 @@ export class OwnRecord implements LeaseOperations {
   }
 
   private async toInstance(registration: Registration, signal: AbortSignal): Promise<OutgoingInstance> {
-    const { session, settings } = this.options;
+    const { session, settings } = this;
     const amazon = await session.amazon(signal);
     return toOutgoingInstance(registration, 0, { lease: settings.lease, zone: session.servers.zone, amazon });
   }
@@ -194,11 +162,11 @@ export class OwnRecord implements LeaseOperations {
   }
 
   private async send(instance: OutgoingInstance, override: InstanceStatus, signal: AbortSignal): Promise<void> {
-    this.dirtyAt = Math.max(this.options.clock.now(), this.dirtyAt + 1);
+    this.dirtyAt = Math.max(this.host.context.clock.now(), this.dirtyAt + 1);
     const before = this.unanswered;
     this.unanswered = true;
     try {
-      await this.options.session.api.register(
+      await this.session.api.register(
         { ...instance, overriddenStatus: override, lastDirtyTimestamp: this.dirtyAt },
         signal,
       );
@@ -225,22 +193,22 @@ export class OwnRecord implements LeaseOperations {
     signal: AbortSignal,
   ): Promise<{ readonly instance: EurekaInstance | undefined } | undefined> {
     try {
-      return { instance: await this.options.session.api.getAppInstance(app, instanceId, signal) };
+      return { instance: await this.session.api.getAppInstance(app, instanceId, signal) };
     } catch (error) {
       signal.throwIfAborted();
-      this.options.logger.debug(`${this.options.settings.name}: ${instanceId} can't be looked at: ${messageOf(error)}`);
+      this.host.context.logger.debug(`${this.host.name}: ${instanceId} can't be looked at: ${messageOf(error)}`);
       return undefined;
     }
   }
 
   private seen({ instanceId, overriddenStatus }: EurekaInstance): void {
     if (overriddenStatus === this.override) return;
-    const { logger, settings } = this.options;
+    const { name, context } = this.host;
     this.override = overriddenStatus;
-    logger.log(
+    context.logger.log(
       overriddenStatus === 'UNKNOWN'
-        ? `${settings.name}: the status of ${instanceId} is its own again`
-        : `${settings.name}: the status of ${instanceId} was set to ${overriddenStatus} at the server; it stays so`,
+        ? `${name}: the status of ${instanceId} is its own again`
+        : `${name}: the status of ${instanceId} was set to ${overriddenStatus} at the server; it stays so`,
     );
   }
 }

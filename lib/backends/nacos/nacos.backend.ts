@@ -11,7 +11,7 @@ import { NacosDiscoveryDriver } from './nacos.discovery.js';
 import { grpcProtocol } from './nacos.grpc.js';
 import { httpProtocol } from './nacos.http.js';
 import type { NacosSettings } from './nacos.options.js';
-import type { DriverContext, NacosProtocol } from './nacos.ports.js';
+import type { NacosProtocol } from './nacos.ports.js';
 import { NacosRegistryDriver } from './nacos.registry.js';
 
 /** One app's Nacos backend. */
@@ -28,16 +28,9 @@ export class NacosBackend extends BackendBase implements Backend {
       if (ready) this.health.ok(this.health.session);
       else this.health.failed(this.health.session, error);
     });
-    const driver: DriverContext = {
-      settings,
-      context,
-      protocol: this.protocol,
-      assertOpen: () => this.assertOpen(),
-      own: (close) => this.adopt(close),
-    };
-    this.registry = new NacosRegistryDriver(driver);
-    this.discovery = new NacosDiscoveryDriver(driver);
-    this.config = new NacosConfigDriver(driver);
+    this.registry = new NacosRegistryDriver(this, this.protocol, settings);
+    this.discovery = new NacosDiscoveryDriver(this, this.protocol, settings);
+    this.config = new NacosConfigDriver(this, this.protocol, settings);
   }
 
   protected start(): Promise<void> {

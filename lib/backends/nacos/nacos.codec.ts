@@ -1,3 +1,4 @@
+import { textDocument } from '../../backend/index.js';
 import {
   createServiceInstance,
   defined,
@@ -213,12 +214,8 @@ export function typeOf(dataId: string, format: ConfigFormat | undefined): NacosC
 
 /** A document of ours. */
 export function toDocument(id: string, dataId: string, item: NacosConfigItem, text: string): ConfigDocument {
-  return Object.freeze({
-    id,
-    // Of the content as it is stored: what a compare-and-set has to name.
-    revision: item.md5,
-    content: Object.freeze({ format: formatOf(dataId, item.type, 'text'), text }),
-  });
+  // The revision of the content as it is stored: what a compare-and-set has to name.
+  return textDocument(id, item.md5, formatOf(dataId, item.type, 'text'), text);
 }
 
 function endingOf(dataId: string): string {

@@ -1,10 +1,38 @@
-import { sleep, type ConfigDriver, type ConfigReport, type Watch, type WriteOptions } from '../../backend/index.js';
-import { DiscoveryError, type ConfigDocument, type ConfigFormat, type ConfigScope } from '../../model/index.js';
+import {
+  abandonOnAbort,
+  allOf,
+  conflict,
+  keepDocuments,
+  sleep,
+  type ConfigDriver,
+  type ConfigReport,
+  type DriverHost,
+  type Gathering,
+  type PushSource,
+  type Watch,
+  type WriteOptions,
+} from '../../backend/index.js';
+import {
+  DiscoveryError,
+  toDiscoveryError,
+  type ConfigDocument,
+  type ConfigFormat,
+  type ConfigScope,
+} from '../../model/index.js';
+import type { ConfigObservation } from './client/config/items.js';
 import { assertContent, configKeyText, type ConfigAddress, type NacosConfigItem } from './client/config/model.js';
 import { md5 } from './client/signing.js';
 import { toConfigAddress, toDocument, toDocumentId, typeOf } from './nacos.codec.js';
-import { NacosConfigWatch, type WatchedDocument } from './nacos.config-watch.js';
-import type { DriverContext } from './nacos.ports.js';
+import type { NacosSettings } from './nacos.options.js';
+import type { NacosProtocol } from './nacos.ports.js';
+
+type Documents = readonly ConfigDocument[];
+
+/** One document of a scope. */
+interface WatchedDocument {
+  readonly id: string;
+  readonly address: ConfigAddress;
+}
 
 /** No MD5 is like this: publishing on this condition works only where nothing is. */
 const ABSENT = 'absent';
@@ -16,30 +44,30 @@ const TAKE_IN_MS = 3000;
 export class NacosConfigDriver implements ConfigDriver {
   readonly capabilities = { publish: true, compareAndSet: true } as const;
 
-  constructor(private readonly driver: DriverContext) {}
+  constructor(
+    private readonly host: DriverHost,
+    private readonly protocol: NacosProtocol,
+    private readonly settings: NacosSettings,
+  ) {}
 
   watch(scope: ConfigScope, report: (report: ConfigReport) => void): Watch {
-    this.driver.assertOpen();
-    let disown = (): void => {};
-    const watch = new NacosConfigWatch(this.driver, this.documentsOf(scope), report, () => disown());
-    disown = this.driver.own(() => watch.close());
-    return watch;
+    return this.host.documents(() => this.gatheringOf(scope), report);
   }
 
   async read(id: string, signal?: AbortSignal): Promise<ConfigDocument | undefined> {
-    this.driver.assertOpen();
+    this.host.assertOpen();
     const address = this.address(id);
-    const { protocol } = this.driver;
+    const { protocol } = this;
     const item = await protocol.query(address, signal);
     if (item === undefined) return undefined;
     return toDocument(id, address.dataId, item, await protocol.readable(address, item));
   }
 
   async publish(id: string, content: string, options: WriteOptions = {}): Promise<string> {
-    this.driver.assertOpen();
+    this.host.assertOpen();
     const address = this.address(id);
     assertContent(content, id);
-    const { protocol, settings } = this.driver;
+    const { protocol, settings } = this;
     const { ifRevision, signal } = options;
     const before = await protocol.query(address, signal);
     // The server would create what the condition says exists.
@@ -71,9 +99,9 @@ export class NacosConfigDriver implements ConfigDriver {
   }
 
   async remove(id: string, options: WriteOptions = {}): Promise<boolean> {
-    this.driver.assertOpen();
+    this.host.assertOpen();
     const address = this.address(id);
-    const { protocol } = this.driver;
+    const { protocol } = this;
     const before = await protocol.query(address, options.signal);
     const { ifRevision } = options;
     // Nacos has no conditional removal: between this look and the removal somebody else may still write.
@@ -82,6 +110,64 @@ export class NacosConfigDriver implements ConfigDriver {
     await protocol.remove(address, options.signal);
     await this.untilTakenIn(address, (item) => item?.md5 !== before.md5, options.signal);
     return true;
+  }
+
+  /** All documents of a scope, told of when every one is known. */
+  private gatheringOf(scope: ConfigScope): Gathering<Documents, Documents> {
+    return {
+      what: 'the configuration',
+      sources: this.documentsOf(scope).map((document) => this.sourceOf(document)),
+      combine: (parts) => allOf(parts)?.flat(),
+    };
+  }
+
+  /** One document: a list of one, or of none. */
+  private sourceOf({ id, address }: WatchedDocument): PushSource<Documents> {
+    const { protocol, settings } = this;
+    const what = `the document ${id}`;
+    let observation: ConfigObservation | undefined;
+    // Decrypting takes a moment; of two contents the later one counts, whichever is ready first.
+    let newest: Promise<void> = Promise.resolve();
+    let heard = 0;
+    const hear = (told: Promise<void>): void => {
+      newest = told;
+      newest.catch(() => {});
+    };
+    return {
+      what,
+      keep: keepDocuments,
+      follow: ({ value, failed }) => {
+        const tell = async (item: NacosConfigItem | undefined, mine: number): Promise<void> => {
+          let document: ConfigDocument | undefined;
+          try {
+            const plain = item === undefined || settings.client.configFilter === undefined;
+            const text = plain ? item?.content : await protocol.readable(address, item);
+            if (item !== undefined && text !== undefined) document = toDocument(id, address.dataId, item, text);
+          } catch (error) {
+            const problem = toDiscoveryError(error, 'CONFIG_DOCUMENT_INVALID', `${id} could not be read`);
+            if (mine === heard) failed(problem);
+            throw problem;
+          }
+          // Whoever waits for this one waits for the one that has overtaken it.
+          if (mine !== heard) return newest;
+          value(document === undefined ? [] : [document]);
+        };
+        const joined = protocol.observeConfig(address, {
+          changed: (item) => hear(tell(item, (heard += 1))),
+          failed: (error) => {
+            heard += 1;
+            failed(error);
+            hear(Promise.reject(error));
+          },
+        });
+        observation = joined;
+        return () => joined.close();
+      },
+      refresh: (signal) => {
+        const answered = Promise.resolve(observation?.refresh()).then(() => newest);
+        return abandonOnAbort(answered, signal, what);
+      },
+    };
   }
 
   /** The documents of a scope, those that win last. */
@@ -95,7 +181,7 @@ export class NacosConfigDriver implements ConfigDriver {
         throw new DiscoveryError(
           'UNSUPPORTED',
           'Nacos has no prefixes to watch; name the documents (config.shared, config.extensions)',
-          { backend: this.driver.settings.name, field: 'prefix' },
+          { backend: this.host.name, field: 'prefix' },
         );
     }
   }
@@ -105,7 +191,7 @@ export class NacosConfigDriver implements ConfigDriver {
    * `<application>.<ending>` and `<application>-<profile>.<ending>`, as Spring Cloud Alibaba has them.
    */
   private layersOf(application: string, profiles: readonly string[]): readonly WatchedDocument[] {
-    const { client, config } = this.driver.settings;
+    const { client, config } = this.settings;
     const { group, fileExtension } = config;
     const unique = [...new Set(profiles)];
     const layer = (dataId: string): WatchedDocument => this.document(toConfigAddress(dataId, group, client.namespace));
@@ -128,11 +214,11 @@ export class NacosConfigDriver implements ConfigDriver {
   }
 
   private document(address: ConfigAddress): WatchedDocument {
-    return { id: toDocumentId(address, this.driver.settings.config.group), address };
+    return { id: toDocumentId(address, this.settings.config.group), address };
   }
 
   private address(id: string): ConfigAddress {
-    const { config, client } = this.driver.settings;
+    const { config, client } = this.settings;
     return toConfigAddress(id, config.group, client.namespace);
   }
 
@@ -146,11 +232,11 @@ export class NacosConfigDriver implements ConfigDriver {
     done: (item: NacosConfigItem | undefined) => boolean,
     signal: AbortSignal | undefined,
   ): Promise<NacosConfigItem | undefined> {
-    const { clock } = this.driver.context;
+    const { clock } = this.host.context;
     const end = clock.now() + TAKE_IN_MS;
     try {
       for (let delay = 10; clock.now() < end; delay = Math.min(delay * 2, 200)) {
-        const item = await this.driver.protocol.query(address, signal);
+        const item = await this.protocol.query(address, signal);
         if (done(item)) return item;
         if (!(await sleep(clock, delay, signal))) break;
       }
@@ -161,11 +247,6 @@ export class NacosConfigDriver implements ConfigDriver {
   }
 
   private conflict(id: string, present: NacosConfigItem | undefined, expected: string | null): DiscoveryError {
-    const there = present === undefined ? "doesn't exist" : `has revision ${present.md5}`;
-    const wanted = expected === null ? "shouldn't exist" : `should have revision ${expected}`;
-    return new DiscoveryError('CONFIG_CONFLICT', `the document '${id}' ${there} and ${wanted}; read it again`, {
-      backend: this.driver.settings.name,
-      field: 'ifRevision',
-    });
+    return conflict(this.host.name, id, expected, present?.md5 ?? null);
   }
 }

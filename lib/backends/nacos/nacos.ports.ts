@@ -1,10 +1,9 @@
-import type { BackendContext, LeaseOperations } from '../../backend/index.js';
+import type { LeaseOperations } from '../../backend/index.js';
 import type { DiscoveryError } from '../../model/index.js';
 import type { ConfigObservation, ConfigObserver } from './client/config/items.js';
 import type { ConfigAddress, NacosConfigItem, NacosPublishParam } from './client/config/model.js';
 import type { NacosInstance } from './client/naming/model.js';
 import type { ServiceObserver, ServiceSubscription } from './client/naming/subscriptions.js';
-import type { NacosSettings } from './nacos.options.js';
 
 /** What the drivers need of a protocol: the same for gRPC and HTTP. */
 export interface NacosProtocol {
@@ -36,15 +35,4 @@ export interface ProtocolLease {
   };
   /** Calls back when the server has lost what was registered. */
   onForgotten(listener: () => void): () => void;
-}
-
-/** What a backend gives its drivers. */
-export interface DriverContext {
-  readonly settings: NacosSettings;
-  readonly context: BackendContext;
-  readonly protocol: NacosProtocol;
-  /** @throws DiscoveryError `BACKEND_CLOSED` */
-  assertOpen(): void;
-  /** Keeps `close` until the returned function is called. */
-  own(close: () => Promise<unknown>): () => void;
 }

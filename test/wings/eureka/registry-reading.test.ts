@@ -3,13 +3,14 @@ import { RegistryPoller } from '../../../lib/backends/eureka/client/registry-pol
 import { EurekaSession } from '../../../lib/backends/eureka/client/session.js';
 import { resolveEurekaOptions } from '../../../lib/backends/eureka/eureka.options.js';
 import { eureka, EurekaClient, type EurekaOptions } from '../../../lib/backends/eureka/index.js';
-import { silentLogger, systemClock, type DiscoveryReport } from '../../../lib/backend/index.js';
+import { Host, silentLogger, systemClock, type DiscoveryReport } from '../../../lib/backend/index.js';
 import type { DiscoveryEvent } from '../../../lib/model/index.js';
 import { createContext, freshName, freshPort } from '../../contract/contract-harness.js';
 import { withServer } from '../../servers/for-tests.js';
 import { startMeddlingProxy, until, type MeddlingProxy } from './support.js';
 
-withServer('eureka', {}, (server) => {
+// Its own: what others register meanwhile would be read, and counted, too.
+withServer('eureka', { private: true }, (server) => {
   const ending: (() => Promise<unknown>)[] = [];
   afterEach(async () => {
     for (const end of ending.splice(0).reverse()) await end();
@@ -40,14 +41,8 @@ withServer('eureka', {}, (server) => {
   /** A poller that reads only when told to. */
   function reader(url: string, options: EurekaOptions = {}): RegistryPoller {
     const settings = resolveEurekaOptions({ serviceUrls: url, fetchIntervalMs: 3_600_000, ...options });
-    const session = new EurekaSession({
-      settings,
-      clock: systemClock,
-      logger: silentLogger,
-      random: Math.random,
-      report: () => {},
-      appZone: undefined,
-    });
+    const context = { clock: systemClock, logger: silentLogger, random: Math.random, report: () => {} };
+    const session = new EurekaSession(new Host('eureka', context), settings);
     const poller = session.createPoller();
     ending.push(async () => {
       await poller.stop();

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { EurekaSession } from '../../../lib/backends/eureka/client/session.js';
 import { resolveEurekaOptions } from '../../../lib/backends/eureka/eureka.options.js';
 import { eureka, EurekaClient, type EurekaClientOptions } from '../../../lib/backends/eureka/index.js';
-import { silentLogger, systemClock, type DiscoveryReport } from '../../../lib/backend/index.js';
+import { Host, silentLogger, systemClock, type DiscoveryReport } from '../../../lib/backend/index.js';
 import { createContext, freshName, freshPort } from '../../contract/contract-harness.js';
 import { acquireServer, withServer } from '../../servers/for-tests.js';
 import type { RunningServer } from '../../servers/types.js';
@@ -116,14 +116,8 @@ withServer('eureka', {}, (remote) => {
         fetchIntervalMs: 3_600_000,
         remoteRegions: [REGION],
       });
-      const session = new EurekaSession({
-        settings,
-        clock: systemClock,
-        logger: silentLogger,
-        random: Math.random,
-        report: () => {},
-        appZone: undefined,
-      });
+      const context = { clock: systemClock, logger: silentLogger, random: Math.random, report: () => {} };
+      const session = new EurekaSession(new Host('eureka', context), settings);
       const poller = session.createPoller();
       ending.push(async () => {
         await poller.stop();

@@ -1,4 +1,4 @@
-import { systemClock, type Clock, type LeaseKeeper, type Unsubscribe } from '../../../backend/index.js';
+import { Host, systemClock, type LeaseKeeper, type Unsubscribe } from '../../../backend/index.js';
 import {
   createRegistration,
   describe,
@@ -46,15 +46,17 @@ export class EurekaClient {
   /** Where the client writes; its level and its outputs can be changed at any time. */
   readonly logger: ClientLogger;
   private readonly settings: EurekaClientSettings;
+  private readonly host: Host;
   private readonly session: EurekaSession;
   private readonly driver: EurekaRegistryDriver;
   private readonly poller: RegistryPoller | undefined;
   private readonly picker: NodePicker;
-  private readonly clock: Clock = systemClock;
   private readonly subscriptions = new Set<{ readonly app: string; tell(application: Application): void }>();
   private lease: LeaseKeeper | undefined;
   private record: OwnRecord | undefined;
   private wasRegistered = false;
+  /** The last read of the registry failed. */
+  private unread = false;
   private starting: Promise<void> | undefined;
   private stopping: Promise<void> | undefined;
 
@@ -65,29 +67,22 @@ export class EurekaClient {
     const { eureka } = this.settings;
     const outputs = options.logger ?? consoleLogger;
     this.logger = new ClientLogger('error' in outputs ? [outputs] : outputs, options.logLevel ?? 'log');
-    const shared = {
-      settings: eureka,
-      clock: this.clock,
+    this.host = new Host(eureka.name, {
       logger: this.logger,
+      clock: systemClock,
       random: Math.random,
-      report: (event: DiscoveryEvent) => this.heard(event),
-    };
-    this.session = new EurekaSession({ ...shared, appZone: undefined });
-    this.driver = new EurekaRegistryDriver({
-      ...shared,
-      session: this.session,
-      assertOpen: () => this.assertRunning(),
-      adopt: () => () => {},
-      onHealth: () => {},
-      lookUp: (app, id) =>
-        this.poller?.isFresh === true && eureka.read.vipAddress === undefined
-          ? { instance: this.applications.getApplication(app).getInstance(id) }
-          : undefined,
+      report: (event) => this.heard(event),
     });
+    this.session = new EurekaSession(this.host, eureka);
+    this.driver = new EurekaRegistryDriver(this.host, this.session, eureka, (app, id) =>
+      this.poller?.isFresh === true && eureka.read.vipAddress === undefined
+        ? { instance: this.applications.getApplication(app).getInstance(id) }
+        : undefined,
+    );
     this.poller = options.shouldDiscover === false ? undefined : this.session.createPoller();
     this.poller?.listen({
       polled: (changed) => this.tellOf(changed),
-      failed: (error) => this.failed(ERROR_DISCOVER, error),
+      failed: (error) => this.pollFailed(error),
     });
     this.picker = new NodePicker(options.haStrategy ?? 'random', eureka.connection.preferSameZone, Math.random);
   }
@@ -258,7 +253,7 @@ export class EurekaClient {
 
   private async beginLease(service: string, port: number): Promise<void> {
     const { options } = this.settings;
-    const { host, ip } = await resolveOwnAddress(options, this.clock);
+    const { host, ip } = await resolveOwnAddress(options, this.host.context.clock);
     const amazon = await this.session.amazon();
     if (this.stopping !== undefined) return;
     const shownIp = amazon?.['local-ipv4'] ?? ip;
@@ -294,6 +289,7 @@ export class EurekaClient {
     await Promise.all([revoking, this.poller?.stop()]);
     // A start that was on its way to register sees that it must not.
     await this.starting?.catch(() => {});
+    await this.host.close();
     await this.session.close();
     this.subscriptions.clear();
     this.logger.flush();
@@ -336,6 +332,8 @@ export class EurekaClient {
     if (event.type === 'registration.registered') this.wasRegistered = true;
     else if (event.type === 'registration.failed') {
       this.failed(this.record?.isChanging === true ? ERROR_STATUS_UPDATE : ERROR_REGISTER, event.error);
+    } else if (event.type === 'record.skipped') {
+      this.logger.warn(`${event.record} was left out: ${messageOf(event.error)}`);
     } else if (event.type === 'listener.failed') {
       this.logger.error(`${event.where} threw: ${messageOf(event.error)}`);
     }
@@ -351,7 +349,16 @@ export class EurekaClient {
     });
   }
 
+  private pollFailed(error: DiscoveryError): void {
+    const kept = this.asOf === undefined ? 'nothing is known yet' : 'what is known is served on';
+    if (!this.unread) this.logger.warn(`the registry could not be read, ${kept}: ${messageOf(error)}`);
+    this.unread = true;
+    this.failed(ERROR_DISCOVER, error);
+  }
+
   private tellOf(changed: ReadonlySet<string>): void {
+    if (this.unread) this.logger.log('the registry is read again');
+    this.unread = false;
     for (const { app, tell } of Array.from(this.subscriptions)) {
       if (!changed.has(app)) continue;
       try {

@@ -1,22 +1,9 @@
-import { PeriodicTask, type Clock, type Logger } from '../../../backend/index.js';
-import { describe, DiscoveryError, messageOf, toDiscoveryError, type DiscoveryEvent } from '../../../model/index.js';
+import { PeriodicTask, type DriverHost } from '../../../backend/index.js';
+import { describe, DiscoveryError, toDiscoveryError } from '../../../model/index.js';
 import type { Applications } from '../eureka.instance.js';
 import type { EurekaSettings } from '../eureka.options.js';
 import type { EurekaApi } from './api.js';
-import { RegistryCache, type CacheChange, type UnreadableRecord } from './registry-cache.js';
-
-/** What the poller needs of whoever owns it. */
-export interface RegistryPollerOptions {
-  readonly backend: string;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly random: () => number;
-  readonly report: (event: DiscoveryEvent) => void;
-  readonly api: EurekaApi;
-  readonly settings: EurekaSettings;
-  /** Time enough for every server that is tried to be found silent, in milliseconds. */
-  readonly timeoutMs: () => number;
-}
+import { RegistryCache, type CacheChange } from './registry-cache.js';
 
 /** Who hears of every answer, and of every failure to get one. */
 export interface PollListener {
@@ -37,9 +24,6 @@ export interface PollStats {
 /** Between tries while no server answers, in milliseconds. */
 const RETRY_MS = { initial: 1000, longest: 30_000 };
 
-/** More bad records than this are told of again. */
-const MAX_COMPLAINTS = 1000;
-
 /**
  * Keeps the registry up to date: everything once, then changes, checked by the server's count. One read at a time; an
  * answer that comes after its time is dropped.
@@ -54,25 +38,30 @@ export class RegistryPoller {
   /** Resolves when the first read has ended, well or not, or when there will be none. */
   readonly firstOutcome: Promise<void>;
   private firstEnded: () => void = () => {};
-  /** Unreadable records that were told of. */
-  private readonly complained = new Set<string>();
 
-  constructor(private readonly options: RegistryPollerOptions) {
+  /** @param timeoutMs time enough for every server that is tried to be found silent, in milliseconds */
+  constructor(
+    private readonly host: DriverHost,
+    private readonly api: EurekaApi,
+    private readonly settings: EurekaSettings,
+    timeoutMs: () => number,
+  ) {
     this.firstOutcome = new Promise((resolve) => {
       this.firstEnded = resolve;
     });
-    const { fetchIntervalMs } = options.settings.read;
+    const { name, context } = host;
+    const { fetchIntervalMs } = settings.read;
     this.task = new PeriodicTask({
-      clock: options.clock,
-      random: options.random,
-      what: `reading the registry of ${options.backend}`,
+      clock: context.clock,
+      random: () => context.random(),
+      what: `reading the registry of ${name}`,
       intervalMs: () => fetchIntervalMs,
       // After a failure soon again, then less and less often, but never less often than without one.
       retry: {
         initialMs: Math.min(RETRY_MS.initial, fetchIntervalMs),
         maxMs: Math.min(RETRY_MS.longest, fetchIntervalMs),
       },
-      timeoutMs: () => Math.max(fetchIntervalMs, options.timeoutMs()),
+      timeoutMs: () => Math.max(fetchIntervalMs, timeoutMs()),
       run: (signal) => this.poll(signal),
       onError: (error) => this.pollFailed(error),
     });
@@ -86,11 +75,6 @@ export class RegistryPoller {
   /** When the registry was last read, in milliseconds since the epoch; undefined before the first time. */
   get asOf(): number | undefined {
     return this.lastSuccess;
-  }
-
-  /** Why the last read failed; undefined when it didn't. */
-  get error(): DiscoveryError | undefined {
-    return this.lastError;
   }
 
   /** True when the last read succeeded. */
@@ -126,20 +110,17 @@ export class RegistryPoller {
   }
 
   private async poll(signal: AbortSignal): Promise<void> {
-    const { read } = this.options.settings;
+    const { read } = this.settings;
     const delta = read.deltas && read.vipAddress === undefined && this.lastSuccess !== undefined && !this.cache.isEmpty;
     const changed = delta ? await this.readChanges(signal) : await this.readAll(signal);
-    if (this.lastError !== undefined) {
-      this.options.logger.log(`${this.options.backend}: the registry is read again`);
-    }
     this.lastError = undefined;
-    this.lastSuccess = this.options.clock.now();
+    this.lastSuccess = this.host.context.clock.now();
     for (const listener of Array.from(this.listeners)) listener.polled(changed);
     this.firstEnded();
   }
 
   private async readChanges(signal: AbortSignal): Promise<ReadonlySet<string>> {
-    const { api, settings, logger, backend } = this.options;
+    const { api, host, settings } = this;
     const delta = await api.getDelta(settings.read.remoteRegions, signal);
     assertInTime(signal);
     if (delta === undefined) return this.readAll(signal);
@@ -148,12 +129,12 @@ export class RegistryPoller {
     if (delta.hashcode === undefined || delta.hashcode === this.cache.hashcode) return changed;
     this.counts = { ...this.counts, mismatches: this.counts.mismatches + 1 };
     const counted = `${describe(this.cache.hashcode)} instead of ${describe(delta.hashcode)}`;
-    logger.debug(`${backend}: changes were missed (${counted}), everything is read anew`);
+    host.context.logger.debug(`${host.name}: changes were missed (${counted}), everything is read anew`);
     return new Set([...changed, ...(await this.readAll(signal))]);
   }
 
   private async readAll(signal: AbortSignal): Promise<ReadonlySet<string>> {
-    const { api, settings } = this.options;
+    const { api, settings } = this;
     const { remoteRegions, vipAddress } = settings.read;
     const answer =
       vipAddress === undefined
@@ -165,35 +146,23 @@ export class RegistryPoller {
   }
 
   private told(change: CacheChange): CacheChange {
-    for (const unreadable of change.unreadable) {
-      const key = `${unreadable.application}/${describe(unreadable.record)}`;
-      if (this.complained.has(key)) continue;
-      if (this.complained.size >= MAX_COMPLAINTS) this.complained.clear();
-      this.complained.add(key);
-      this.complain(unreadable);
+    const { host } = this;
+    for (const { application, record } of change.unreadable) {
+      const problem = `a record of ${describe(application)} has neither an id nor a host name`;
+      host.skip(
+        `${application}/${describe(record)}`,
+        new DiscoveryError('INVALID_INSTANCE', problem, {
+          backend: host.name,
+          service: application,
+          field: 'instanceId',
+        }),
+      );
     }
     return change;
   }
 
-  private complain({ application, record }: UnreadableRecord): void {
-    const { backend, logger, report } = this.options;
-    const what = `a record of ${describe(application)}`;
-    const error = new DiscoveryError('INVALID_INSTANCE', `${what} has neither an id nor a host name`, {
-      backend,
-      service: application,
-      field: 'instanceId',
-    });
-    logger.warn(`${backend}: ${error.message}; it was skipped`);
-    report({ type: 'record.skipped', backend, record: `${application}/${describe(record)}`, error });
-  }
-
   private pollFailed(error: unknown): void {
-    const { backend, logger } = this.options;
-    const failure = unavailable(error, backend);
-    if (this.lastError === undefined) {
-      const kept = this.lastSuccess === undefined ? 'nothing is known yet' : 'what is known is served on';
-      logger.warn(`${backend}: the registry could not be read, ${kept}: ${messageOf(failure)}`);
-    }
+    const failure = unavailable(error, this.host.name);
     this.lastError = failure;
     for (const listener of Array.from(this.listeners)) listener.failed(failure);
     this.firstEnded();

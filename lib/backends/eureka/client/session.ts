@@ -1,21 +1,11 @@
-import { abandonOnAbort, SingleFlight, type Clock, type Logger } from '../../../backend/index.js';
-import { messageOf, type DiscoveryEvent } from '../../../model/index.js';
+import { abandonOnAbort, SingleFlight, type DriverHost } from '../../../backend/index.js';
+import { messageOf } from '../../../model/index.js';
 import type { EurekaSettings } from '../eureka.options.js';
 import { readAmazonMetadata, type AmazonMetadata } from './amazon.js';
 import { EurekaApi } from './api.js';
 import { NodeHttpClient, type EurekaHttpClient } from './http-client.js';
 import { RegistryPoller } from './registry-poller.js';
 import { EurekaServers } from './servers.js';
-
-/** What an app lends to its Eureka session. */
-export interface SessionOptions {
-  readonly settings: EurekaSettings;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly random: () => number;
-  readonly report: (event: DiscoveryEvent) => void;
-  readonly appZone: string | undefined;
-}
 
 const DEFAULT_METADATA_URL = 'http://169.254.169.254';
 
@@ -28,9 +18,15 @@ export class EurekaSession {
   private readonly amazonFlight = new SingleFlight<AmazonMetadata | undefined>();
   private amazonMetadata: AmazonMetadata | undefined;
 
-  constructor(readonly options: SessionOptions) {
-    const { settings, clock, logger, random, appZone } = options;
-    const { connection, name } = settings;
+  /** @param appZone the zone that the app says it is in */
+  constructor(
+    private readonly host: DriverHost,
+    private readonly settings: EurekaSettings,
+    appZone?: string,
+  ) {
+    const { name, context } = host;
+    const { clock, logger } = context;
+    const { connection } = settings;
     const own = new NodeHttpClient({
       tls: connection.tls,
       connectTimeoutMs: connection.connectTimeoutMs,
@@ -40,7 +36,14 @@ export class EurekaSession {
     });
     this.closeHttp = () => own.close();
     this.http = connection.httpClient ?? own;
-    this.servers = new EurekaServers({ backend: name, clock, logger, random, connection, appZone });
+    this.servers = new EurekaServers({
+      backend: name,
+      clock,
+      logger,
+      random: () => context.random(),
+      connection,
+      appZone,
+    });
     this.api = new EurekaApi(name, this.servers, this.http);
   }
 
@@ -53,25 +56,14 @@ export class EurekaSession {
 
   /** Time enough for every server that one operation tries to be found silent, in milliseconds. */
   get operationTimeoutMs(): number {
-    const { requestTimeoutMs, maxAttempts } = this.options.settings.connection;
+    const { requestTimeoutMs, maxAttempts } = this.settings.connection;
     // Servers that DNS hasn't named yet can't be counted.
     return requestTimeoutMs * (Math.min(maxAttempts, Math.max(this.servers.urls.length, 2)) + 1);
   }
 
   /** A reader of the registry, which isn't started. */
   createPoller(): RegistryPoller {
-    const { settings, clock, logger, random, report } = this.options;
-    const timeoutMs = (): number => this.operationTimeoutMs;
-    return new RegistryPoller({
-      backend: settings.name,
-      clock,
-      logger,
-      random,
-      report,
-      api: this.api,
-      settings,
-      timeoutMs,
-    });
+    return new RegistryPoller(this.host, this.api, this.settings, () => this.operationTimeoutMs);
   }
 
   /**
@@ -92,11 +84,11 @@ export class EurekaSession {
   }
 
   private get isAmazon(): boolean {
-    return this.options.settings.lease.instance.dataCenter === 'Amazon';
+    return this.settings.lease.instance.dataCenter === 'Amazon';
   }
 
   private async askAmazon(): Promise<AmazonMetadata | undefined> {
-    const { instance } = this.options.settings.lease;
+    const { instance } = this.settings.lease;
     const url = instance.amazonMetadataUrl ?? DEFAULT_METADATA_URL;
     try {
       const found = await readAmazonMetadata({ url, timeoutMs: instance.amazonTimeoutMs ?? 1000, http: this.http });
@@ -104,8 +96,8 @@ export class EurekaSession {
       this.servers.setAmazonZone(found['availability-zone']);
       return found;
     } catch (error) {
-      const { logger, settings } = this.options;
-      logger.warn(`${settings.name}: Amazon's metadata service at ${url} didn't answer: ${messageOf(error)}`);
+      const { context, name } = this.host;
+      context.logger.warn(`${name}: Amazon's metadata service at ${url} didn't answer: ${messageOf(error)}`);
       return undefined;
     }
   }
