@@ -2,11 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { BackendContext, BackendDefinition, Logger } from '../backend/index.js';
 import { BackendSet, until } from '../backend/machinery/index.js';
+import { Balancers } from '../balancing/index.js';
 import { coerce, ConfigClient, ConfigSnapshots, ConfigStore, ConfigValues, DiskSnapshot } from '../config/index.js';
 import { DiscoveryClient, ServiceViews } from '../discovery/index.js';
 import {
   IncomingHeaders,
   openTransport,
+  routeSettings,
   ServiceCaller,
   ServiceHttpClient,
   type CallOptions,
@@ -26,6 +28,8 @@ export class DiscoveryRuntime {
   readonly logger: Logger = nestLogger('DiscoveryModule');
   readonly backends: BackendSet;
   readonly views: ServiceViews;
+  /** What is seen of the instances, and picks of them. */
+  private readonly balancers: Balancers;
   readonly discovery: DiscoveryClient;
   readonly registry: ServiceRegistry;
   readonly configStore: ConfigStore;
@@ -56,13 +60,18 @@ export class DiscoveryRuntime {
       lingerMs: options.lingerMs,
       report,
     });
+    this.balancers = new Balancers({
+      now: () => clock.now(),
+      random: Math.random,
+      clientId: appId,
+      onGone: ({ url }) => this.transport.release(url),
+    });
     this.discovery = new DiscoveryClient({
       views: this.views,
       sources: this.backends.discoveries,
       firstSnapshotTimeoutMs: options.firstSnapshotTimeoutMs,
-      balancing: options.callOptionsFor('').balancing,
-      now: () => clock.now(),
-      clientId: appId,
+      balancers: this.balancers,
+      routeFor: (service) => routeSettings(options.callOptionsFor(service)),
     });
     this.registry = new ServiceRegistry({ registries: this.backends.registries, report, nameFor });
     this.configStore = new ConfigStore({
@@ -181,7 +190,7 @@ export class DiscoveryRuntime {
         resolvers: all.flatMap((backend) => backend.addressResolver ?? []),
         authorizers: all.flatMap((backend) => backend.callAuthorizer ?? []),
         firstSnapshotTimeoutMs: this.options.firstSnapshotTimeoutMs,
-        clientId: this.appId,
+        balancers: this.balancers,
         clock: this.options.clock,
         incoming: this.incoming,
         optionsFor: (service) => this.options.callOptionsFor(service),

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { local } from '../backends/local/index.js';
-import { STRATEGIES, type EjectionOptions, type RoutingOptions } from '../balancing/index.js';
+import { isLoadBalancer, STRATEGIES, type EjectionOptions, type RoutingOptions } from '../balancing/index.js';
 import {
   anything,
   callable,
@@ -56,11 +56,11 @@ const schema: Check = (value, path) => {
   if (!is && typeof value !== 'function') either('a Standard Schema (zod, valibot …)')(value, path);
 };
 
-const strategy = either(
-  `${STRATEGIES.map((name) => `'${name}'`).join(', ')} or a function`,
-  oneOf(...STRATEGIES),
-  callable,
-);
+const strategy: Check = (value, path) => {
+  if (isLoadBalancer(value)) return;
+  const names = STRATEGIES.map((name) => `'${name}'`).join(', ');
+  either(`${names}, an object with createPicker or a function`, oneOf(...STRATEGIES), callable)(value, path);
+};
 
 const ejection = object({
   consecutiveFailures: integerBetween(1, 1e6),
