@@ -70,6 +70,7 @@ export type {
   FeedReport,
   FeedSource,
   Gathering,
+  Health,
   HealthHooks,
   HostContext,
   LeaseKeeperOptions,
@@ -120,11 +121,13 @@ export type {
 export {
   anything,
   callable,
+  checked,
   checkOptions,
   either,
   flag,
   integerBetween,
   listOf,
+  literal,
   milliseconds,
   numberBetween,
   object,
@@ -133,9 +136,11 @@ export {
   recordOf,
   renamed,
   required,
+  satisfying,
   text,
+  withDefaults,
 } from './machinery/index.js';
-export type { Check } from './machinery/index.js';
+export type { Check, Resolved } from './machinery/index.js';
 
 // The machinery: strangers' records.
 export {
@@ -170,5 +175,6 @@ export type {
   HttpRequest,
   LogLevel,
   TlsMaterial,
+  Pem,
   TlsOptions,
 } from './machinery/index.js';

@@ -72,7 +72,10 @@ export interface DiscoveryErrorDetails {
   readonly attempts?: readonly Attempt[];
 }
 
-/** The one error class of this library; tell errors apart by `code`. */
+/**
+ * What every error of this library is; tell errors apart by `code`. Subclasses exist where a caller needs more: another
+ * field of the product's, or a class to catch.
+ */
 export class DiscoveryError extends Error {
   readonly code: DiscoveryErrorCode;
   // Declared only: a field that wasn't given is no property, and doesn't show where errors are printed.

@@ -2,7 +2,7 @@ export * from './backend-base.js';
 export * from './documents.js';
 export * from './feed.js';
 export * from './gather.js';
-export type { HealthHooks } from './health.js';
+export type { Health, HealthHooks } from './health.js';
 export * from './host.js';
 export * from './lease-keeper.js';
 export * from './open-feed.js';

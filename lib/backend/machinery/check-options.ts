@@ -1,4 +1,4 @@
-import { describe, DiscoveryError, isPrototypeKey } from '../../model/index.js';
+import { defined, describe, DiscoveryError, isPrototypeKey } from '../../model/index.js';
 
 /** Throws {@link OptionProblem} for a value that is wrong. `path` is the field's name from the outermost object. */
 export type Check = (value: unknown, path: string) => void;
@@ -18,6 +18,38 @@ export function checkOptions(what: string, options: unknown, fields: Readonly<Re
     const field = error.path === '' ? 'options' : error.path;
     throw new DiscoveryError('INVALID_OPTION', `${what}: ${field} ${error.problem}`, { field });
   }
+}
+
+/** `Options` after the table `Defaults`: what stands there is never undefined; of the others, what may be left out may be. */
+export type Resolved<Options, Defaults> = {
+  readonly [K in keyof Options]-?: K extends keyof Defaults
+    ? Exclude<Options[K], undefined>
+    : {} extends Pick<Options, K>
+      ? Options[K] | undefined
+      : Options[K];
+};
+
+/** Options that were checked, over the table of their defaults. A field that is undefined counts as left out. */
+export function withDefaults<Options extends object, Defaults extends Partial<Options>>(
+  given: Options,
+  defaults: Defaults,
+): Resolved<Options, Defaults> {
+  return Object.freeze({ ...defaults, ...defined(given) }) as Resolved<Options, Defaults>;
+}
+
+/**
+ * Checks an options object, and fills in the defaults.
+ *
+ * @throws DiscoveryError `INVALID_OPTION`, as {@link checkOptions}
+ */
+export function checked<Options extends object, Defaults extends Partial<Options>>(
+  what: string,
+  given: Options,
+  fields: Readonly<Record<string, Check>>,
+  defaults: Defaults,
+): Resolved<Options, Defaults> {
+  checkOptions(what, given, fields);
+  return withDefaults(given, defaults);
 }
 
 /** What a check throws: `problem` follows the field's name in the message. */
@@ -78,9 +110,7 @@ export function renamed(name: string): Check {
 }
 
 /** A text that isn't empty. */
-export const text: Check = (value, path) => {
-  if (typeof value !== 'string' || value === '') failKind(path, 'a text that is not empty', value);
-};
+export const text: Check = satisfying('a text that is not empty', (value) => typeof value === 'string' && value !== '');
 
 /** True or false. */
 export const flag: Check = (value, path) => {
@@ -88,9 +118,7 @@ export const flag: Check = (value, path) => {
 };
 
 /** A function. */
-export const callable: Check = (value, path) => {
-  if (typeof value !== 'function') failKind(path, 'a function', value);
-};
+export const callable: Check = satisfying('a function', (value) => typeof value === 'function');
 
 /** Any value at all. */
 export const anything: Check = () => {};
@@ -124,6 +152,18 @@ export const port: Check = integerBetween(1, 65535);
 export function oneOf(...allowed: readonly string[]): Check {
   return (value, path) => {
     if (!allowed.includes(value as string)) fail(path, `one of ${allowed.map((one) => `'${one}'`).join(', ')}`, value);
+  };
+}
+
+/** This value and no other. */
+export function literal(expected: string | number | boolean): Check {
+  return satisfying(typeof expected === 'string' ? `'${expected}'` : String(expected), (value) => value === expected);
+}
+
+/** A value that `is` one; of another only the kind is told, since a secret may stand in the wrong place. */
+export function satisfying(expected: string, is: (value: unknown) => boolean): Check {
+  return (value, path) => {
+    if (!is(value)) failKind(path, expected, value);
   };
 }
 

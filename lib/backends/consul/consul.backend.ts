@@ -8,7 +8,7 @@ import {
 import { DiscoveryError } from '../../model/index.js';
 import { addressText } from './client/address.js';
 import { ConsulClient } from './client/consul-client.js';
-import { ConsulUnavailableError } from './client/errors.js';
+import { isConsulError } from './client/errors.js';
 import { ConsulConfigDriver } from './consul.config.js';
 import { ConsulDiscoveryDriver } from './consul.discovery.js';
 import { ConsulLocks } from './consul.locks.js';
@@ -35,7 +35,7 @@ export class ConsulBackend extends BackendBase implements Backend {
       everyMs: LEADER_MS,
     },
     // To say that there is no leader is an answer.
-    isSilence: (error: DiscoveryError) => error instanceof ConsulUnavailableError || error.code === 'TIMEOUT',
+    isSilence: (error: DiscoveryError) => isConsulError(error, 'unavailable') || error.code === 'TIMEOUT',
     // The agent was away, and may have come back without what was registered.
     onBack: () => this.registry.confirmAll(),
   };

@@ -14,7 +14,7 @@ import {
 } from '../../backend/index.js';
 import { DiscoveryError, toDiscoveryError, type ConfigDocument, type ConfigScope } from '../../model/index.js';
 import type { ConsulClient } from './client/consul-client.js';
-import { ConsulTransactionError } from './client/errors.js';
+import { isConsulError } from './client/errors.js';
 import type { KVEntry } from './client/kv-entry.js';
 import type { ConsulMeta } from './client/meta.js';
 import { AclDoubt, mayHideAll } from './consul.acl-doubt.js';
@@ -108,7 +108,7 @@ export class ConsulConfigDriver implements ConfigDriver {
         await this.execute(id, transaction, options);
         return true;
       } catch (error) {
-        const [failure] = error instanceof ConsulTransactionError ? error.errors : [];
+        const [failure] = isConsulError(error, 'transaction') ? error.errors : [];
         if (failure?.OpIndex === 0 && /doesn't exist/.test(failure.What)) return false;
         throw error;
       }
@@ -132,7 +132,7 @@ export class ConsulConfigDriver implements ConfigDriver {
     try {
       return (await transaction.execute(signal === undefined ? {} : { signal }))[0];
     } catch (error) {
-      if (ifRevision === undefined || !(error instanceof ConsulTransactionError)) throw error;
+      if (ifRevision === undefined || !isConsulError(error, 'transaction')) throw error;
       throw conflict(this.host.name, id, ifRevision, undefined, error);
     }
   }

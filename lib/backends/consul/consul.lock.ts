@@ -1,7 +1,7 @@
 import { PeriodicTask, sleep, type Clock, type Logger, type Timer } from '../../backend/index.js';
 import { DiscoveryError, messageOf } from '../../model/index.js';
 import type { ConsulClient } from './client/consul-client.js';
-import { ConsulNotFoundError } from './client/errors.js';
+import { isConsulError } from './client/errors.js';
 import type { Payload } from './client/values.js';
 
 /** Least life of a session, in milliseconds: Consul's. */
@@ -67,7 +67,7 @@ export class HeldSession {
       await this.client.session.renew(this.id, { signal });
       this.expectEnd(asked);
     } catch (error) {
-      if (error instanceof ConsulNotFoundError) this.lose(`the session ${this.id} has ended at the servers`);
+      if (isConsulError(error, 'not-found')) this.lose(`the session ${this.id} has ended at the servers`);
       else if (!this.losing.signal.aborted && !signal.aborted) void this.retry();
       throw error;
     }

@@ -12,7 +12,7 @@ import {
 } from '../../backend/index.js';
 import { DiscoveryError, toDiscoveryError } from '../../model/index.js';
 import type { ConsulClient } from './client/consul-client.js';
-import { ConsulTransactionError } from './client/errors.js';
+import { isConsulError } from './client/errors.js';
 import type { KVEntry } from './client/kv-entry.js';
 import type { ConsulMeta } from './client/meta.js';
 import { keyPath } from './client/values.js';
@@ -204,7 +204,7 @@ export class ConsulLocks {
       const [results] = await this.client.prepare().lock(key, value, { session: session.id }).execute({ signal });
       return results[0]?.KV;
     } catch (error) {
-      if (!(error instanceof ConsulTransactionError)) throw error;
+      if (!isConsulError(error, 'transaction')) throw error;
       if (error.errors.some(({ What }) => /invalid session/.test(What))) {
         session.lose(`the session ${session.id} has ended at the servers`);
       }

@@ -1,21 +1,25 @@
 import {
-  checkOptions,
+  checked,
   either,
   flag,
   integerBetween,
   listOf,
+  literal,
   milliseconds,
   object,
   oneOf,
   port,
   recordOf,
   text,
+  withDefaults,
   type Check,
+  type Resolved,
 } from '../../backend/index.js';
 import { assertName, DiscoveryError } from '../../model/index.js';
 import type { WatchSettings } from './client/blocking-query.js';
 import {
   CONNECTION_CHECKS,
+  CONNECTION_DEFAULTS,
   resolveConnection,
   type ClientSettings,
   type ConsulConnectionOptions,
@@ -153,13 +157,12 @@ export interface ConsulOptions extends ConsulConnectionOptions {
 }
 
 /** Options after defaults and checks. */
-export interface ConsulSettings {
-  readonly name: string;
+export interface ConsulSettings extends Pick<
+  Resolved<ConsulOptions, typeof DEFAULTS>,
+  'name' | 'check' | 'verifyMs' | 'enableTagOverride'
+> {
   readonly connection: ClientSettings;
-  readonly check: ConsulCheckOptions;
   readonly deregisterAfterMs: number | undefined;
-  readonly verifyMs: number;
-  readonly enableTagOverride: boolean;
   readonly discovery: ConsulDiscoveryOptions;
   readonly discoveryOf: (service: string) => ConsulDiscoveryOptions;
   readonly config: Required<ConsulConfigOptions>;
@@ -205,9 +208,53 @@ const check: Check = (value, path) => {
   else known(value, path);
 };
 
-const exactlyFalse: Check = (value, path) => {
-  if (value !== false) flag(undefined, path);
+const CHECKS: Readonly<Record<string, Check>> = {
+  ...CONNECTION_CHECKS,
+  name: text,
+  check,
+  deregisterCriticalServiceAfterMs: either(
+    `false, or milliseconds from ${LEAST_DEREGISTER_MS} (Consul's least)`,
+    literal(false),
+    milliseconds(LEAST_DEREGISTER_MS),
+  ),
+  verifyMs: milliseconds(100),
+  enableTagOverride: flag,
+  discovery: object({ ...DISCOVERY_CHECKS, services: recordOf(object(DISCOVERY_CHECKS)) }),
+  config: object({
+    prefixes: listOf(text),
+    defaultContext: text,
+    profileSeparator: text,
+    format: oneOf('KEY_VALUE', 'YAML', 'PROPERTIES', 'FILES'),
+    dataKey: text,
+  }),
+  watch: object({
+    waitMs: integerBetween(100, 600_000),
+    burst: integerBetween(1, 100),
+    minIntervalMs: milliseconds(10),
+    maxBackoffMs: milliseconds(10),
+  }),
 };
+
+const DEFAULTS = {
+  ...CONNECTION_DEFAULTS,
+  name: 'consul',
+  check: { type: 'ttl' } as ConsulCheckOptions,
+  deregisterCriticalServiceAfterMs: 600_000,
+  verifyMs: 30_000,
+  enableTagOverride: false,
+  discovery: {},
+  config: {},
+  watch: {},
+} satisfies ConsulOptions;
+
+const CONFIG_DEFAULTS = {
+  prefixes: ['config'],
+  defaultContext: 'application',
+  format: 'KEY_VALUE',
+  dataKey: 'data',
+} satisfies ConsulConfigOptions;
+
+const WATCH_DEFAULTS: WatchSettings = { waitMs: 60_000, burst: 2, minIntervalMs: 500, maxBackoffMs: 30_000 };
 
 /**
  * Checks the options and fills in the defaults.
@@ -215,63 +262,29 @@ const exactlyFalse: Check = (value, path) => {
  * @throws DiscoveryError `INVALID_OPTION` or `INVALID_NAME`, naming the field
  */
 export function resolveConsulOptions(options: ConsulOptions): ConsulSettings {
-  checkOptions('consul()', options, {
-    ...CONNECTION_CHECKS,
-    name: text,
-    check,
-    deregisterCriticalServiceAfterMs: either(
-      `false, or milliseconds from ${LEAST_DEREGISTER_MS} (Consul's least)`,
-      exactlyFalse,
-      milliseconds(LEAST_DEREGISTER_MS),
-    ),
-    verifyMs: milliseconds(100),
-    enableTagOverride: flag,
-    discovery: object({ ...DISCOVERY_CHECKS, services: recordOf(object(DISCOVERY_CHECKS)) }),
-    config: object({
-      prefixes: listOf(text),
-      defaultContext: text,
-      profileSeparator: text,
-      format: oneOf('KEY_VALUE', 'YAML', 'PROPERTIES', 'FILES'),
-      dataKey: text,
-    }),
-    watch: object({
-      waitMs: integerBetween(100, 600_000),
-      burst: integerBetween(1, 100),
-      minIntervalMs: milliseconds(10),
-      maxBackoffMs: milliseconds(10),
-    }),
-  });
-  const name = options.name ?? 'consul';
+  const given = checked('consul()', options, CHECKS, DEFAULTS);
+  const { name, deregisterCriticalServiceAfterMs, verifyMs, enableTagOverride } = given;
   assertName(name, 'name');
-  const { discovery = {}, config = {}, watch = {} } = options;
-  const { services = {}, ...forAll } = discovery;
+  const { services = {}, ...forAll } = given.discovery;
   const perService = new Map(Object.entries(services).map(([service, own]) => [service, { ...forAll, ...own }]));
-  const format = config.format ?? 'KEY_VALUE';
+  const config = withDefaults<ConsulConfigOptions, typeof CONFIG_DEFAULTS>(given.config, CONFIG_DEFAULTS);
   return Object.freeze({
     name,
-    connection: resolveConnection('consul()', options),
-    check: Object.freeze(options.check ?? { type: 'ttl' as const }),
-    deregisterAfterMs:
-      options.deregisterCriticalServiceAfterMs === false
-        ? undefined
-        : (options.deregisterCriticalServiceAfterMs ?? 600_000),
-    verifyMs: options.verifyMs ?? 30_000,
-    enableTagOverride: options.enableTagOverride ?? false,
     discovery: forAll,
+    connection: resolveConnection('consul()', given),
+    check: Object.freeze(given.check),
+    deregisterAfterMs: deregisterCriticalServiceAfterMs === false ? undefined : deregisterCriticalServiceAfterMs,
+    verifyMs,
+    enableTagOverride,
     discoveryOf: (service: string) => perService.get(service) ?? forAll,
     config: {
-      prefixes: (config.prefixes ?? ['config']).map((prefix) => folder(prefix)),
-      defaultContext: configName(config.defaultContext ?? 'application', 'config.defaultContext'),
-      profileSeparator: config.profileSeparator ?? (format === 'FILES' ? '-' : ','),
-      format,
-      dataKey: configName(config.dataKey ?? 'data', 'config.dataKey'),
+      ...config,
+      prefixes: config.prefixes.map((prefix) => folder(prefix)),
+      defaultContext: configName(config.defaultContext, 'config.defaultContext'),
+      profileSeparator: config.profileSeparator ?? (config.format === 'FILES' ? '-' : ','),
+      dataKey: configName(config.dataKey, 'config.dataKey'),
     },
-    watch: {
-      waitMs: watch.waitMs ?? 60_000,
-      burst: watch.burst ?? 2,
-      minIntervalMs: watch.minIntervalMs ?? 500,
-      maxBackoffMs: watch.maxBackoffMs ?? 30_000,
-    },
+    watch: withDefaults(given.watch, WATCH_DEFAULTS),
   });
 }
 

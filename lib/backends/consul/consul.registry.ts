@@ -8,7 +8,7 @@ import {
 } from '../../backend/index.js';
 import { DiscoveryError, type Registration } from '../../model/index.js';
 import type { ConsulClient } from './client/consul-client.js';
-import { ConsulError, ConsulNotFoundError, ConsulServerError } from './client/errors.js';
+import { ConsulError, isConsulError } from './client/errors.js';
 import {
   checkIdOf,
   encodeService,
@@ -194,10 +194,6 @@ class AgentRegistration implements LeaseOperations {
 
 /** Whether the agent says that it has no such service or check (or another kind of check under its id). */
 function isForgotten(error: unknown): boolean {
-  if (error instanceof ConsulNotFoundError) return true;
-  return (
-    error instanceof ConsulServerError &&
-    error instanceof ConsulError &&
-    /unknown (?:service|check)|does not have associated TTL/i.test(error.answer)
-  );
+  if (isConsulError(error, 'not-found')) return true;
+  return isConsulError(error, 'server') && /unknown (?:service|check)|does not have associated TTL/i.test(error.answer);
 }

@@ -3,7 +3,7 @@ import { ConsulBackend } from './consul.backend.js';
 import { resolveConsulOptions, type ConsulOptions } from './consul.options.js';
 
 export { DiscoveryError, type DiscoveryErrorCode } from '../../model/index.js';
-export type { BackendDefinition, Clock, Logger, LogLevel, TlsOptions, View, Watch } from '../../backend/index.js';
+export type { BackendDefinition, Clock, Logger, LogLevel, Pem, TlsOptions, View, Watch } from '../../backend/index.js';
 export type {
   ConsulCheckOptions,
   ConsulConfigOptions,
@@ -34,18 +34,9 @@ export type {
   TokenLike,
 } from './client/values.js';
 export {
-  ConsulAclDisabledError,
-  ConsulConflictError,
   ConsulError,
-  ConsulNotFoundError,
-  ConsulProtocolError,
-  ConsulRateLimitError,
-  ConsulRequestError,
-  ConsulServerError,
-  ConsulTransactionError,
-  ConsulUnauthorizedError,
-  ConsulUnavailableError,
   type ConsulErrorDetails,
+  type ConsulErrorKind,
   type TransactionFailure,
 } from './client/errors.js';
 

@@ -14,7 +14,9 @@ import {
   required,
   text,
   tlsCheck,
+  withDefaults,
   type Check,
+  type Resolved,
   type TlsOptions,
 } from '../../backend/index.js';
 import { assertName, DiscoveryError } from '../../model/index.js';
@@ -155,31 +157,50 @@ export interface EurekaOptions extends EurekaConnectionOptions, EurekaReadOption
   readonly name?: string;
 }
 
+const DEFAULTS = {
+  name: 'eureka',
+  preferSameZone: true,
+  protocol: 'http',
+  context: '/eureka',
+  tls: {},
+  connectTimeoutMs: 3000,
+  requestTimeoutMs: 5000,
+  maxResponseBytes: 64 * 1024 * 1024,
+  maxRedirects: 5,
+  maxAttempts: 3,
+  shuffleServers: true,
+  sessionMs: 20 * 60_000,
+  fetchIntervalMs: 30_000,
+  deltas: true,
+  remoteRegions: [],
+  preferIp: false,
+  preferHttps: false,
+  heartbeatMs: 30_000,
+  leaseMs: 90_000,
+  changeBurst: 2,
+  changeIntervalMs: 15_000,
+  instance: {},
+} satisfies EurekaOptions;
+
+type WithDefaults = Resolved<EurekaOptions, typeof DEFAULTS>;
+
 /** Options after defaults and checks. */
 export interface EurekaSettings {
   readonly name: string;
   readonly connection: ConnectionSettings;
-  readonly read: Required<Omit<EurekaReadOptions, 'vipAddress'>> & { readonly vipAddress: string | undefined };
-  readonly lease: Required<Omit<EurekaLeaseOptions, 'instance'>> & { readonly instance: EurekaInstanceOptions };
+  readonly read: Pick<WithDefaults, keyof EurekaReadOptions>;
+  readonly lease: Pick<WithDefaults, keyof EurekaLeaseOptions>;
 }
 
 /** {@link EurekaConnectionOptions} after defaults and checks. */
-export interface ConnectionSettings {
+export interface ConnectionSettings extends Omit<
+  Pick<WithDefaults, keyof EurekaConnectionOptions>,
+  'serviceUrls' | 'availabilityZones' | 'dns' | 'protocol' | 'context' | 'port' | 'username' | 'password'
+> {
   readonly urlDefaults: ServiceUrlDefaults;
   /** Zones in the order in which they were given. */
   readonly zones: ReadonlyMap<string, readonly string[]>;
   readonly dns: Required<EurekaDnsOptions> | undefined;
-  readonly zone: string | undefined;
-  readonly preferSameZone: boolean;
-  readonly tls: TlsOptions;
-  readonly httpClient: EurekaHttpClient | undefined;
-  readonly connectTimeoutMs: number;
-  readonly requestTimeoutMs: number;
-  readonly maxResponseBytes: number;
-  readonly maxRedirects: number;
-  readonly maxAttempts: number;
-  readonly shuffleServers: boolean;
-  readonly sessionMs: number;
 }
 
 const urls = either('a URL or a list of URLs', text, listOf(text));
@@ -258,16 +279,16 @@ export function resolveEurekaOptions(options: EurekaOptions): EurekaSettings {
 }
 
 /** Fills in the defaults of options that were checked. @throws DiscoveryError as {@link resolveEurekaOptions} */
-export function resolveSettings(what: string, options: EurekaOptions): EurekaSettings {
-  const name = options.name ?? 'eureka';
+export function resolveSettings(what: string, given: EurekaOptions): EurekaSettings {
+  const options = withDefaults(given, DEFAULTS);
+  const { name, heartbeatMs, leaseMs, changeBurst, changeIntervalMs } = options;
+  const { fetchIntervalMs, deltas, remoteRegions, vipAddress, preferIp, preferHttps } = options;
   assertName(name, 'name');
-  const leaseMs = options.leaseMs ?? 90_000;
   if (leaseMs % 1000 !== 0) {
     throw new DiscoveryError('INVALID_OPTION', `${what}: leaseMs must be whole seconds, got ${leaseMs}`, {
       field: 'leaseMs',
     });
   }
-  const heartbeatMs = options.heartbeatMs ?? 30_000;
   if (heartbeatMs >= leaseMs) {
     const problem = `heartbeatMs (${heartbeatMs}) must be shorter than leaseMs (${leaseMs})`;
     throw new DiscoveryError('INVALID_OPTION', `${what}: ${problem}`, { field: 'heartbeatMs' });
@@ -275,25 +296,15 @@ export function resolveSettings(what: string, options: EurekaOptions): EurekaSet
   return Object.freeze({
     name,
     connection: resolveConnection(what, options),
-    read: {
-      fetchIntervalMs: options.fetchIntervalMs ?? 30_000,
-      deltas: options.deltas ?? true,
-      remoteRegions: options.remoteRegions ?? [],
-      vipAddress: options.vipAddress,
-      preferIp: options.preferIp ?? false,
-      preferHttps: options.preferHttps ?? false,
-    },
+    read: { fetchIntervalMs, deltas, remoteRegions, vipAddress, preferIp, preferHttps },
     lease: {
-      heartbeatMs,
-      leaseMs,
-      changeBurst: options.changeBurst ?? 2,
-      changeIntervalMs: options.changeIntervalMs ?? 15_000,
-      instance: resolveInstance(what, options.instance ?? {}),
+      ...{ heartbeatMs, leaseMs, changeBurst, changeIntervalMs },
+      instance: resolveInstance(what, options.instance),
     },
   });
 }
 
-function resolveConnection(what: string, options: EurekaOptions): ConnectionSettings {
+function resolveConnection(what: string, options: WithDefaults): ConnectionSettings {
   const given = [options.serviceUrls, options.availabilityZones, options.dns].filter((one) => one !== undefined);
   if (given.length > 1) {
     throw new DiscoveryError('INVALID_OPTION', `${what}: give one of serviceUrls, availabilityZones and dns`, {
@@ -304,19 +315,13 @@ function resolveConnection(what: string, options: EurekaOptions): ConnectionSett
     const field = options.username === undefined ? 'username' : 'password';
     throw new DiscoveryError('INVALID_OPTION', `${what}: ${field} is required when the other one is given`, { field });
   }
-  const { context = '/eureka' } = options;
+  const { protocol, context, port, username, password } = options;
   if (typeof context !== 'string' || !/^(?:\/[\w.~%-]+)*\/?$/.test(context)) {
     throw new DiscoveryError('INVALID_OPTION', `${what}: context must be a path such as /eureka/v2`, {
       field: 'context',
     });
   }
-  const urlDefaults: ServiceUrlDefaults = {
-    protocol: options.protocol ?? 'http',
-    context,
-    port: options.port,
-    username: options.username,
-    password: options.password,
-  };
+  const urlDefaults: ServiceUrlDefaults = { protocol, context, port, username, password };
   const { dns, availabilityZones } = options;
   const zones = new Map(
     Object.entries(
@@ -327,20 +332,10 @@ function resolveConnection(what: string, options: EurekaOptions): ConnectionSett
     }),
   );
   return {
+    ...options,
     urlDefaults,
     zones,
     dns: dns === undefined ? undefined : { refreshMs: 300_000, nameServers: [], ...dns },
-    zone: options.zone,
-    preferSameZone: options.preferSameZone ?? true,
-    tls: options.tls ?? {},
-    httpClient: options.httpClient,
-    connectTimeoutMs: options.connectTimeoutMs ?? 3000,
-    requestTimeoutMs: options.requestTimeoutMs ?? 5000,
-    maxResponseBytes: options.maxResponseBytes ?? 64 * 1024 * 1024,
-    maxRedirects: options.maxRedirects ?? 5,
-    maxAttempts: options.maxAttempts ?? 3,
-    shuffleServers: options.shuffleServers ?? true,
-    sessionMs: options.sessionMs ?? 20 * 60_000,
   };
 }
 

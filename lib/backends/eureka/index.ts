@@ -5,7 +5,7 @@ import { resolveEurekaOptions, type EurekaOptions } from './eureka.options.js';
 export { DiscoveryError } from '../../model/index.js';
 export type { InstanceStatus, NoInstanceError, Registration } from '../../model/index.js';
 export { firstNonLoopbackIp } from '../../backend/index.js';
-export type { BackendDefinition, Clock, Logger, LogLevel, TlsOptions, Unsubscribe } from '../../backend/index.js';
+export type { BackendDefinition, Clock, Logger, LogLevel, Pem, TlsOptions, Unsubscribe } from '../../backend/index.js';
 export type { EurekaApi } from './client/api.js';
 export { consoleLogger, type ClientLogger } from './client/client-logger.js';
 export {

@@ -1,6 +1,6 @@
 import { tmpdir, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
-import { checkOptions, listOf, milliseconds, recordOf, text } from '../../backend/index.js';
+import { checked, listOf, milliseconds, recordOf, text, type Resolved } from '../../backend/index.js';
 import {
   assertName,
   createServiceInstance,
@@ -46,15 +46,29 @@ export interface LocalOptions {
 }
 
 /** Options after defaults and checks. */
-export interface LocalSettings {
-  readonly name: string;
+export interface LocalSettings extends Omit<Resolved<LocalOptions, typeof DEFAULTS>, 'directory' | 'instances'> {
   readonly directory: string;
-  readonly namespace: string;
-  readonly leaseMs: number;
-  readonly pollMs: number;
-  readonly configDirectory: string;
   readonly instances: ReadonlyMap<string, readonly ServiceInstance[]>;
 }
+
+const CHECKS = {
+  name: text,
+  directory: text,
+  namespace: text,
+  leaseMs: milliseconds(100),
+  pollMs: milliseconds(10),
+  configDirectory: text,
+  instances: recordOf(listOf(text)),
+};
+
+const DEFAULTS = {
+  name: 'local',
+  namespace: 'default',
+  leaseMs: 15_000,
+  pollMs: 2000,
+  configDirectory: 'config',
+  instances: {},
+} satisfies LocalOptions;
 
 /** Ports that a URL of the scheme may leave out. */
 const DEFAULT_PORTS: ReadonlyMap<string, number> = new Map([
@@ -70,28 +84,16 @@ const DEFAULT_PORTS: ReadonlyMap<string, number> = new Map([
  * @throws DiscoveryError `INVALID_OPTION`, `INVALID_NAME` or `INVALID_INSTANCE`, naming the field
  */
 export function resolveLocalOptions(options: LocalOptions): LocalSettings {
-  checkOptions('local()', options, {
-    name: text,
-    directory: text,
-    namespace: text,
-    leaseMs: milliseconds(100),
-    pollMs: milliseconds(10),
-    configDirectory: text,
-    instances: recordOf(listOf(text)),
-  });
-  const name = options.name ?? 'local';
+  const given = checked('local()', options, CHECKS, DEFAULTS);
+  const { name, namespace, directory = defaultDirectory(), configDirectory, instances } = given;
   assertName(name, 'name');
-  const namespace = options.namespace ?? 'default';
   assertName(namespace, 'namespace');
   toFileName(namespace, 'namespace');
   return Object.freeze({
-    name,
-    directory: resolve(options.directory ?? defaultDirectory()),
-    namespace,
-    leaseMs: options.leaseMs ?? 15_000,
-    pollMs: options.pollMs ?? 2000,
-    configDirectory: resolve(options.configDirectory ?? 'config'),
-    instances: staticInstances(name, options.instances ?? {}),
+    ...given,
+    directory: resolve(directory),
+    configDirectory: resolve(configDirectory),
+    instances: staticInstances(name, instances),
   });
 }
 

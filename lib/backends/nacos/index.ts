@@ -3,7 +3,7 @@ import { NacosBackend } from './nacos.backend.js';
 import { resolveNacosOptions, type NacosOptions } from './nacos.options.js';
 
 export { DiscoveryError, type DiscoveryErrorDetails } from '../../model/index.js';
-export type { BackendDefinition, Logger, LogLevel, TlsOptions } from '../../backend/index.js';
+export type { BackendDefinition, Logger, LogLevel, Pem, TlsOptions } from '../../backend/index.js';
 export type { NacosConfigOptions, NacosDocument, NacosOptions } from './nacos.options.js';
 
 // The clients, usable alone.

@@ -1,5 +1,5 @@
 import {
-  checkOptions,
+  checked,
   flag,
   integerBetween,
   listOf,
@@ -9,8 +9,9 @@ import {
   recordOf,
   required,
   text,
+  withDefaults,
   type Check,
-  type LogLevel,
+  type Resolved,
 } from '../../backend/index.js';
 import { assertName, DiscoveryError } from '../../model/index.js';
 import { checkConfigKey } from './client/config/model.js';
@@ -67,27 +68,62 @@ export interface NacosOptions extends NacosClientOptions {
   readonly proxies?: Readonly<Partial<Record<'http' | 'https', string>>>;
 }
 
-/** Options of a backend after defaults and checks. */
-export interface NacosSettings {
-  readonly name: string;
-  readonly protocol: 'grpc' | 'http';
-  readonly client: NacosClientSettings;
-  readonly group: string;
-  readonly cluster: string;
-  readonly clusters: readonly string[];
-  readonly ephemeral: boolean;
-  readonly enabled: boolean;
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly config: Required<NacosConfigOptions>;
-  readonly pollMs: number;
-  readonly beatMs: number | undefined;
-  readonly pullingTimeoutMs: number;
-  readonly pullingConfigSize: number;
-  readonly proxies: Readonly<Partial<Record<'http' | 'https', string>>>;
-  readonly logLevel: LogLevel | undefined;
-}
-
 const documents: Check = listOf(required(['dataId'], object({ dataId: text, group: text })));
+
+const CHECKS: Readonly<Record<string, Check>> = {
+  ...clientChecks,
+  name: text,
+  protocol: oneOf('grpc', 'http'),
+  group: text,
+  cluster: text,
+  clusters: listOf(text),
+  ephemeral: flag,
+  enabled: flag,
+  metadata: recordOf(text),
+  config: object({
+    group: text,
+    fileExtension: oneOf('yaml', 'yml', 'json', 'properties'),
+    shared: documents,
+    extensions: documents,
+  }),
+  pollMs: milliseconds(50),
+  beatMs: milliseconds(50),
+  pullingTimeoutMs: milliseconds(1000),
+  pullingConfigSize: integerBetween(1, 10_000),
+  proxies: object({ http: text, https: text }),
+};
+
+const DEFAULTS = {
+  name: 'nacos',
+  protocol: 'grpc',
+  group: DEFAULT_GROUP,
+  cluster: DEFAULT_CLUSTER,
+  clusters: [],
+  ephemeral: true,
+  enabled: true,
+  metadata: {},
+  config: {},
+  pollMs: 7000,
+  pullingTimeoutMs: 30_000,
+  pullingConfigSize: 3000,
+  proxies: {},
+} satisfies NacosOptions;
+
+const CONFIG_DEFAULTS: Required<NacosConfigOptions> = {
+  group: DEFAULT_GROUP,
+  fileExtension: 'yaml',
+  shared: [],
+  extensions: [],
+};
+
+/** Options of a backend after defaults and checks; those of the client are apart. */
+export interface NacosSettings extends Omit<
+  Resolved<NacosOptions, typeof DEFAULTS>,
+  Exclude<keyof NacosClientOptions, 'logLevel'> | 'config'
+> {
+  readonly client: NacosClientSettings;
+  readonly config: Required<NacosConfigOptions>;
+}
 
 /**
  * Checks the options and fills in the defaults.
@@ -95,64 +131,16 @@ const documents: Check = listOf(required(['dataId'], object({ dataId: text, grou
  * @throws DiscoveryError `INVALID_OPTION` or `INVALID_NAME`, naming the field
  */
 export function resolveNacosOptions(options: NacosOptions): NacosSettings {
-  checkOptions('nacos()', options, {
-    ...clientChecks,
-    name: text,
-    protocol: oneOf('grpc', 'http'),
-    group: text,
-    cluster: text,
-    clusters: listOf(text),
-    ephemeral: flag,
-    enabled: flag,
-    metadata: recordOf(text),
-    config: object({
-      group: text,
-      fileExtension: oneOf('yaml', 'yml', 'json', 'properties'),
-      shared: documents,
-      extensions: documents,
-    }),
-    pollMs: milliseconds(50),
-    beatMs: milliseconds(50),
-    pullingTimeoutMs: milliseconds(1000),
-    pullingConfigSize: integerBetween(1, 10_000),
-    proxies: object({ http: text, https: text }),
-  });
-  const name = options.name ?? 'nacos';
+  const given = checked('nacos()', options, CHECKS, DEFAULTS);
+  const { name, group, cluster, clusters } = given;
   assertName(name, 'name');
-  const group = options.group ?? DEFAULT_GROUP;
   checkServiceName({ serviceName: 'any', groupName: group });
-  const cluster = options.cluster ?? DEFAULT_CLUSTER;
-  for (const [field, value] of [
-    ['cluster', cluster],
-    ...(options.clusters ?? []).map((one) => ['clusters', one] as const),
-  ] as const) {
+  for (const [field, value] of [['cluster', cluster], ...clusters.map((one) => ['clusters', one] as const)] as const) {
     if (/^[0-9A-Za-z_-]{1,64}$/.test(value)) continue;
     throw new DiscoveryError('INVALID_OPTION', `nacos(): ${field} must be 1 to 64 letters, digits, _ and -`, { field });
   }
-  const config = options.config ?? {};
-  for (const document of [...(config.shared ?? []), ...(config.extensions ?? [])]) checkConfigKey(document, '');
-  if (config.group !== undefined) checkConfigKey({ dataId: 'any', group: config.group }, '');
-  return Object.freeze({
-    name,
-    protocol: options.protocol ?? 'grpc',
-    client: settingsOf(options),
-    group,
-    cluster,
-    clusters: options.clusters ?? [],
-    ephemeral: options.ephemeral ?? true,
-    enabled: options.enabled ?? true,
-    metadata: options.metadata ?? {},
-    config: {
-      group: config.group ?? DEFAULT_GROUP,
-      fileExtension: config.fileExtension ?? 'yaml',
-      shared: config.shared ?? [],
-      extensions: config.extensions ?? [],
-    },
-    pollMs: options.pollMs ?? 7000,
-    beatMs: options.beatMs,
-    pullingTimeoutMs: options.pullingTimeoutMs ?? 30_000,
-    pullingConfigSize: options.pullingConfigSize ?? 3000,
-    proxies: options.proxies ?? {},
-    logLevel: options.logLevel,
-  });
+  const config = withDefaults(given.config, CONFIG_DEFAULTS);
+  for (const document of [...config.shared, ...config.extensions]) checkConfigKey(document, '');
+  checkConfigKey({ dataId: 'any', group: config.group }, '');
+  return Object.freeze({ ...given, client: settingsOf(options), config });
 }

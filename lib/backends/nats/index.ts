@@ -6,7 +6,7 @@ export { DiscoveryError } from '../../model/index.js';
 export type { DiscoveryErrorDetails } from '../../model/index.js';
 export type { BackendDefinition, Clock, Logger } from '../../backend/index.js';
 export type { NatsConfigOptions, NatsOptions, NatsPresenceOptions, NatsRoundsOptions } from './nats.options.js';
-export type { TlsOptions } from '../../backend/index.js';
+export type { Pem, TlsOptions } from '../../backend/index.js';
 export type { NatsConnectionOptions, NatsTlsOptions } from './connection/connection-options.js';
 export type {
   NatsConnection,
@@ -15,7 +15,7 @@ export type {
   NatsServerInfo,
   NatsSubscription,
 } from './connection/port.js';
-export { NatsNoRespondersError, NatsServiceError, NatsTimeoutError } from './connection/errors.js';
+export { NatsServiceError } from './connection/errors.js';
 export type { NatsHeaderMap, NatsHeadersInput } from './connection/headers.js';
 export { HTTP_METADATA } from './nats.codec.js';
 export { NatsClient, type NatsClientOptions } from './nats.client.js';
@@ -41,7 +41,7 @@ export type {
   ServiceMiddleware,
 } from './service/service-options.js';
 export type { ServiceEndpoint } from './service/endpoint.js';
-export { addService, NatsServiceStateError, type NatsServiceHandle, type ServiceGroup } from './service/service.js';
+export { addService, type NatsServiceHandle, type ServiceGroup } from './service/service.js';
 export {
   NatsServiceClient,
   type CallServiceOptions,

@@ -1,4 +1,16 @@
-import { checkOptions, either, flag, integerBetween, milliseconds, object, oneOf, text } from '../../backend/index.js';
+import {
+  checked,
+  either,
+  integerBetween,
+  literal,
+  milliseconds,
+  object,
+  oneOf,
+  text,
+  withDefaults,
+  type Check,
+  type Resolved,
+} from '../../backend/index.js';
 import { assertName, DiscoveryError } from '../../model/index.js';
 import {
   CONNECTION_OPTIONS,
@@ -66,51 +78,61 @@ export interface NatsOptions extends NatsConnectionOptions {
   readonly heartbeatMs?: number;
 }
 
-/** The options with their defaults. */
-export interface NatsSettings {
-  readonly name: string;
-  readonly connection: ConnectionSettings;
-  readonly presence: {
-    readonly mode: 'key-value' | 'services';
-    readonly bucket: string;
-    readonly leaseMs: number;
-    readonly bucketOptions: KeyValueBucketOptions;
-  };
-  readonly rounds: Required<NatsRoundsOptions> | undefined;
-  readonly config: { readonly bucket: string; readonly bucketOptions: KeyValueBucketOptions };
-  readonly apiPrefix: string;
-  readonly jetStreamPrefix: string;
-  readonly heartbeatMs: number;
-}
-
 const { history, storage, replicas, maxBytes, compression } = BUCKET_OPTIONS;
-const falseOr = (what: string, fields: object) => either(`${what} or false`, oneOfFalse, object({ ...fields }));
+const falseOr = (fields: Readonly<Record<string, Check>>): Check =>
+  either('an object or false', literal(false), object(fields));
 
-function oneOfFalse(value: unknown, path: string): void {
-  flag(value, path);
-  if (value === true) oneOf('false')(value, path);
-}
-
-const OPTIONS = {
+const CHECKS = {
   ...CONNECTION_OPTIONS,
   name: text,
   presence: object({
     mode: oneOf('key-value', 'services'),
     bucket: text,
     leaseMs: milliseconds(1000),
-    create: falseOr('an object', { storage, replicas }),
+    create: falseOr({ storage, replicas }),
   }),
-  rounds: falseOr('an object', {
+  rounds: falseOr({
     intervalMs: milliseconds(10),
     tolerance: integerBetween(1, 1000),
     maxWaitMs: milliseconds(1),
     stallMs: milliseconds(1),
   }),
-  config: object({ bucket: text, create: falseOr('an object', { history, storage, replicas, maxBytes, compression }) }),
+  config: object({ bucket: text, create: falseOr({ history, storage, replicas, maxBytes, compression }) }),
   apiPrefix: text,
   jetStreamPrefix: text,
   heartbeatMs: milliseconds(100),
 };
+
+const DEFAULTS = {
+  name: 'nats',
+  presence: {},
+  rounds: {},
+  config: {},
+  apiPrefix: DEFAULT_API_PREFIX,
+  jetStreamPrefix: '$JS.API',
+  heartbeatMs: 2000,
+} satisfies NatsOptions;
+
+const PRESENCE_DEFAULTS = {
+  mode: 'key-value',
+  bucket: 'service-presence',
+  leaseMs: 15_000,
+} satisfies NatsPresenceOptions;
+
+const ROUNDS_DEFAULTS: Required<NatsRoundsOptions> = { intervalMs: 5000, tolerance: 3, maxWaitMs: 2000, stallMs: 300 };
+
+/** The options with their defaults. */
+export interface NatsSettings extends Pick<
+  Resolved<NatsOptions, typeof DEFAULTS>,
+  'name' | 'apiPrefix' | 'jetStreamPrefix' | 'heartbeatMs'
+> {
+  readonly connection: ConnectionSettings;
+  readonly presence: Pick<Resolved<NatsPresenceOptions, typeof PRESENCE_DEFAULTS>, 'mode' | 'bucket' | 'leaseMs'> & {
+    readonly bucketOptions: KeyValueBucketOptions;
+  };
+  readonly rounds: Required<NatsRoundsOptions> | undefined;
+  readonly config: { readonly bucket: string; readonly bucketOptions: KeyValueBucketOptions };
+}
 
 /**
  * Checks the options and fills in the defaults.
@@ -118,57 +140,38 @@ const OPTIONS = {
  * @throws DiscoveryError `INVALID_OPTION` or `INVALID_NAME`, naming the field
  */
 export function resolveNatsOptions(options: NatsOptions): NatsSettings {
-  checkOptions('nats()', options, OPTIONS);
-  const name = options.name ?? 'nats';
-  assertName(name, 'name');
-  const { presence = {}, config = {}, rounds = {} } = options;
-  const mode = presence.mode ?? 'key-value';
-  if (mode === 'services' && rounds === false) {
-    throw new DiscoveryError('INVALID_OPTION', "nats(): rounds can't be false with presence.mode 'services'", {
-      field: 'rounds',
-    });
-  }
-  const presenceBucket = presence.bucket ?? 'service-presence';
+  const given = checked('nats()', options, CHECKS, DEFAULTS);
+  const { name, rounds, config, apiPrefix, jetStreamPrefix, heartbeatMs } = given;
+  const { mode, bucket, leaseMs, create } = withDefaults<NatsPresenceOptions, typeof PRESENCE_DEFAULTS>(
+    given.presence,
+    PRESENCE_DEFAULTS,
+  );
   const configBucket = config.bucket ?? 'service-config';
-  assertBucket(presenceBucket, 'presence.bucket');
-  assertBucket(configBucket, 'config.bucket');
-  if (presenceBucket === configBucket) {
-    throw new DiscoveryError('INVALID_OPTION', 'nats(): config.bucket must differ from presence.bucket', {
-      field: 'config.bucket',
-    });
+  const refuse = (field: string, problem: string): DiscoveryError =>
+    new DiscoveryError('INVALID_OPTION', `nats(): ${field} ${problem}`, { field });
+  assertName(name, 'name');
+  if (mode === 'services' && rounds === false) {
+    throw refuse('rounds', "can't be false with presence.mode 'services'");
   }
-  const apiPrefix = options.apiPrefix ?? DEFAULT_API_PREFIX;
-  const jetStreamPrefix = options.jetStreamPrefix ?? '$JS.API';
+  assertBucket(bucket, 'presence.bucket');
+  assertBucket(configBucket, 'config.bucket');
+  if (bucket === configBucket) throw refuse('config.bucket', 'must differ from presence.bucket');
   assertPrefix(apiPrefix, 'apiPrefix');
   assertPrefix(jetStreamPrefix, 'jetStreamPrefix');
-  const leaseMs = presence.leaseMs ?? 15_000;
   return Object.freeze({
-    name,
+    ...{ name, apiPrefix, jetStreamPrefix, heartbeatMs },
     connection: resolveConnectionOptions('nats()', options),
     presence: {
-      mode,
-      bucket: presenceBucket,
-      leaseMs,
+      ...{ mode, bucket, leaseMs },
       bucketOptions:
-        presence.create === false
+        create === false
           ? { create: false }
-          : { ...presence.create, history: 1, ttlMs: leaseMs, markerMs: Math.max(1000, leaseMs) },
+          : { ...create, history: 1, ttlMs: leaseMs, markerMs: Math.max(1000, leaseMs) },
     },
-    rounds:
-      rounds === false
-        ? undefined
-        : {
-            intervalMs: rounds.intervalMs ?? 5000,
-            tolerance: rounds.tolerance ?? 3,
-            maxWaitMs: rounds.maxWaitMs ?? 2000,
-            stallMs: rounds.stallMs ?? 300,
-          },
+    rounds: rounds === false ? undefined : withDefaults(rounds, ROUNDS_DEFAULTS),
     config: {
       bucket: configBucket,
       bucketOptions: config.create === false ? { create: false } : { history: 10, ...config.create },
     },
-    apiPrefix,
-    jetStreamPrefix,
-    heartbeatMs: options.heartbeatMs ?? 2000,
   });
 }

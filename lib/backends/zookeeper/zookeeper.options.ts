@@ -1,5 +1,5 @@
 import {
-  checkOptions,
+  checked,
   either,
   listOf,
   milliseconds,
@@ -8,7 +8,9 @@ import {
   renamed,
   required,
   text,
+  withDefaults,
   type Check,
+  type Resolved,
 } from '../../backend/index.js';
 import { assertName, DiscoveryError } from '../../model/index.js';
 import { asab, asabChecks, resolveAsabOptions, type AsabLayout, type AsabSettings } from './asab/asab.options.js';
@@ -58,27 +60,54 @@ export interface ZooKeeperOptions {
   readonly access?: AccessRule;
 }
 
-/** Options after defaults and checks. */
-export interface ZooKeeperSettings {
-  readonly name: string;
-  readonly servers: string | readonly string[];
-  readonly layout:
-    | { readonly kind: 'asab'; readonly settings: AsabSettings }
-    | { readonly kind: 'curator'; readonly basePath: string };
-  readonly config: { readonly root: string; readonly defaultContext: string; readonly profileSeparator: string };
-  readonly sessionTimeoutMs: number;
-  readonly connectTimeoutMs: number;
-  readonly requestTimeoutMs: number;
-  readonly rescanMs: number;
-  readonly auth: readonly { readonly scheme: string; readonly credentials: string }[];
-  readonly access: AccessRule;
-}
-
 const layoutCheck: Check = (value, path) => {
   const kind = typeof value === 'object' && value !== null && 'kind' in value ? value.kind : undefined;
   const check = kind === 'asab' ? asabChecks : kind === 'curator' ? curatorChecks : undefined;
   object({ kind: oneOf('asab', 'curator'), options: check ?? object({}) })(value, path);
 };
+
+const CHECKS: Readonly<Record<string, Check>> = {
+  name: text,
+  servers: either('a text or a list of texts', text, listOf(text)),
+  layout: layoutCheck,
+  config: object({ root: text, defaultContext: text, profileSeparator: text }),
+  sessionTimeoutMs: milliseconds(100),
+  connectTimeoutMs: milliseconds(50),
+  requestTimeoutMs: milliseconds(0),
+  operationWaitMs: renamed('requestTimeoutMs'),
+  rescanMs: milliseconds(100),
+  auth: listOf(required(['scheme', 'credentials'], object({ scheme: text, credentials: text }))),
+  access: oneOf('open', 'creator'),
+};
+
+const DEFAULTS = {
+  name: 'zookeeper',
+  config: {},
+  sessionTimeoutMs: 30_000,
+  connectTimeoutMs: 5000,
+  requestTimeoutMs: 3000,
+  rescanMs: 300_000,
+  auth: [],
+  access: 'open',
+} satisfies ZooKeeperOptions;
+
+const CONFIG_DEFAULTS: Required<ZooKeeperConfigOptions> = {
+  root: 'config',
+  defaultContext: 'application',
+  profileSeparator: ',',
+};
+
+/** Options after defaults and checks. */
+export interface ZooKeeperSettings extends Omit<
+  Resolved<ZooKeeperOptions, typeof DEFAULTS>,
+  'servers' | 'layout' | 'config'
+> {
+  readonly servers: string | readonly string[];
+  readonly layout:
+    | { readonly kind: 'asab'; readonly settings: AsabSettings }
+    | { readonly kind: 'curator'; readonly basePath: string };
+  readonly config: Required<ZooKeeperConfigOptions>;
+}
 
 /**
  * Checks the options and fills in the defaults.
@@ -86,48 +115,21 @@ const layoutCheck: Check = (value, path) => {
  * @throws DiscoveryError `INVALID_OPTION` or `INVALID_NAME`, naming the field
  */
 export function resolveZooKeeperOptions(options: ZooKeeperOptions, environment = process.env): ZooKeeperSettings {
-  checkOptions('zookeeper()', options, {
-    name: text,
-    servers: either('a text or a list of texts', text, listOf(text)),
-    layout: layoutCheck,
-    config: object({ root: text, defaultContext: text, profileSeparator: text }),
-    sessionTimeoutMs: milliseconds(100),
-    connectTimeoutMs: milliseconds(50),
-    requestTimeoutMs: milliseconds(0),
-    operationWaitMs: renamed('requestTimeoutMs'),
-    rescanMs: milliseconds(100),
-    auth: listOf(required(['scheme', 'credentials'], object({ scheme: text, credentials: text }))),
-    access: oneOf('open', 'creator'),
-  });
-  const name = options.name ?? 'zookeeper';
-  assertName(name, 'name');
-  const servers = options.servers ?? environment['ASAB_ZOOKEEPER_SERVERS'] ?? 'localhost:2181';
+  const given = checked('zookeeper()', options, CHECKS, DEFAULTS);
+  assertName(given.name, 'name');
+  const servers = given.servers ?? environment['ASAB_ZOOKEEPER_SERVERS'] ?? 'localhost:2181';
   const { chroot } = parseServers(servers, 'servers');
   if (chroot !== undefined) normalizePath(chroot, 'servers');
-  if (options.access === 'creator' && (options.auth ?? []).length === 0) {
-    throw new DiscoveryError(
-      'INVALID_OPTION',
-      "zookeeper(): access 'creator' needs auth: without it nobody is the creator",
-      {
-        field: 'access',
-      },
-    );
+  if (given.access === 'creator' && given.auth.length === 0) {
+    const problem = "access 'creator' needs auth: without it nobody is the creator";
+    throw new DiscoveryError('INVALID_OPTION', `zookeeper(): ${problem}`, { field: 'access' });
   }
+  const config = withDefaults(given.config, CONFIG_DEFAULTS);
   return Object.freeze({
-    name,
+    ...given,
     servers,
-    layout: resolveLayout(options.layout ?? asab(), environment),
-    config: {
-      root: normalizePath(options.config?.root ?? 'config', 'config.root'),
-      defaultContext: options.config?.defaultContext ?? 'application',
-      profileSeparator: options.config?.profileSeparator ?? ',',
-    },
-    sessionTimeoutMs: options.sessionTimeoutMs ?? 30_000,
-    connectTimeoutMs: options.connectTimeoutMs ?? 5000,
-    requestTimeoutMs: options.requestTimeoutMs ?? 3000,
-    rescanMs: options.rescanMs ?? 300_000,
-    auth: options.auth ?? [],
-    access: options.access ?? 'open',
+    layout: resolveLayout(given.layout ?? asab(), environment),
+    config: { ...config, root: normalizePath(config.root, 'config.root') },
   });
 }
 

@@ -3,11 +3,13 @@ import { describe, expect, it } from 'vitest';
 import {
   anything,
   callable,
+  checked,
   checkOptions,
   either,
   flag,
   integerBetween,
   listOf,
+  literal,
   milliseconds,
   numberBetween,
   object,
@@ -16,7 +18,9 @@ import {
   recordOf,
   renamed,
   required,
+  satisfying,
   text,
+  withDefaults,
   type Check,
 } from '../../../lib/backend/index.js';
 import { discoveryErrorOf } from '../model/helpers.js';
@@ -153,6 +157,43 @@ describe('renamed', () => {
   });
 });
 
+describe('literal and satisfying', () => {
+  it('say what is expected, and of what is there only the kind', () => {
+    expect(discoveryErrorOf(one(literal(false), 'secret')).message).toBe('consul(): it must be false, got a text');
+    expect(discoveryErrorOf(one(literal('a'), 5)).message).toBe("consul(): it must be 'a', got a number");
+    const even = satisfying('an even number', (value) => typeof value === 'number' && value % 2 === 0);
+    expect(discoveryErrorOf(one(even, 'secret')).message).toBe('consul(): it must be an even number, got a text');
+  });
+});
+
+describe('checked', () => {
+  interface Options {
+    readonly host?: string;
+    readonly port?: number;
+  }
+  const given = (options: Options) => checked('x()', options, { host: text, port }, { port: 80 });
+
+  it('fills in what is left out or undefined, and changes nothing that is given', () => {
+    const options: Options = { host: 'h' };
+    const settings = given(options);
+    // The compiler knows which of them is always there.
+    const [there, perhaps]: [number, string | undefined] = [settings.port, settings.host];
+    expect([there, perhaps]).toEqual([80, 'h']);
+    expect(options).toEqual({ host: 'h' });
+    expect(given({ port: 81 })).toEqual({ port: 81 });
+    expect(given({ port: undefined } as unknown as Options)).toEqual({ port: 80 });
+    expect(Object.isFrozen(settings)).toBe(true);
+  });
+
+  it('checks first', () => {
+    expect(discoveryErrorOf(() => given({ port: 0 }))).toMatchObject({ code: 'INVALID_OPTION', field: 'port' });
+  });
+
+  it('of options that were checked: withDefaults', () => {
+    expect(withDefaults<Options, { host: string }>({ port: 1 }, { host: 'h' })).toEqual({ host: 'h', port: 1 });
+  });
+});
+
 describe('either', () => {
   const url = either('a text or { host, port }', text, object({ host: text, port }));
 
@@ -181,6 +222,9 @@ describe('the simple checks', () => {
     ['port', port, [1, 65_535], [0, 65_536, '80']],
     ['oneOf', oneOf('a', 'b'), ['a', 'b'], ['c', '', 5, null, ['a']]],
     ['listOf', listOf(text), [[], ['a']], [['a', 5], 'a', { length: 1, 0: 'a' }]],
+    ['literal', literal(false), [false], [true, 0, 'false', null]],
+    ['literal', literal('a'), ['a'], ['b', ['a'], null]],
+    ['satisfying', satisfying('even', (value) => value === 2), [2], [1, '2', null]],
     ['recordOf', recordOf(flag), [{}, { a: true }], [{ a: 1 }, [true], null]],
   ])('%s', (_, check, right, wrong) => {
     for (const value of right) expect(one(check, value), String(value)).not.toThrow();

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { ConsulNotFoundError, ConsulUnavailableError, type ConsulClient } from '../../../lib/backends/consul/index.js';
+import { type ConsulClient, ConsulError } from '../../../lib/backends/consul/index.js';
 import { HeldSession } from '../../../lib/backends/consul/consul.lock.js';
 import { silentLogger } from '../../../lib/backend/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
 
-const refused = () => new ConsulUnavailableError('BACKEND_UNAVAILABLE', 'refused', { operation: 'PUT' });
+const refused = () => new ConsulError('unavailable', 'refused', { operation: 'PUT' });
 
 /** A session of ten seconds whose renewals do as they are told. */
 function held(renew: () => Promise<unknown>) {
@@ -49,7 +49,7 @@ describe('a session that is held', () => {
 
   it('is lost at once when the servers say so', async () => {
     const { clock, session } = held(() =>
-      Promise.reject(new ConsulNotFoundError('BACKEND_REFUSED', 'gone', { operation: 'PUT', status: 404 })),
+      Promise.reject(new ConsulError('not-found', 'gone', { operation: 'PUT', status: 404 })),
     );
     await clock.advance(5000);
     expect(session.lost.aborted).toBe(true);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Host } from '../../../lib/backend/index.js';
 import type { ConsulClient } from '../../../lib/backends/consul/index.js';
-import { ConsulUnavailableError } from '../../../lib/backends/consul/index.js';
+import { ConsulError } from '../../../lib/backends/consul/index.js';
 import { resolveConsulOptions, type ConsulOptions } from '../../../lib/backends/consul/consul.options.js';
 import { ConsulRegistryDriver, renewalMs } from '../../../lib/backends/consul/consul.registry.js';
 import { createRegistration } from '../../../lib/model/index.js';
@@ -40,8 +40,7 @@ async function leaseWith(options: ConsulOptions, passes: readonly Pass[], random
 }
 
 const ok: Pass = () => Promise.resolve(true);
-const refused: Pass = () =>
-  Promise.reject(new ConsulUnavailableError('BACKEND_UNAVAILABLE', 'refused', { operation: 'PUT' }));
+const refused: Pass = () => Promise.reject(new ConsulError('unavailable', 'refused', { operation: 'PUT' }));
 const silent: Pass = (signal) =>
   new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true }));
 

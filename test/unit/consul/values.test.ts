@@ -195,23 +195,23 @@ describe('entries', () => {
 
 describe('errors by status', () => {
   it.each([
-    [400, 'Bad request', 'ConsulRequestError', 'BACKEND_REFUSED'],
-    [401, 'ACL support disabled', 'ConsulAclDisabledError', 'UNSUPPORTED'],
-    [401, 'who are you', 'ConsulUnauthorizedError', 'BACKEND_REFUSED'],
-    [403, 'Permission denied', 'ConsulUnauthorizedError', 'BACKEND_REFUSED'],
-    [404, '', 'ConsulNotFoundError', 'BACKEND_REFUSED'],
-    [405, '', 'ConsulRequestError', 'BACKEND_REFUSED'],
-    [409, 'conflict', 'ConsulConflictError', 'BACKEND_REFUSED'],
-    [409, '{"Errors":[{"OpIndex":2,"What":"stale"}]}', 'ConsulTransactionError', 'BACKEND_REFUSED'],
-    [410, 'gone', 'ConsulError', 'UNSUPPORTED'],
-    [413, 'too large', 'ConsulRequestError', 'BACKEND_REFUSED'],
-    [429, 'slow down', 'ConsulRateLimitError', 'BACKEND_UNAVAILABLE'],
-    [500, 'No cluster leader', 'ConsulServerError', 'BACKEND_UNAVAILABLE'],
-    [503, 'rate limit reached', 'ConsulRateLimitError', 'BACKEND_UNAVAILABLE'],
-    [301, '', 'ConsulProtocolError', 'BACKEND_UNAVAILABLE'],
-  ])('%i %s is a %s', (status, text, name, code) => {
+    [400, 'Bad request', 'request', 'BACKEND_REFUSED'],
+    [401, 'ACL support disabled', 'acl-disabled', 'UNSUPPORTED'],
+    [401, 'who are you', 'unauthorized', 'BACKEND_REFUSED'],
+    [403, 'Permission denied', 'unauthorized', 'BACKEND_REFUSED'],
+    [404, '', 'not-found', 'BACKEND_REFUSED'],
+    [405, '', 'request', 'BACKEND_REFUSED'],
+    [409, 'conflict', 'conflict', 'BACKEND_REFUSED'],
+    [409, '{"Errors":[{"OpIndex":2,"What":"stale"}]}', 'transaction', 'BACKEND_REFUSED'],
+    [410, 'gone', 'gone', 'UNSUPPORTED'],
+    [413, 'too large', 'request', 'BACKEND_REFUSED'],
+    [429, 'slow down', 'rate-limit', 'BACKEND_UNAVAILABLE'],
+    [500, 'No cluster leader', 'server', 'BACKEND_UNAVAILABLE'],
+    [503, 'rate limit reached', 'rate-limit', 'BACKEND_UNAVAILABLE'],
+    [301, '', 'protocol', 'BACKEND_UNAVAILABLE'],
+  ])('%i %s is of the kind %s', (status, text, kind, code) => {
     const error = errorOf(status, 'GET /v1/x', text);
-    expect(error).toMatchObject({ name, code, status, operation: 'GET /v1/x' });
+    expect(error).toMatchObject({ name: 'ConsulError', kind, code, status, operation: 'GET /v1/x' });
     expect(error.message).toContain('GET /v1/x'.slice(0, status === 409 && text.startsWith('{') ? 0 : 9));
   });
 

@@ -214,8 +214,8 @@ describe('consul: a server that answers badly', () => {
   it('the client is told what came back', async () => {
     const server = await HostileServer.open((_, response) => response.end('[1,2'));
     const client = new ConsulClient(server.url);
-    await expect(client.catalog.nodes()).rejects.toMatchObject({ name: 'ConsulProtocolError' });
-    await expect(client.kv.set('a', 'b')).rejects.toMatchObject({ name: 'ConsulProtocolError' });
+    await expect(client.catalog.nodes()).rejects.toMatchObject({ name: 'ConsulError', kind: 'protocol' });
+    await expect(client.kv.set('a', 'b')).rejects.toMatchObject({ name: 'ConsulError', kind: 'protocol' });
     await client.close();
     await server.close();
   });

@@ -127,7 +127,7 @@ export class AclTokensApi {
 
   /**
    * One token.
-   * @throws ConsulNotFoundError when there is none; ConsulUnauthorizedError ("ACL not found") of some versions
+   * @throws ConsulError `not-found` when there is none; `unauthorized` ("ACL not found") of some versions
    */
   async info(token: AclTokenLike, options?: ReadOptions): Promise<Answer<AclToken>> {
     const response = await this.http.request('GET', `/acl/token/${segment(token, ACCESSOR, 'token')}`, options);
@@ -194,7 +194,7 @@ export class AclNamedApi<D extends object, T extends D & { readonly ID: string }
     return (await this.http.request('PUT', this.path(what), { ...options, json: definition(what) })).object<T>();
   }
 
-  /** One. @throws ConsulNotFoundError (ConsulUnauthorizedError of some versions) when there is none */
+  /** One. @throws ConsulError `not-found` (`unauthorized` of some versions) when there is none */
   async info(what: WithId, options?: ReadOptions): Promise<Answer<T>> {
     const response = await this.http.request('GET', this.path(what), options);
     return response.with(response.object<T>());
@@ -239,7 +239,7 @@ export class AclAuthMethodsApi {
     return (await this.http.request('PUT', this.path(method), { ...options, json })).object();
   }
 
-  /** One. @throws ConsulNotFoundError (ConsulUnauthorizedError of some versions) when there is none */
+  /** One. @throws ConsulError `not-found` (`unauthorized` of some versions) when there is none */
   async info(method: string | { readonly Name: string }, options?: ReadOptions): Promise<Answer<AuthMethod>> {
     const response = await this.http.request('GET', this.path(method), options);
     return response.with(response.object<AuthMethod>());
@@ -279,7 +279,7 @@ export class AclBindingRulesApi {
     return (await this.http.request('PUT', path, { ...options, json: definition(rule) })).object();
   }
 
-  /** One. @throws ConsulNotFoundError (ConsulUnauthorizedError of some versions) when there is none */
+  /** One. @throws ConsulError `not-found` (`unauthorized` of some versions) when there is none */
   async info(rule: WithId, options?: ReadOptions): Promise<Answer<BindingRule>> {
     const response = await this.http.request('GET', `/acl/binding-rule/${segment(rule, ID, 'rule')}`, options);
     return response.with(response.object<BindingRule>());
@@ -304,7 +304,7 @@ export interface AclQuestion {
   readonly Segment?: string;
 }
 
-/** Who may do what. Servers without ACLs answer everything here with ConsulAclDisabledError. */
+/** Who may do what. Servers without ACLs answer everything here with ConsulError `acl-disabled`. */
 export class AclApi {
   readonly tokens: AclTokensApi;
   readonly policies: AclNamedApi<PolicyDefinition, AclPolicy>;
@@ -322,7 +322,7 @@ export class AclApi {
 
   /**
    * Creates the first token, which may everything; once in the life of a cluster.
-   * @throws ConsulUnauthorizedError when it was done before
+   * @throws ConsulError `unauthorized` when it was done before
    */
   async bootstrap({ secret, ...options }: CallOptions & { readonly secret?: string } = {}): Promise<AclToken> {
     const json = secret === undefined ? undefined : { BootstrapSecret: secret };

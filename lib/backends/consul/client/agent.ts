@@ -171,7 +171,7 @@ export class ChecksApi {
 
   /**
    * Removes a check.
-   * @throws ConsulNotFoundError when there is none
+   * @throws ConsulError `not-found` when there is none
    */
   async deregister(check: CheckLike, options?: CallOptions): Promise<boolean> {
     await this.http.request('PUT', `/agent/check/deregister/${segment(check, CHECK_KEYS, 'check')}`, options);
@@ -195,7 +195,7 @@ export class ChecksApi {
 
   /**
    * Sets the state of a TTL check.
-   * @throws ConsulNotFoundError when there is no such check; ConsulServerError when it is of another kind
+   * @throws ConsulError `not-found` when there is no such check; `server` when it is of another kind
    */
   async mark(
     check: CheckLike,
@@ -246,7 +246,7 @@ export class ServicesApi {
 
   /**
    * One service.
-   * @throws ConsulNotFoundError when the agent has none of this id
+   * @throws ConsulError `not-found` when the agent has none of this id
    */
   async info(service: ServiceLike, options?: ReadOptions): Promise<AgentService> {
     return (
@@ -272,7 +272,7 @@ export class ServicesApi {
 
   /**
    * Removes a service with its checks.
-   * @throws ConsulNotFoundError when the agent has none of this id
+   * @throws ConsulError `not-found` when the agent has none of this id
    */
   async deregister(service: ServiceLike, options?: CallOptions): Promise<boolean> {
     await this.http.request('PUT', `/agent/service/deregister/${segment(service, SERVICE_KEYS, 'service')}`, options);
@@ -302,7 +302,7 @@ export class ServicesApi {
 
   /**
    * The health of one service.
-   * @throws ConsulNotFoundError when the agent has none of this id
+   * @throws ConsulError `not-found` when the agent has none of this id
    */
   async health(
     service: ServiceLike,
@@ -315,7 +315,7 @@ export class ServicesApi {
 
   /**
    * The health of all services of a name at this agent, and the worst of them.
-   * @throws ConsulNotFoundError when the agent has none of this name
+   * @throws ConsulError `not-found` when the agent has none of this name
    */
   async healthByName(
     name: string,

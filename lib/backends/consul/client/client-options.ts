@@ -1,5 +1,5 @@
 import {
-  checkOptions,
+  checked,
   either,
   integerBetween,
   LOG_LEVELS,
@@ -19,6 +19,7 @@ import {
   type Clock,
   type Logger,
   type LogLevel,
+  type Resolved,
   type TlsOptions,
 } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
@@ -94,52 +95,60 @@ export const CONNECTION_CHECKS: Readonly<Record<string, Check>> = {
   maxResponseBytes: numberBetween(1024, 2 ** 31),
 };
 
-/** Options of a client after defaults and checks. */
-export interface ClientSettings {
+/** The defaults of {@link ConsulConnectionOptions}. */
+export const CONNECTION_DEFAULTS = {
+  address: '127.0.0.1',
+  tls: {},
+  consistency: 'default',
+  requestTimeoutMs: 10_000,
+  maxRequestConnections: 10,
+  maxWatchConnections: 100,
+  maxResponseBytes: 64 * 2 ** 20,
+} satisfies ConsulConnectionOptions;
+
+type ConnectionWithDefaults = Resolved<ConsulConnectionOptions, typeof CONNECTION_DEFAULTS>;
+
+/** Options of a connection after defaults and checks. */
+export interface ClientSettings extends Omit<ConnectionWithDefaults, 'address' | 'token'> {
   readonly address: ConsulAddress;
   readonly token: string | undefined;
-  readonly tokenFile: string | undefined;
-  readonly tls: TlsOptions;
-  readonly datacenter: string | undefined;
-  readonly namespace: string | undefined;
-  readonly partition: string | undefined;
-  readonly consistency: Consistency;
-  readonly requestTimeoutMs: number;
-  readonly maxRequestConnections: number;
-  readonly maxWatchConnections: number;
-  readonly maxResponseBytes: number;
 }
 
 /** Reads what client and backend have in common; the types have been checked. */
-export function resolveConnection(what: string, options: ConsulConnectionOptions): ClientSettings {
+export function resolveConnection(what: string, options: ConnectionWithDefaults): ClientSettings {
   if (options.token !== undefined && options.tokenFile !== undefined) {
     throw new DiscoveryError('INVALID_OPTION', `${what}: tokenFile must not be given together with token`, {
       field: 'tokenFile',
     });
   }
   return {
-    address: parseAddress(options.address ?? '127.0.0.1'),
+    ...options,
+    address: parseAddress(options.address),
     token: options.token === undefined ? undefined : secretOf(options.token),
-    tokenFile: options.tokenFile,
-    tls: options.tls ?? {},
-    datacenter: options.datacenter,
-    namespace: options.namespace,
-    partition: options.partition,
-    consistency: options.consistency ?? 'default',
-    requestTimeoutMs: options.requestTimeoutMs ?? 10_000,
-    maxRequestConnections: options.maxRequestConnections ?? 10,
-    maxWatchConnections: options.maxWatchConnections ?? 100,
-    maxResponseBytes: options.maxResponseBytes ?? 64 * 2 ** 20,
   };
 }
 
+const CLIENT_CHECKS = {
+  ...CONNECTION_CHECKS,
+  waitMs: milliseconds(1),
+  transactionLimit: integerBetween(1, 1024),
+  logger: anything,
+  logLevel: oneOf(...LOG_LEVELS),
+  clock: anything,
+};
+
+const CLIENT_DEFAULTS = {
+  ...CONNECTION_DEFAULTS,
+  waitMs: 60_000,
+  transactionLimit: 128,
+  logger: silentLogger,
+  logLevel: 'warn',
+  clock: systemClock,
+} satisfies ConsulClientOptions;
+
 /** A client's own settings beside those of its connection. */
-export interface ResolvedClientOptions extends ClientSettings {
-  readonly waitMs: number;
-  readonly transactionLimit: number;
-  readonly logger: Logger;
-  readonly clock: Clock;
-}
+export type ResolvedClientOptions = ClientSettings &
+  Pick<Resolved<ConsulClientOptions, typeof CLIENT_DEFAULTS>, 'waitMs' | 'transactionLimit' | 'logger' | 'clock'>;
 
 /**
  * Checks the options of a client.
@@ -149,19 +158,7 @@ export interface ResolvedClientOptions extends ClientSettings {
 export function resolveClientOptions(given: string | ConsulClientOptions): ResolvedClientOptions {
   const what = 'new ConsulClient()';
   const options = typeof given === 'string' ? { address: given } : given;
-  checkOptions(what, options, {
-    ...CONNECTION_CHECKS,
-    waitMs: milliseconds(1),
-    transactionLimit: integerBetween(1, 1024),
-    logger: anything,
-    logLevel: oneOf(...LOG_LEVELS),
-    clock: anything,
-  });
-  return {
-    ...resolveConnection(what, options),
-    waitMs: options.waitMs ?? 60_000,
-    transactionLimit: options.transactionLimit ?? 128,
-    logger: withLevel(options.logger ?? silentLogger, options.logLevel ?? 'warn'),
-    clock: options.clock ?? systemClock,
-  };
+  const settings = checked<ConsulClientOptions, typeof CLIENT_DEFAULTS>(what, options, CLIENT_CHECKS, CLIENT_DEFAULTS);
+  const logger = withLevel(settings.logger, settings.logLevel);
+  return { ...settings, ...resolveConnection(what, settings), logger };
 }

@@ -1,5 +1,5 @@
 import type { Answer } from './meta.js';
-import { ConsulProtocolError } from './errors.js';
+import { ConsulError } from './errors.js';
 import type { CallOptions, ConsulRequests, ReadOptions } from './requests.js';
 import { idOf, indexOf, segment, type ObjectId, type ObjectIndex } from './values.js';
 
@@ -50,7 +50,7 @@ export class CoordinateApi {
 
   /**
    * Of one node, by network segment.
-   * @throws ConsulNotFoundError when it has none
+   * @throws ConsulError `not-found` when it has none
    */
   async node(
     node: string | { readonly Node: string },
@@ -154,7 +154,7 @@ export class OperatorApi {
     return (await this.http.request('GET', '/operator/autopilot/state', options)).object();
   }
 
-  /** The gossip keys. @throws ConsulServerError when gossip isn't encrypted */
+  /** The gossip keys. @throws ConsulError `server` when gossip isn't encrypted */
   async keyringList(options?: ReadOptions): Promise<readonly Keyring[]> {
     return (await this.http.request('GET', '/operator/keyring', options)).list<Keyring>();
   }
@@ -186,13 +186,9 @@ export class StatusApi {
   async leader(options?: ReadOptions): Promise<string> {
     const value = (await this.http.request('GET', '/status/leader', options)).json();
     if (typeof value === 'string') return value;
-    throw new ConsulProtocolError(
-      'BACKEND_UNAVAILABLE',
-      'GET /v1/status/leader should have been answered with a text',
-      {
-        operation: 'GET /v1/status/leader',
-      },
-    );
+    throw new ConsulError('protocol', 'GET /v1/status/leader should have been answered with a text', {
+      operation: 'GET /v1/status/leader',
+    });
   }
 
   /** Addresses of all servers. */

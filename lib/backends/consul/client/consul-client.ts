@@ -133,7 +133,7 @@ export class ConsulClient {
    * Any operation, also one that this client has no method for.
    *
    * @param path below `/v1`, encoded: `/kv/a/b`
-   * @throws ConsulError, a subclass by the status; DiscoveryError `ABORTED` or `BACKEND_CLOSED`
+   * @throws ConsulError, its `kind` by the status; DiscoveryError `ABORTED` or `BACKEND_CLOSED`
    */
   request(method: string, path: string, options?: RequestOptions): Promise<ConsulResponse> {
     return this.requests.request(method, path, options);

@@ -1,4 +1,4 @@
-import { ConsulNotFoundError } from './errors.js';
+import { ConsulError } from './errors.js';
 import type { Answer } from './meta.js';
 import type { CallOptions, ConsulRequests, ReadOptions } from './requests.js';
 import type { ServiceEntry } from './types.js';
@@ -71,13 +71,13 @@ export class QueryApi {
 
   /**
    * One query.
-   * @throws ConsulNotFoundError when there is none of this id
+   * @throws ConsulError `not-found` when there is none of this id
    */
   async read(query: string | { readonly ID: string }, options?: ReadOptions): Promise<Answer<PreparedQuery>> {
     const response = await this.http.request('GET', `/query/${segment(query, ID_KEYS, 'query')}`, options);
     const [found] = response.list<PreparedQuery>();
     if (found !== undefined) return response.with(found);
-    throw new ConsulNotFoundError('BACKEND_REFUSED', 'there is no such prepared query', {
+    throw new ConsulError('not-found', 'there is no such prepared query', {
       operation: 'GET /v1/query',
     });
   }
@@ -97,7 +97,7 @@ export class QueryApi {
 
   /**
    * Runs a query, by id or name.
-   * @throws ConsulNotFoundError when there is none
+   * @throws ConsulError `not-found` when there is none
    */
   async execute(
     query: QueryLike,
@@ -110,7 +110,7 @@ export class QueryApi {
 
   /**
    * The query that would run under a name, with its template filled in.
-   * @throws ConsulNotFoundError when there is none
+   * @throws ConsulError `not-found` when there is none
    */
   async explain(query: QueryLike, options?: ReadOptions): Promise<Answer<{ readonly Query: PreparedQuery }>> {
     const response = await this.http.request('GET', `/query/${segment(query, NAME_KEYS, 'query')}/explain`, options);

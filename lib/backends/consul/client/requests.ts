@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock, HttpAnswer, Logger } from '../../../backend/index.js';
-import { ConsulProtocolError, ConsulUnauthorizedError, errorOf, type ConsulError } from './errors.js';
+import { ConsulError, errorOf, isConsulError } from './errors.js';
 import { metaOf, type Answer, type ConsulMeta } from './meta.js';
 import type { TokenSource } from './token.js';
 import type { Transport } from './transport.js';
@@ -102,7 +102,7 @@ export class ConsulResponse {
   /**
    * The body as JSON.
    * @param prepare changes the text before it is parsed
-   * @throws ConsulProtocolError when it is none
+   * @throws ConsulError `protocol` when it is none
    */
   json(prepare: (text: string) => string = (text) => text): unknown {
     try {
@@ -148,7 +148,7 @@ export class ConsulResponse {
   }
 
   private unexpected(what: string, cause?: unknown): ConsulError {
-    return new ConsulProtocolError('BACKEND_UNAVAILABLE', `${this.operation} should have been answered with ${what}`, {
+    return new ConsulError('protocol', `${this.operation} should have been answered with ${what}`, {
       status: this.status,
       operation: this.operation,
       ...(cause === undefined ? {} : { cause }),
@@ -175,7 +175,7 @@ export class ConsulRequests {
    * Any operation, also one that this client has no method for.
    *
    * @param path below `/v1`, encoded: `/kv/a/b`
-   * @throws ConsulError, a subclass by the status; DiscoveryError `ABORTED` or `BACKEND_CLOSED`
+   * @throws ConsulError, its `kind` by the status; DiscoveryError `ABORTED` or `BACKEND_CLOSED`
    */
   async request(method: string, path: string, options: RequestOptions = {}): Promise<ConsulResponse> {
     const response = await this.exchange(method, path, options);
@@ -200,7 +200,7 @@ export class ConsulRequests {
       return toResponse(wire, operation, options.accept, token);
     } catch (error) {
       // The token in the file may have been replaced a moment ago.
-      if (!(error instanceof ConsulUnauthorizedError) || given !== undefined) throw error;
+      if (!isConsulError(error, 'unauthorized') || given !== undefined) throw error;
       const replacement = await this.tokens.replacementOf(token);
       if (replacement === undefined) throw error;
       this.logger.log(`the token was replaced; ${operation} is asked again`);

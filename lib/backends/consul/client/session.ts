@@ -1,4 +1,4 @@
-import { ConsulProtocolError } from './errors.js';
+import { ConsulError } from './errors.js';
 import type { NodeLike } from './catalog.js';
 import type { Answer } from './meta.js';
 import type { CallOptions, ConsulRequests, ReadOptions } from './requests.js';
@@ -60,14 +60,14 @@ export class SessionApi {
 
   /**
    * Lets a session live on for another TTL.
-   * @throws ConsulNotFoundError when it has ended
+   * @throws ConsulError `not-found` when it has ended
    */
   async renew(session: ObjectId, options?: CallOptions): Promise<Answer<Session>> {
     const path = `/session/renew/${segment(session, ['ID'], 'session')}`;
     const response = await this.http.request('PUT', path, options);
     const [renewed] = response.list<Session>();
     if (renewed !== undefined) return response.with(renewed);
-    throw new ConsulProtocolError('BACKEND_UNAVAILABLE', 'Consul renewed a session and told none', {
+    throw new ConsulError('protocol', 'Consul renewed a session and told none', {
       operation: 'PUT /v1/session/renew',
     });
   }

@@ -1,5 +1,5 @@
 import { DiscoveryError } from '../../../model/index.js';
-import { ConsulProtocolError, ConsulTransactionError, ConsulUnauthorizedError } from './errors.js';
+import { ConsulError, isConsulError } from './errors.js';
 import { decodeEntry, keepFlags, type KVEntry, type RawKVEntry } from './kv-entry.js';
 import type { Answer } from './meta.js';
 import type { CallOptions, ConsulRequests } from './requests.js';
@@ -111,8 +111,8 @@ export class Transaction {
   /**
    * Does it all. It may be done again.
    *
-   * @throws ConsulTransactionError with what was wrong, by operation: nothing is in force;
-   * ConsulUnauthorizedError when an operation needs more rights; ConsulRequestError for what is too large
+   * @throws ConsulError `transaction` with what was wrong, by operation: nothing is in force;
+   * `unauthorized` when an operation needs more rights; `request` for what is too large
    */
   async execute(options?: CallOptions): Promise<Answer<readonly TransactionResult[]>> {
     try {
@@ -123,7 +123,7 @@ export class Transaction {
       });
       const { Results, Index, KnownLeader, LastContact } = response.object<RawResults>(keepFlags);
       if (Results !== null && !Array.isArray(Results)) {
-        throw new ConsulProtocolError('BACKEND_UNAVAILABLE', 'PUT /v1/txn should have been answered with results', {
+        throw new ConsulError('protocol', 'PUT /v1/txn should have been answered with results', {
           operation: 'PUT /v1/txn',
         });
       }
@@ -133,10 +133,10 @@ export class Transaction {
       const meta = { ...response.meta, Index: String(Index), KnownLeader: KnownLeader === true };
       return [results, { ...meta, LastContact: LastContact ?? 0 }];
     } catch (error) {
-      if (!(error instanceof ConsulTransactionError)) throw error;
+      if (!isConsulError(error, 'transaction')) throw error;
       const { message, operation, answer, errors } = error;
       if (!errors.some(({ What }) => /permission denied/i.test(What))) throw error;
-      throw new ConsulUnauthorizedError('BACKEND_REFUSED', message, { status: 409, operation, answer, cause: error });
+      throw new ConsulError('unauthorized', message, { status: 409, operation, answer, cause: error });
     }
   }
 

@@ -1,7 +1,7 @@
 import { HttpClient, type Clock, type HttpAnswer, type HttpRequest, type TlsOptions } from '../../../backend/index.js';
 import { codeOf, DiscoveryError, messageOf } from '../../../model/index.js';
 import { addressText, type ConsulAddress } from './address.js';
-import { ConsulUnavailableError } from './errors.js';
+import { ConsulError } from './errors.js';
 
 /** What a {@link Transport} needs. */
 export interface TransportOptions {
@@ -43,7 +43,7 @@ export class Transport {
   /**
    * Sends a request. One that meets a kept connection which the server closed at that moment is sent again, if it reads.
    *
-   * @throws ConsulUnavailableError when there is no complete answer; DiscoveryError `ABORTED`, `BACKEND_CLOSED` or
+   * @throws ConsulError `unavailable` when there is no complete answer; DiscoveryError `ABORTED`, `BACKEND_CLOSED` or
    * `INVALID_OPTION`
    */
   async send({ path, pool, operation, ...request }: WireRequest): Promise<HttpAnswer> {
@@ -64,7 +64,7 @@ export class Transport {
       const isOurs = error instanceof DiscoveryError;
       if (isOurs && error.code !== 'TIMEOUT' && error.code !== 'BACKEND_UNAVAILABLE') throw error;
       const message = isOurs ? error.message : `${what} failed: ${reasonOf(error)}`;
-      throw new ConsulUnavailableError('BACKEND_UNAVAILABLE', message, { operation, cause: error });
+      throw new ConsulError('unavailable', message, { operation, cause: error });
     }
   }
 

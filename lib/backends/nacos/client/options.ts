@@ -16,9 +16,11 @@ import {
   renamed,
   text,
   tlsCheck,
+  withDefaults,
   type Check,
   type Logger,
   type LogLevel,
+  type Resolved,
   type TlsOptions,
 } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
@@ -116,32 +118,6 @@ export interface NacosClientOptions {
   readonly logLevel?: LogLevel;
 }
 
-/** Client options after defaults and checks. */
-export interface NacosClientSettings {
-  readonly servers: readonly ServerAddress[];
-  readonly endpoint: { readonly url: string; readonly refreshMs: number } | undefined;
-  /** '' for the public namespace. */
-  readonly namespace: string;
-  readonly contextPath: string;
-  readonly username: string | undefined;
-  readonly password: string | undefined;
-  readonly credentials: NacosCredentialsProvider | undefined;
-  readonly signatureRegion: string | undefined;
-  readonly appName: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly requestTimeoutMs: number;
-  readonly healthCheckMs: number;
-  readonly grpc: Required<NacosGrpcOptions>;
-  readonly tls: TlsOptions | undefined;
-  readonly cacheDirectory: string;
-  readonly noSnapshot: boolean;
-  readonly loadCacheAtStart: boolean;
-  readonly emptyPushProtection: boolean;
-  readonly serviceRefreshMs: number;
-  readonly configRefreshMs: number;
-  readonly configFilter: NacosConfigFilter | undefined;
-}
-
 const addresses: Check = either('host:port or a list of them', text, listOf(text));
 
 /** The checks of every field of {@link NacosClientOptions}. */
@@ -181,6 +157,51 @@ export const clientChecks: Readonly<Record<keyof NacosClientOptions | 'verifyCer
   logLevel: oneOf(...LOG_LEVELS),
 };
 
+const DEFAULTS = {
+  endpointRefreshMs: 30_000,
+  namespace: '',
+  contextPath: '/nacos',
+  appName: 'unknown',
+  labels: {},
+  requestTimeoutMs: 3000,
+  healthCheckMs: 5000,
+  noSnapshot: false,
+  loadCacheAtStart: false,
+  emptyPushProtection: false,
+  serviceRefreshMs: 30_000,
+  configRefreshMs: 180_000,
+  grpc: {},
+} satisfies NacosClientOptions;
+
+const GRPC_DEFAULTS: Required<NacosGrpcOptions> = {
+  portOffset: 1000,
+  maxReceiveMessageLength: 100 * 1024 * 1024,
+  keepAliveMs: 60_000,
+  keepAliveTimeoutMs: 20_000,
+  initialWindowSize: 10 * 1024 * 1024,
+};
+
+/** Client options after defaults and checks. The namespace is '' for the public one. */
+export interface NacosClientSettings extends Omit<
+  Resolved<NacosClientOptions, typeof DEFAULTS>,
+  | 'serverAddresses'
+  | 'endpoint'
+  | 'endpointRefreshMs'
+  | 'accessKey'
+  | 'secretKey'
+  | 'credentialsProvider'
+  | 'cacheDirectory'
+  | 'grpc'
+  | 'logger'
+  | 'logLevel'
+> {
+  readonly servers: readonly ServerAddress[];
+  readonly endpoint: { readonly url: string; readonly refreshMs: number } | undefined;
+  readonly credentials: NacosCredentialsProvider | undefined;
+  readonly grpc: Required<NacosGrpcOptions>;
+  readonly cacheDirectory: string;
+}
+
 /**
  * Checks the options of a client and fills in the defaults.
  *
@@ -193,58 +214,36 @@ export function resolveClientOptions(what: string, options: NacosClientOptions):
 
 /** The settings of options whose types were checked. */
 export function settingsOf(options: NacosClientOptions): NacosClientSettings {
-  const contextPath = normalContextPath(options.contextPath);
-  const { accessKey, secretKey, credentialsProvider } = options;
+  const { serverAddresses, endpoint, endpointRefreshMs, accessKey, secretKey, credentialsProvider, ...settings } =
+    withDefaults<NacosClientOptions, typeof DEFAULTS>(options, DEFAULTS);
+  const { username, password } = settings;
   if ((accessKey === undefined) !== (secretKey === undefined)) {
     throw invalid(accessKey === undefined ? 'accessKey' : 'secretKey', 'is required with the other half of the pair');
   }
-  if ((options.username === undefined) !== (options.password === undefined)) {
-    throw invalid(options.username === undefined ? 'username' : 'password', 'is required with the other half');
+  if ((username === undefined) !== (password === undefined)) {
+    throw invalid(username === undefined ? 'username' : 'password', 'is required with the other half');
   }
-  const keys = accessKey === undefined || secretKey === undefined ? undefined : { accessKey, secretKey };
-  const { endpoint } = options;
-  if (options.serverAddresses === undefined && endpoint === undefined) {
+  if (serverAddresses === undefined && endpoint === undefined) {
     throw invalid('serverAddresses', 'is required (or endpoint), such as localhost:8848');
   }
-  const grpc = options.grpc ?? {};
+  const keys = accessKey === undefined || secretKey === undefined ? undefined : { accessKey, secretKey };
+  const contextPath = normalContextPath(settings.contextPath);
   return Object.freeze({
-    servers:
-      options.serverAddresses === undefined ? [] : parseServerAddresses(options.serverAddresses, 'serverAddresses'),
+    ...settings,
+    servers: serverAddresses === undefined ? [] : parseServerAddresses(serverAddresses, 'serverAddresses'),
     endpoint:
-      endpoint === undefined
-        ? undefined
-        : { url: endpointUrl(endpoint, contextPath), refreshMs: options.endpointRefreshMs ?? 30_000 },
-    namespace: checkedNamespace(options.namespace),
+      endpoint === undefined ? undefined : { url: endpointUrl(endpoint, contextPath), refreshMs: endpointRefreshMs },
+    namespace: checkedNamespace(settings.namespace),
     contextPath,
-    username: options.username,
-    password: options.password,
     credentials: credentialsProvider ?? (keys === undefined ? undefined : () => keys),
-    signatureRegion: options.signatureRegion,
-    appName: options.appName ?? 'unknown',
-    labels: options.labels ?? {},
-    requestTimeoutMs: options.requestTimeoutMs ?? 3000,
-    healthCheckMs: options.healthCheckMs ?? 5000,
-    grpc: {
-      portOffset: grpc.portOffset ?? 1000,
-      maxReceiveMessageLength: grpc.maxReceiveMessageLength ?? 100 * 1024 * 1024,
-      keepAliveMs: grpc.keepAliveMs ?? 60_000,
-      keepAliveTimeoutMs: grpc.keepAliveTimeoutMs ?? 20_000,
-      initialWindowSize: grpc.initialWindowSize ?? 10 * 1024 * 1024,
-    },
-    tls: options.tls,
-    cacheDirectory: resolve(options.cacheDirectory ?? join(homedir(), 'nacos', 'cache')),
-    noSnapshot: options.noSnapshot ?? false,
-    loadCacheAtStart: options.loadCacheAtStart ?? false,
-    emptyPushProtection: options.emptyPushProtection ?? false,
-    serviceRefreshMs: options.serviceRefreshMs ?? 30_000,
-    configRefreshMs: options.configRefreshMs ?? 180_000,
-    configFilter: options.configFilter,
+    grpc: withDefaults(settings.grpc, GRPC_DEFAULTS),
+    cacheDirectory: resolve(settings.cacheDirectory ?? join(homedir(), 'nacos', 'cache')),
   });
 }
 
 /** '' for the public namespace, which Nacos also calls `public`. */
 function checkedNamespace(given: unknown): string {
-  if (given === undefined || given === '' || given === 'public') return '';
+  if (given === '' || given === 'public') return '';
   if (typeof given !== 'string' || !/^[\w-]{1,128}$/.test(given)) {
     throw invalid('namespace', 'must be the id of a namespace: letters, digits, _ and -');
   }
@@ -252,7 +251,6 @@ function checkedNamespace(given: unknown): string {
 }
 
 function normalContextPath(given: unknown): string {
-  if (given === undefined) return '/nacos';
   if (typeof given !== 'string' || !/^[\w./~-]*$/.test(given) || given.includes('..')) {
     throw invalid('contextPath', 'must be a path such as /nacos');
   }

@@ -12,7 +12,7 @@ import {
   type Clock,
 } from '../../../backend/index.js';
 import { DiscoveryError, isPrototypeKey } from '../../../model/index.js';
-import { NatsNoRespondersError, NatsServiceError, toRequestError } from '../connection/errors.js';
+import { isNoResponders, NatsServiceError, noResponders, toRequestError } from '../connection/errors.js';
 import {
   firstOf,
   headersOf,
@@ -113,8 +113,8 @@ export class ServiceAnswer {
 /**
  * Calls the endpoints of one service by their names. Which of its instances answers is the queue group's affair.
  *
- * Errors: `NatsServiceError` when the service answered with one, `NatsNoRespondersError` when no instance runs,
- * `NatsTimeoutError` when no answer came in time, `DiscoveryError` `ABORTED`, `BACKEND_UNAVAILABLE`, `BACKEND_CLOSED`.
+ * Errors: `NatsServiceError` when the service answered with one; `DiscoveryError` `NO_INSTANCE` when no instance runs,
+ * `TIMEOUT` when no answer came in time, `ABORTED`, `BACKEND_UNAVAILABLE`, `BACKEND_CLOSED`.
  */
 export class NatsServiceClient {
   private readonly clock: Clock;
@@ -174,7 +174,7 @@ export class NatsServiceClient {
         sent = true;
         return await this.send(connection, subject, data, headers, tryMs, options.signal);
       } catch (error) {
-        if (error instanceof NatsNoRespondersError) this.subjects = undefined;
+        if (isNoResponders(error)) this.subjects = undefined;
         if (last || !mayRetry(error, sent, idempotent)) throw error;
         const { random } = this.options;
         backoff ??= new Backoff({
@@ -279,7 +279,7 @@ export class NatsServiceClient {
         }
       }
       if (!answered)
-        throw new NatsNoRespondersError(`${this.options.apiPrefix ?? '$SRV'}.INFO.${this.service}`, {
+        throw noResponders(`${this.options.apiPrefix ?? '$SRV'}.INFO.${this.service}`, {
           service: this.service,
         });
       this.subjects = subjects;

@@ -80,7 +80,7 @@ export class ServiceQueries {
 
   /**
    * One instance.
-   * @throws NatsNoRespondersError when it isn't there
+   * @throws DiscoveryError `NO_INSTANCE` when it isn't there
    */
   instance(name: string, id: string): InstanceQueries {
     assertServiceName(name, 'service name');

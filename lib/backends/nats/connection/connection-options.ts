@@ -9,10 +9,12 @@ import {
   renamed,
   text,
   tlsCheck,
+  withDefaults,
   type Check,
+  type Resolved,
   type TlsOptions,
 } from '../../../backend/index.js';
-import { DiscoveryError } from '../../../model/index.js';
+import { defined, DiscoveryError } from '../../../model/index.js';
 import type { NatsConnection } from './port.js';
 
 /** How to speak TLS to NATS servers. */
@@ -83,21 +85,27 @@ export const CONNECTION_OPTIONS: Readonly<Record<string, Check>> = {
   requestTimeoutMs: milliseconds(1),
 };
 
+const DEFAULTS = {
+  library: 'nats',
+  connectTimeoutMs: 5000,
+  firstConnect: 'wait',
+  reconnectWaitMs: 2000,
+  pingIntervalMs: 20_000,
+  maxPingsOut: 2,
+  inboxPrefix: '_INBOX',
+  requestTimeoutMs: 5000,
+} satisfies NatsConnectionOptions;
+
+/** What a client shows who it is with. */
+type Authentication = Pick<NatsConnectionOptions, 'username' | 'password' | 'token' | 'nkeySeed' | 'credentials'>;
+
 /** The connection options with their defaults. */
-export interface ConnectionSettings {
+export interface ConnectionSettings extends Omit<
+  Resolved<NatsConnectionOptions, typeof DEFAULTS>,
+  'servers' | keyof Authentication
+> {
   readonly servers: readonly string[];
-  readonly connection: NatsConnection | undefined;
-  readonly library: 'nats' | '@nats-io/transport-node';
-  readonly connectionName: string | undefined;
-  readonly authentication: Pick<NatsConnectionOptions, 'username' | 'password' | 'token' | 'nkeySeed' | 'credentials'>;
-  readonly tls: NatsTlsOptions | undefined;
-  readonly connectTimeoutMs: number;
-  readonly firstConnect: 'wait' | 'fail';
-  readonly reconnectWaitMs: number;
-  readonly pingIntervalMs: number;
-  readonly maxPingsOut: number;
-  readonly inboxPrefix: string;
-  readonly requestTimeoutMs: number;
+  readonly authentication: Authentication;
 }
 
 const AUTHENTICATION = ['username', 'token', 'nkeySeed', 'credentials'] as const;
@@ -108,7 +116,9 @@ const AUTHENTICATION = ['username', 'token', 'nkeySeed', 'credentials'] as const
  * @throws DiscoveryError `INVALID_OPTION`, naming the field
  */
 export function resolveConnectionOptions(what: string, options: NatsConnectionOptions): ConnectionSettings {
-  const { connection, username, password, token, nkeySeed, credentials } = options;
+  const { username, password, token, nkeySeed, credentials, ...rest } = options;
+  const settings = withDefaults<typeof rest, typeof DEFAULTS>(rest, DEFAULTS);
+  const { connection } = settings;
   const refuse = (field: string, problem: string): DiscoveryError =>
     new DiscoveryError('INVALID_OPTION', `${what}: ${field} ${problem}`, { field });
   if (connection !== undefined && !isConnection(connection)) {
@@ -128,25 +138,9 @@ export function resolveConnectionOptions(what: string, options: NatsConnectionOp
     }
   });
   return Object.freeze({
+    ...settings,
     servers: Object.freeze(given.length === 0 ? ['127.0.0.1:4222'] : given),
-    connection,
-    library: options.library ?? 'nats',
-    connectionName: options.connectionName,
-    authentication: Object.freeze({
-      ...(username === undefined ? {} : { username }),
-      ...(password === undefined ? {} : { password }),
-      ...(token === undefined ? {} : { token }),
-      ...(nkeySeed === undefined ? {} : { nkeySeed }),
-      ...(credentials === undefined ? {} : { credentials }),
-    }),
-    tls: options.tls,
-    connectTimeoutMs: options.connectTimeoutMs ?? 5000,
-    firstConnect: options.firstConnect ?? 'wait',
-    reconnectWaitMs: options.reconnectWaitMs ?? 2000,
-    pingIntervalMs: options.pingIntervalMs ?? 20_000,
-    maxPingsOut: options.maxPingsOut ?? 2,
-    inboxPrefix: options.inboxPrefix ?? '_INBOX',
-    requestTimeoutMs: options.requestTimeoutMs ?? 5000,
+    authentication: Object.freeze(defined({ username, password, token, nkeySeed, credentials })),
   });
 }
 

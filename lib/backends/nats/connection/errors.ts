@@ -35,30 +35,15 @@ export class NatsServiceError extends DiscoveryError {
   }
 }
 
-/** Nobody listens on the subject (`NO_INSTANCE`): the server said so at once, and nobody has seen the request. */
-export class NatsNoRespondersError extends DiscoveryError {
-  constructor(
-    readonly subject: string,
-    details: DiscoveryErrorDetails = {},
-  ) {
-    super('NO_INSTANCE', `nobody answers on ${subject}: no instance of the service runs`, details);
-  }
-}
-
-/** No answer came in time (`TIMEOUT`): the request may have been dealt with or not. */
-export class NatsTimeoutError extends DiscoveryError {
-  constructor(
-    readonly subject: string,
-    timeoutMs: number,
-    details: DiscoveryErrorDetails = {},
-  ) {
-    super('TIMEOUT', `no answer on ${subject} within ${timeoutMs} ms`, details);
-  }
+/** Nobody listens on the subject: the server said so at once, and nobody has seen the request. */
+export function noResponders(subject: string, details: DiscoveryErrorDetails = {}): DiscoveryError {
+  return new DiscoveryError('NO_INSTANCE', `nobody answers on ${subject}: no instance of the service runs`, details);
 }
 
 /** True for the way in which either library says that nobody listens. */
 export function isNoResponders(error: unknown): boolean {
-  if (error instanceof NatsNoRespondersError || codeOf(error) === '503') return true;
+  if (error instanceof DiscoveryError) return error.code === 'NO_INSTANCE';
+  if (codeOf(error) === '503') return true;
   if (!(error instanceof Error)) return false;
   if (error.name === 'NoResponders' || error.name === 'NoRespondersError') return true;
   return error.name === 'RequestError' && isNoResponders(error.cause);
@@ -68,11 +53,12 @@ export function isNoResponders(error: unknown): boolean {
 export function toRequestError(error: unknown, subject: string, timeoutMs: number, service?: string): DiscoveryError {
   if (error instanceof DiscoveryError) return error;
   const details = { cause: error, ...(service === undefined ? {} : { service }) };
-  if (isNoResponders(error)) return new NatsNoRespondersError(subject, details);
+  if (isNoResponders(error)) return noResponders(subject, details);
   const kind = kindOf(error);
   switch (kind) {
     case 'timeout':
-      return new NatsTimeoutError(subject, timeoutMs, details);
+      // The request may have been dealt with or not.
+      return new DiscoveryError('TIMEOUT', `no answer on ${subject} within ${timeoutMs} ms`, details);
     case 'closed':
       return new DiscoveryError('BACKEND_CLOSED', `the NATS connection is closed: ${subject} can't be asked`, details);
     case 'refused':

@@ -1,4 +1,5 @@
 import { flag, integerBetween, milliseconds, oneOf, text, type Check } from '../../../backend/index.js';
+import { defined } from '../../../model/index.js';
 
 /** How a key-value bucket is made when it doesn't exist. An existing one is used as it is. */
 export interface KeyValueBucketOptions {
@@ -27,7 +28,7 @@ export interface KeyValueBucketOptions {
 }
 
 /** The fields of {@link KeyValueBucketOptions}, for `checkOptions`. */
-export const BUCKET_OPTIONS: Readonly<Record<string, Check>> = {
+export const BUCKET_OPTIONS: Readonly<Record<keyof KeyValueBucketOptions, Check>> = {
   create: flag,
   history: integerBetween(1, 64),
   ttlMs: milliseconds(0),
@@ -64,7 +65,7 @@ export function streamConfig(bucket: string, options: KeyValueBucketOptions, lev
     allow_rollup_hdrs: true,
     allow_direct: true,
     deny_delete: true,
-    ...(options.description === undefined ? {} : { description: options.description }),
+    ...defined({ description: options.description }),
     ...(options.compression === true ? { compression: 's2' } : {}),
     ...(markers
       ? {

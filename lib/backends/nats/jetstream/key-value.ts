@@ -1,6 +1,6 @@
 import { abandonOnAbort, SingleFlight, type Clock } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
-import { NatsNoRespondersError } from '../connection/errors.js';
+import { isNoResponders } from '../connection/errors.js';
 import { parseHeaderBlock, toEncodable, toHeaders, type NatsHeadersInput } from '../connection/headers.js';
 import {
   asUnavailable,
@@ -163,7 +163,7 @@ export class KeyValueBucket {
     try {
       return await operation(status);
     } catch (error) {
-      if (!isJetStreamError(error, JS_ERROR.streamNotFound) && !(error instanceof NatsNoRespondersError)) throw error;
+      if (!isJetStreamError(error, JS_ERROR.streamNotFound) && !isNoResponders(error)) throw error;
       this.forget();
       return operation(await this.open(signal));
     }

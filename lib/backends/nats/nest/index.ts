@@ -12,7 +12,7 @@ export type { BeforeServiceDeregister } from '../../../nest/index.js';
 export { NatsServiceClient, type CallServiceOptions, type NatsServiceClientOptions } from '../client/service-client.js';
 export type { ServiceQueries } from '../client/service-queries.js';
 export type { NatsConnectionOptions } from '../connection/connection-options.js';
-export { NatsNoRespondersError, NatsServiceError, NatsTimeoutError } from '../connection/errors.js';
+export { NatsServiceError } from '../connection/errors.js';
 export { createErrorResponse, createResponse, ServiceRequest } from '../service/request.js';
 export type { NatsServiceHandle } from '../service/service.js';
 export type { EndpointOptions, InheritedOptions, ServiceConfig } from '../service/service-options.js';

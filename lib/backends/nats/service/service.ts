@@ -36,17 +36,6 @@ import {
   type ServiceHandler,
 } from './service-options.js';
 
-/** A service is used in a state that doesn't allow it: `state` tells which. `BACKEND_CLOSED` or `UNSUPPORTED`. */
-export class NatsServiceStateError extends DiscoveryError {
-  constructor(
-    readonly state: 'created' | 'stopped',
-    message: string,
-    service: string,
-  ) {
-    super(state === 'stopped' ? 'BACKEND_CLOSED' : 'UNSUPPORTED', message, { service });
-  }
-}
-
 const VERBS: readonly ServiceVerb[] = ['PING', 'INFO', 'STATS'];
 const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
@@ -157,7 +146,7 @@ export class NatsServiceHandle implements AsyncDisposable {
 
   /**
    * Begins to answer PING, INFO and STATS; resolves when the server knows. Again it does nothing.
-   * @throws NatsServiceStateError after `stop()`; DiscoveryError `BACKEND_UNAVAILABLE`
+   * @throws DiscoveryError `BACKEND_CLOSED` after `stop()`; `BACKEND_UNAVAILABLE`
    */
   start(): Promise<void> {
     if (this.state === 'stopped') return Promise.reject(this.stateError('started'));
@@ -177,7 +166,8 @@ export class NatsServiceHandle implements AsyncDisposable {
    * answered as it says.
    *
    * @param handler gets every request, perhaps several at once
-   * @throws NatsServiceStateError before `start()` and after `stop()`; DiscoveryError `INVALID_NAME` or `INVALID_OPTION`
+   * @throws DiscoveryError `UNSUPPORTED` before `start()`, `BACKEND_CLOSED` after `stop()`; `INVALID_NAME`,
+   * `INVALID_OPTION`
    */
   addEndpoint(name: string, handler: ServiceHandler, options: EndpointOptions = {}): Promise<ServiceEndpoint> {
     return this.root.addEndpoint(name, handler, options);
@@ -362,11 +352,11 @@ export class NatsServiceHandle implements AsyncDisposable {
     return this.config.now?.() ?? new Date(this.clock.now());
   }
 
-  private stateError(what: string): NatsServiceStateError {
+  private stateError(what: string): DiscoveryError {
     const stopped = this.state === 'stopped';
     const how = stopped ? 'a stopped service: make a new one' : 'a service that was not started: await start() first';
     const message = what === 'started' ? `can't start ${how}` : `Cannot add endpoint to ${how}`;
-    return new NatsServiceStateError(stopped ? 'stopped' : 'created', message, this.name);
+    return new DiscoveryError(stopped ? 'BACKEND_CLOSED' : 'UNSUPPORTED', message, { service: this.name });
   }
 }
 

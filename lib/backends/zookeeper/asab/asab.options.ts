@@ -1,6 +1,7 @@
 import {
   either,
   listOf,
+  literal,
   milliseconds,
   object,
   oneOf,
@@ -98,9 +99,7 @@ export const asabChecks: Check = object({
   instanceId: text,
   siteId: text,
   listen: listOf(oneOf('0.0.0.0', '::')),
-  manifest: either('a file name or false', text, (value, path) => {
-    if (value !== false) text(value, path);
-  }),
+  manifest: either('a file name or false', text, literal(false)),
   version: text,
   discovery: recordOf(listOf(text)),
   readyTimeoutMs: milliseconds(1),

@@ -7,6 +7,7 @@ import {
   object,
   renamed,
   text,
+  withDefaults,
   type Check,
 } from '../../../../backend/index.js';
 import { clientChecks, settingsOf, type NacosClientOptions, type NacosClientSettings } from '../options.js';
@@ -56,7 +57,18 @@ export interface NacosHttpClientOptions
     > {}
 
 /** The tunable options with their defaults. */
-export type NacosHttpTuning = { -readonly [K in keyof NacosHttpTunables]-?: NonNullable<NacosHttpTunables[K]> };
+export type NacosHttpTuning = Required<NacosHttpTunables>;
+
+const DEFAULTS: NacosHttpTuning = {
+  requestTimeoutMs: 3000,
+  pullingTimeoutMs: 30_000,
+  pullingConfigSize: 3000,
+  callbackConcurrency: 10,
+  failoverBase: 'nacos-data/data',
+  snapshotBase: 'nacos-data/snapshot',
+  noSnapshot: false,
+  proxies: {},
+};
 
 const tunables: Readonly<Record<keyof NacosHttpTunables | 'defaultTimeoutMs', Check>> = {
   defaultTimeoutMs: renamed('requestTimeoutMs'),
@@ -94,22 +106,7 @@ export function resolveHttpOptions(options: NacosHttpClientOptions): {
     Object.entries(clientChecks).filter(([key]) => !NOT_HERE.some((other) => other === key)),
   );
   checkOptions('NacosHttpClient', options, { ...checks, ...tunables });
-  return {
-    settings: settingsOf(options),
-    tuning: tune(
-      {
-        requestTimeoutMs: 3000,
-        pullingTimeoutMs: 30_000,
-        pullingConfigSize: 3000,
-        callbackConcurrency: 10,
-        failoverBase: resolve('nacos-data', 'data'),
-        snapshotBase: resolve('nacos-data', 'snapshot'),
-        noSnapshot: false,
-        proxies: {},
-      },
-      options,
-    ),
-  };
+  return { settings: settingsOf(options), tuning: tune(DEFAULTS, options) };
 }
 
 /**
@@ -123,14 +120,6 @@ export function retune(current: NacosHttpTuning, changes: NacosHttpTunables): Na
 }
 
 function tune(current: NacosHttpTuning, changes: NacosHttpTunables): NacosHttpTuning {
-  return {
-    requestTimeoutMs: changes.requestTimeoutMs ?? current.requestTimeoutMs,
-    pullingTimeoutMs: changes.pullingTimeoutMs ?? current.pullingTimeoutMs,
-    pullingConfigSize: changes.pullingConfigSize ?? current.pullingConfigSize,
-    callbackConcurrency: changes.callbackConcurrency ?? current.callbackConcurrency,
-    failoverBase: changes.failoverBase === undefined ? current.failoverBase : resolve(changes.failoverBase),
-    snapshotBase: changes.snapshotBase === undefined ? current.snapshotBase : resolve(changes.snapshotBase),
-    noSnapshot: changes.noSnapshot ?? current.noSnapshot,
-    proxies: changes.proxies ?? current.proxies,
-  };
+  const { failoverBase, snapshotBase, ...rest } = withDefaults<NacosHttpTunables, NacosHttpTuning>(changes, current);
+  return { ...rest, failoverBase: resolve(failoverBase), snapshotBase: resolve(snapshotBase) };
 }
