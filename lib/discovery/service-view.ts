@@ -137,6 +137,8 @@ export class ServiceView implements View<Snapshot> {
         state: 'fresh' as const,
         asOf: this.options.clock.now(),
       });
+      if (before.error !== undefined)
+        this.options.report({ type: 'instances.recovered', service: this.service, backend: source.backend });
     }
     source.answered = true;
     this.merge();

@@ -47,10 +47,10 @@ export class DiscoveryRuntime {
     const { appId } = this;
     this.transport = openTransport(options.transport);
     this.events = new EventHub(appId);
-    const log = new EventLog(this.logger);
-    this.events.subscribe((event) => log.write(event));
     const report = this.events.report.bind(this.events);
     const { clock, nameFor } = options;
+    const log = new EventLog(this.logger, clock);
+    this.events.subscribe((event) => log.write(event));
     this.backends = new BackendSet(options.uses, (definition) => this.contextFor(appId, definition));
     this.views = new ServiceViews({
       clock,

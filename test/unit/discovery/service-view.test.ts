@@ -97,6 +97,21 @@ describe('ServiceView', () => {
     expect(view.current.instances).toHaveLength(2);
   });
 
+  test('a backend that answers again is told, also when its list is the one of before', () => {
+    const { a, b, events, options } = setUp();
+    const view = new ServiceView('S', options);
+    b.report({ instances: [] });
+    for (let outages = 1; outages < 3; outages += 1) {
+      a.report({ error: outage });
+      for (let i = 0; i < 3; i += 1) a.report({ instances: [instance(1)] });
+      const over = events.filter(({ type }) => type === 'instances.recovered');
+      expect(over).toEqual(
+        Array.from({ length: outages }, () => ({ type: over[0]?.type, service: 'S', backend: 'a' })),
+      );
+    }
+    expect(view.current.state).toBe('fresh');
+  });
+
   test('equal reports tell nobody, and instances keep their identity', () => {
     const { a, b, options, events } = setUp();
     const view = new ServiceView('S', options);
