@@ -130,10 +130,7 @@ export class ServiceView implements View<Snapshot> {
     } else {
       source.snapshot = Object.freeze({
         service: this.service,
-        instances: keepIdentity(
-          before.instances,
-          report.instances.map((instance) => this.asAsked(instance)),
-        ),
+        instances: report.instances.map((instance) => this.asAsked(instance)),
         state: 'fresh' as const,
         asOf: this.options.clock.now(),
       });

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
 import type { BackendContext, BackendDefinition, Logger } from '../backend/index.js';
 import { BackendSet, until } from '../backend/machinery/index.js';
 import { Balancers } from '../balancing/index.js';
@@ -15,7 +14,7 @@ import {
   type HttpTransport,
   type ResolvedCallOptions,
 } from '../http/index.js';
-import { DiscoveryError, toFileName } from '../model/index.js';
+import { DiscoveryError } from '../model/index.js';
 import { EventHub, EventLog } from '../observability/index.js';
 import { ServiceRegistry } from '../registration/index.js';
 import { nestLogger } from './nest-logger.js';
@@ -94,12 +93,9 @@ export class DiscoveryRuntime {
    * Opens the backends and loads the configuration. What was opened is closed again when that fails.
    * @throws DiscoveryError
    */
-  static async start(
-    options: ResolvedOptions,
-    production = process.env['NODE_ENV'] === 'production',
-  ): Promise<DiscoveryRuntime> {
+  static async start(options: ResolvedOptions): Promise<DiscoveryRuntime> {
     const runtime = new DiscoveryRuntime(options);
-    if (options.usesDefaultBackend && production) {
+    if (options.isLocalInProduction) {
       runtime.logger.warn(
         'registry or config was left out, so local() is used, which works between processes of one machine only',
       );
@@ -201,14 +197,13 @@ export class DiscoveryRuntime {
   }
 
   private contextFor(appId: string, definition: BackendDefinition): BackendContext {
-    const { application, profiles, zone, clock, snapshotDirectory } = this.options;
+    const { application, profiles, zone, clock } = this.options;
     return {
       appId,
       application: { name: application, profiles, ...(zone === undefined ? {} : { zone }) },
       logger: nestLogger(`Discovery:${definition.name}`),
       clock,
       random: Math.random,
-      directories: { snapshots: join(snapshotDirectory, toFileName(definition.name, 'backend name')) },
       report: (event) => this.events.report(event),
     };
   }
