@@ -54,7 +54,11 @@ export { STRATEGIES } from './balancing/index.js';
 export type {
   BalancingStrategy,
   EjectionOptions,
+  Endpoint,
+  InstancePick,
+  LoadBalancer,
   PickContext,
+  Picker,
   PickFunction,
   RoutingOptions,
 } from './balancing/index.js';

@@ -21,36 +21,33 @@ export type Outcome =
 const DECAY_MS = 10_000;
 
 /**
- * An instance, and what this app has seen of it. Kept across snapshots for as long as the instance is in them, by its
- * URL, so that a change of the list forgets nothing.
+ * An instance, and what this app has seen of it in all its calls, whoever made them. Kept across snapshots for as long as
+ * the instance is in them, by its URL, so that a change of the list forgets nothing.
  */
-export class Endpoint {
+export interface Endpoint {
+  readonly instance: ServiceInstance;
+  /** When it first was in the list, in milliseconds of the balancer's clock. */
+  readonly addedAt: number;
   /** Calls that have not ended. */
-  pending = 0;
-  /** When it was last picked, in milliseconds of the balancer's clock; for pickers that note it. */
-  pickedAt = 0;
+  readonly pending: number;
+  /** When a picker that notes it picked it last. */
+  readonly pickedAt: number;
   /** Moving average of the response time in milliseconds; a slower answer counts at once, a faster one by and by. */
-  latencyMs = 0;
+  readonly latencyMs: number;
   /** Moving average of the share of calls that did not fail. */
+  readonly health: number;
+}
+
+/** An {@link Endpoint} as its balancer keeps it. */
+export class TrackedEndpoint implements Endpoint {
+  pending = 0;
+  pickedAt = 0;
+  latencyMs = 0;
   health = 1;
-  /** Calls that failed since the last one that didn't. */
-  failuresInRow = 0;
-  /** Calls and failures since the last review. */
-  calls = 0;
-  failures = 0;
-  /** Out of rotation until then; 0 when it is in. */
-  ejectedUntil = 0;
-  /** How often it was ejected lately: each time is longer than the one before. */
-  ejections = 0;
-  /** Back on trial: one call at a time until one has succeeded. */
-  onProbation = false;
-  /** Where a picker keeps it; only for the picker that put it there. */
-  slot = 0;
   private measuredAt = 0;
 
   constructor(
     public instance: ServiceInstance,
-    /** When it first was in the list. */
     readonly addedAt: number,
   ) {}
 

@@ -8,15 +8,16 @@ import { pickUntried, wasTried, type PickContext, type Picker } from './picker.j
  */
 export class LeastPendingPicker implements Picker {
   private readonly buckets: Endpoint[][] = [];
-  /** In which bucket each endpoint is. */
-  private readonly level = new Map<Endpoint, number>();
+  /** In which bucket each endpoint is, and where in it. */
+  private readonly places = new Map<Endpoint, { level: number; slot: number }>();
   private lowest = 0;
 
   constructor(
     private readonly endpoints: readonly Endpoint[],
     private readonly random: () => number,
   ) {
-    for (const endpoint of endpoints) this.put(endpoint, endpoint.pending);
+    for (const endpoint of endpoints)
+      this.places.set(endpoint, this.put(endpoint, { level: endpoint.pending, slot: 0 }));
     this.lowest = Math.max(
       0,
       this.buckets.findIndex((bucket) => bucket !== undefined && bucket.length > 0),
@@ -31,31 +32,31 @@ export class LeastPendingPicker implements Picker {
   }
 
   pendingChanged(endpoint: Endpoint): void {
-    const from = this.level.get(endpoint);
+    const place = this.places.get(endpoint);
     // A call that began with a picker of before, to an endpoint that isn't in this one.
-    if (from === undefined) return;
-    this.take(endpoint, from);
-    this.put(endpoint, endpoint.pending);
+    if (place === undefined) return;
+    this.take(place);
+    place.level = endpoint.pending;
+    this.put(endpoint, place);
     if (endpoint.pending < this.lowest) this.lowest = endpoint.pending;
     // Pending calls change by one, so this steps at most once for each that began.
     while ((this.buckets[this.lowest]?.length ?? 0) === 0 && this.lowest < this.buckets.length) this.lowest += 1;
   }
 
-  private put(endpoint: Endpoint, level: number): void {
-    while (this.buckets.length <= level) this.buckets.push([]);
-    const bucket = this.buckets[level];
-    if (bucket === undefined) return;
-    endpoint.slot = bucket.length;
-    bucket.push(endpoint);
-    this.level.set(endpoint, level);
+  private put<P extends { level: number; slot: number }>(endpoint: Endpoint, place: P): P {
+    while (this.buckets.length <= place.level) this.buckets.push([]);
+    const bucket = this.buckets[place.level] ?? [];
+    place.slot = bucket.push(endpoint) - 1;
+    return place;
   }
 
-  private take(endpoint: Endpoint, level: number): void {
+  private take({ level, slot }: { readonly level: number; readonly slot: number }): void {
     const bucket = this.buckets[level];
     const last = bucket?.pop();
-    if (bucket === undefined || last === undefined || last === endpoint) return;
+    if (bucket === undefined || last === undefined || slot === bucket.length) return;
     // The last one takes the place of the one that leaves.
-    bucket[endpoint.slot] = last;
-    last.slot = endpoint.slot;
+    bucket[slot] = last;
+    const moved = this.places.get(last);
+    if (moved !== undefined) moved.slot = slot;
   }
 }

@@ -1,6 +1,6 @@
 import { DiscoveryError, describe, type ServiceInstance } from '../model/index.js';
 import { ConsistentHashPicker, StickyPicker } from './consistent-hash.js';
-import type { Endpoint } from './endpoint.js';
+import type { Endpoint, TrackedEndpoint } from './endpoint.js';
 import { LeastPendingPicker } from './least-pending.js';
 import { PowerOfTwoPicker } from './p2c.js';
 import {
@@ -15,12 +15,27 @@ import { OtherPicker, RandomPicker, StickPicker } from './random.js';
 import { RoundRobinPicker } from './round-robin.js';
 import { WeightedPicker } from './weighted.js';
 
+/** How a picker is built for a list, given the one of the list before. */
+type CreatePicker = LoadBalancer['createPicker'];
+
 /**
  * The load balancer of a strategy.
  *
  * @throws DiscoveryError `INVALID_OPTION` for a name that doesn't exist
  */
 export function createLoadBalancer(strategy: BalancingStrategy, random: () => number = Math.random): LoadBalancer {
+  if (isLoadBalancer(strategy)) return strategy;
+  return { createPicker: createPickerOf(strategy, random) };
+}
+
+/** Whether a value is a load balancer, rather than a function or a name. */
+export function isLoadBalancer(value: unknown): value is LoadBalancer {
+  return (
+    typeof value === 'object' && value !== null && 'createPicker' in value && typeof value.createPicker === 'function'
+  );
+}
+
+function createPickerOf(strategy: Exclude<BalancingStrategy, LoadBalancer>, random: () => number): CreatePicker {
   if (typeof strategy === 'function') return (endpoints) => new FunctionPicker(endpoints, strategy, random);
   switch (strategy) {
     case 'round-robin':
@@ -36,7 +51,7 @@ export function createLoadBalancer(strategy: BalancingStrategy, random: () => nu
     case 'least-pending':
       return (endpoints) => new LeastPendingPicker(endpoints, random);
     case 'p2c':
-      return (endpoints) => new PowerOfTwoPicker(endpoints, random);
+      return (endpoints: readonly TrackedEndpoint[]) => new PowerOfTwoPicker(endpoints, random);
     case 'consistent-hash':
       return (endpoints) => new ConsistentHashPicker(endpoints, random);
     case 'sticky':
@@ -44,7 +59,7 @@ export function createLoadBalancer(strategy: BalancingStrategy, random: () => nu
     default:
       throw new DiscoveryError(
         'INVALID_OPTION',
-        `balancing must be one of ${STRATEGIES.map((name) => `'${name}'`).join(', ')} or a function, got ${describe(strategy)}`,
+        `balancing must be one of ${STRATEGIES.map((name) => `'${name}'`).join(', ')}, an object with createPicker or a function, got ${describe(strategy)}`,
         { field: 'balancing' },
       );
   }

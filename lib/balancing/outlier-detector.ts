@@ -26,6 +26,24 @@ const MIN_ENDPOINTS = 5;
 const MIN_CALLS = 100;
 const DEVIATIONS = 1.9;
 
+/** What a detector holds of an endpoint. */
+class Standing {
+  /** Calls that failed since the last one that didn't. */
+  failuresInRow = 0;
+  /** Calls and failures since the last review. */
+  calls = 0;
+  failures = 0;
+  /** Out of rotation until then; 0 when it is in. */
+  ejectedUntil = 0;
+  /** How often it was ejected lately: each time is longer than the one before. */
+  ejections = 0;
+  /** Back on trial: one call at a time until one has succeeded. */
+  onProbation = false;
+}
+
+/** An instance can't be away for longer than this by its own word, in milliseconds. */
+const MAX_PUSH_BACK_MS = 300_000;
+
 /**
  * Decides from the outcomes of calls which endpoints are left out, for how long, and when they are back: on probation,
  * with one call at a time until one has succeeded.
@@ -34,13 +52,14 @@ const DEVIATIONS = 1.9;
  */
 export class OutlierDetector {
   private readonly options: Required<EjectionOptions>;
+  private standings = new Map<Endpoint, Standing>();
   private reviewedAt: number;
 
-  /** @param onChange told when an endpoint was ejected, so that the picker is built anew */
+  /** @param onChange told when an endpoint was left out, so that the pickers are built anew */
   constructor(
     options: EjectionOptions,
     now: number,
-    private readonly onChange: (endpoint: Endpoint) => void,
+    private readonly onChange: (now: number) => void,
   ) {
     this.options = {
       consecutiveFailures: options.consecutiveFailures ?? 5,
@@ -52,6 +71,11 @@ export class OutlierDetector {
       applicationErrors: options.applicationErrors ?? false,
     };
     this.reviewedAt = now;
+  }
+
+  /** Takes a new list; of those that were in the last one nothing is forgotten. */
+  update(endpoints: readonly Endpoint[]): void {
+    this.standings = new Map(endpoints.map((endpoint) => [endpoint, this.standingOf(endpoint)]));
   }
 
   /** Whether an outcome speaks against the instance. */
@@ -71,67 +95,97 @@ export class OutlierDetector {
   }
 
   /** Takes an outcome into account. */
-  settle(endpoint: Endpoint, failed: boolean, all: readonly Endpoint[], now: number): void {
-    endpoint.calls += 1;
+  settle(endpoint: Endpoint, failed: boolean, now: number): void {
+    const standing = this.standingOf(endpoint);
+    standing.calls += 1;
     if (failed) {
-      endpoint.failures += 1;
-      endpoint.failuresInRow += 1;
+      standing.failures += 1;
+      standing.failuresInRow += 1;
       // On probation the first failure is enough.
-      if (endpoint.onProbation || endpoint.failuresInRow >= this.options.consecutiveFailures)
-        this.eject(endpoint, all, now);
+      if (standing.onProbation || standing.failuresInRow >= this.options.consecutiveFailures) this.eject(standing, now);
     } else {
-      endpoint.failuresInRow = 0;
-      endpoint.onProbation = false;
+      standing.failuresInRow = 0;
+      standing.onProbation = false;
     }
-    if (now - this.reviewedAt >= REVIEW_MS) this.review(all, now);
+    if (now - this.reviewedAt >= REVIEW_MS) this.review(now);
+  }
+
+  /** The instance asks to be left alone for a while: it is left out, unless nobody else is there. */
+  pushBack(endpoint: Endpoint, forMs: number, now: number): void {
+    const standing = this.standingOf(endpoint);
+    standing.ejectedUntil = Math.max(standing.ejectedUntil, now + Math.min(forMs, MAX_PUSH_BACK_MS));
+    this.onChange(now);
   }
 
   /**
-   * The endpoints that may be picked at `now`: those whose time is over come back on probation. All of them when too many
-   * are out, or none is left.
+   * Those of `endpoints` that may be picked at `now`: whose time is over comes back on probation. All of them when too
+   * many are out, or none is left.
    */
-  usable(all: readonly Endpoint[], now: number): readonly Endpoint[] {
-    for (const endpoint of all) {
-      if (endpoint.ejectedUntil === 0 || endpoint.ejectedUntil > now) continue;
-      endpoint.ejectedUntil = 0;
-      endpoint.failuresInRow = 0;
-      endpoint.onProbation = true;
+  usable<E extends Endpoint>(endpoints: readonly E[], now: number): readonly E[] {
+    for (const endpoint of endpoints) {
+      const standing = this.standingOf(endpoint);
+      if (standing.ejectedUntil === 0 || standing.ejectedUntil > now) continue;
+      standing.ejectedUntil = 0;
+      standing.failuresInRow = 0;
+      standing.onProbation = true;
     }
-    const inside = all.filter(({ ejectedUntil }) => ejectedUntil === 0);
-    const out = all.length - inside.length;
-    return inside.length === 0 || out > all.length * this.options.panicThreshold ? all : inside;
+    const inside = endpoints.filter((endpoint) => !this.isEjected(endpoint));
+    const out = endpoints.length - inside.length;
+    return inside.length === 0 || out > endpoints.length * this.options.panicThreshold ? endpoints : inside;
   }
 
-  private eject(endpoint: Endpoint, all: readonly Endpoint[], now: number): void {
-    if (endpoint.ejectedUntil > now) return;
-    const out = all.reduce((count, { ejectedUntil }) => (ejectedUntil > now ? count + 1 : count), 0);
-    if (out >= Math.max(1, Math.floor(all.length * this.options.maxShare))) return;
-    endpoint.ejections += 1;
-    endpoint.onProbation = false;
-    endpoint.ejectedUntil = now + Math.min(this.options.baseMs * endpoint.ejections, this.options.maxMs);
-    this.onChange(endpoint);
+  /** When the first of those that are out comes back. */
+  nextReturn(endpoints: readonly Endpoint[]): number {
+    return endpoints.reduce(
+      (soonest, one) => Math.min(soonest, this.standingOf(one).ejectedUntil || Infinity),
+      Infinity,
+    );
   }
 
-  private review(all: readonly Endpoint[], now: number): void {
+  isEjected(endpoint: Endpoint): boolean {
+    return this.standingOf(endpoint).ejectedUntil > 0;
+  }
+
+  isOnProbation(endpoint: Endpoint): boolean {
+    return this.standingOf(endpoint).onProbation;
+  }
+
+  /** One that has left the list gets a standing that nobody keeps. */
+  private standingOf(endpoint: Endpoint): Standing {
+    return this.standings.get(endpoint) ?? new Standing();
+  }
+
+  private eject(standing: Standing, now: number): void {
+    if (standing.ejectedUntil > now) return;
+    let out = 0;
+    for (const { ejectedUntil } of this.standings.values()) if (ejectedUntil > now) out += 1;
+    if (out >= Math.max(1, Math.floor(this.standings.size * this.options.maxShare))) return;
+    standing.ejections += 1;
+    standing.onProbation = false;
+    standing.ejectedUntil = now + Math.min(this.options.baseMs * standing.ejections, this.options.maxMs);
+    this.onChange(now);
+  }
+
+  private review(now: number): void {
     this.reviewedAt = now;
-    if (this.options.successRate) this.ejectBySuccessRate(all, now);
-    for (const endpoint of all) {
+    if (this.options.successRate) this.ejectBySuccessRate(now);
+    for (const standing of this.standings.values()) {
       // Who was in rotation all the time is forgiven one of its ejections.
-      if (endpoint.ejectedUntil === 0 && endpoint.ejections > 0) endpoint.ejections -= 1;
-      endpoint.calls = 0;
-      endpoint.failures = 0;
+      if (standing.ejectedUntil === 0 && standing.ejections > 0) standing.ejections -= 1;
+      standing.calls = 0;
+      standing.failures = 0;
     }
   }
 
-  private ejectBySuccessRate(all: readonly Endpoint[], now: number): void {
-    const judged = all.filter(({ calls, ejectedUntil }) => calls >= MIN_CALLS && ejectedUntil === 0);
+  private ejectBySuccessRate(now: number): void {
+    const judged = [...this.standings.values()].filter((one) => one.calls >= MIN_CALLS && one.ejectedUntil === 0);
     if (judged.length < MIN_ENDPOINTS) return;
     const rates = judged.map(({ calls, failures }) => (calls - failures) / calls);
     const mean = rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
     const variance = rates.reduce((sum, rate) => sum + (rate - mean) ** 2, 0) / rates.length;
     const limit = mean - DEVIATIONS * Math.sqrt(variance);
-    judged.forEach((endpoint, index) => {
-      if ((rates[index] ?? 1) < limit) this.eject(endpoint, all, now);
+    judged.forEach((standing, index) => {
+      if ((rates[index] ?? 1) < limit) this.eject(standing, now);
     });
   }
 }

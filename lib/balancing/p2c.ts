@@ -1,4 +1,4 @@
-import type { Endpoint } from './endpoint.js';
+import type { Endpoint, TrackedEndpoint } from './endpoint.js';
 import { pickUntried, wasTried, type PickContext, type Picker } from './picker.js';
 
 /** An endpoint that wasn't picked for this long is picked when it is drawn, however slow it was, in milliseconds. */
@@ -24,7 +24,7 @@ export class PowerOfTwoPicker implements Picker {
   private usualCost = 0;
 
   constructor(
-    private readonly endpoints: readonly Endpoint[],
+    private readonly endpoints: readonly TrackedEndpoint[],
     private readonly random: () => number,
   ) {}
 
@@ -39,7 +39,7 @@ export class PowerOfTwoPicker implements Picker {
     return endpoint;
   }
 
-  private choose(length: number, now: number): Endpoint | undefined {
+  private choose(length: number, now: number): TrackedEndpoint | undefined {
     let endpoint = this.draw(length, now);
     if (endpoint === undefined) return undefined;
     let price = cost(endpoint);
@@ -52,7 +52,7 @@ export class PowerOfTwoPicker implements Picker {
     return endpoint;
   }
 
-  private draw(length: number, now: number): Endpoint | undefined {
+  private draw(length: number, now: number): TrackedEndpoint | undefined {
     const { endpoints } = this;
     // Two different ones, by one random number: unique choices balance better than independent ones.
     const drawn = Math.floor(this.random() * length * (length - 1));

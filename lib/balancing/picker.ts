@@ -22,11 +22,14 @@ export interface Picker {
   pendingChanged?(endpoint: Endpoint): void;
 }
 
-/**
- * Builds pickers. Called for every new list of endpoints, all of which may be called; `previous` is the picker of the
- * list before, so that a position can be carried on.
- */
-export type LoadBalancer = (endpoints: readonly Endpoint[], previous: Picker | undefined) => Picker;
+/** Builds pickers. */
+export interface LoadBalancer {
+  /**
+   * Called for every new list of endpoints, all of which may be called; `previous` is the picker of the list before, so
+   * that a position can be carried on.
+   */
+  createPicker(endpoints: readonly Endpoint[], previous: Picker | undefined): Picker;
+}
 
 /** A load balancer as one function: any instance of the list, or undefined to leave the choice to chance. */
 export type PickFunction = (instances: readonly ServiceInstance[], context: PickContext) => ServiceInstance | undefined;
@@ -55,9 +58,11 @@ export const STRATEGIES = [
  * - `least-pending`: the one with the fewest calls under way;
  * - `p2c`: of two at random, the one that promises the faster answer (response times, calls under way, failures);
  * - `consistent-hash`: calls with one key go to one instance, and few keys move when the list changes;
- * - `sticky`: as that, but a key never moves while its instance is there.
+ * - `sticky`: as that, but a key never moves while its instance is there;
+ * - a function: called for every pick;
+ * - an object with `createPicker`: called for every new list, and its pickers for every pick.
  */
-export type BalancingStrategy = (typeof STRATEGIES)[number] | PickFunction;
+export type BalancingStrategy = (typeof STRATEGIES)[number] | PickFunction | LoadBalancer;
 
 const NOTHING_TRIED: PickContext = Object.freeze({});
 
@@ -70,11 +75,11 @@ export function wasTried(context: PickContext, endpoint: Endpoint): boolean {
 }
 
 /** At random one that wasn't tried; undefined when all were. Costs the length of the list: for retries. */
-export function pickUntried(
-  endpoints: readonly Endpoint[],
+export function pickUntried<E extends Endpoint>(
+  endpoints: readonly E[],
   context: PickContext,
   random: () => number,
-): Endpoint | undefined {
+): E | undefined {
   const rest = endpoints.filter((endpoint) => !wasTried(context, endpoint));
   return rest[Math.floor(random() * rest.length)];
 }

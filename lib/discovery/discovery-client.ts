@@ -1,5 +1,13 @@
 import { Observable } from 'rxjs';
-import { createLoadBalancer, FIRST_TRY, type BalancerOptions, type BalancingStrategy } from '../balancing/index.js';
+import {
+  FIRST_TRY,
+  routableInstances,
+  type Balancers,
+  type InstancePick,
+  type PickContext,
+  type Route,
+  type RouteSettings,
+} from '../balancing/index.js';
 import {
   DiscoveryError,
   NoInstanceError,
@@ -8,7 +16,6 @@ import {
   type Snapshot,
 } from '../model/index.js';
 import type { DiscoveryDriver, NamedDriver } from '../backend/index.js';
-import { routableInstances, ServiceBalancer } from './service-balancer.js';
 import type { ServiceView } from './service-view.js';
 import type { ServiceViews } from './service-views.js';
 
@@ -18,24 +25,17 @@ export interface DiscoveryClientOptions {
   readonly sources: readonly NamedDriver<DiscoveryDriver>[];
   /** How long the first question about a service may wait, in milliseconds. */
   readonly firstSnapshotTimeoutMs: number;
-  /** The strategy of {@link DiscoveryClient.choose}. */
-  readonly balancing: BalancingStrategy;
-  readonly now: () => number;
-  readonly clientId: string;
+  readonly balancers: Balancers;
+  /** How the calls to a service are routed. */
+  readonly routeFor: (service: string) => RouteSettings;
 }
 
 /** The read side: which services there are, and which instances they have. Injectable. */
 export class DiscoveryClient {
-  private readonly balancerOptions: BalancerOptions;
-  private readonly balancers = new WeakMap<ServiceView, ServiceBalancer>();
+  private readonly routes = new WeakMap<ServiceView, Route>();
 
   /** @internal Made by the module. */
-  constructor(private readonly options: DiscoveryClientOptions) {
-    const { balancing, now, clientId } = options;
-    // Without ejection: nobody tells how the calls to what was chosen have ended.
-    const loadBalancer = createLoadBalancer(balancing);
-    this.balancerOptions = { loadBalancer, now, clientId, random: Math.random, ejection: false };
-  }
+  constructor(private readonly options: DiscoveryClientOptions) {}
 
   /**
    * Names of all services in all backends, sorted. A backend that can't be asked is left out.
@@ -87,18 +87,43 @@ export class DiscoveryClient {
   }
 
   /**
-   * One instance, picked by the app's strategy.
+   * Picks one instance as a call to the service does: by its strategy, zone, routing, and what all calls of this app have
+   * seen of the instances. The call counts as under way until the pick is told how it ended; for calls by any protocol.
+   *
+   * ```ts
+   * const pick = await discovery.pick('STOCK');
+   * try {
+   *   await call(pick.instance.url);
+   *   pick.succeeded();
+   * } catch (error) {
+   *   pick.failed(error);
+   *   throw error;
+   * }
+   * ```
+   *
+   * @param context what the pick goes by; of the instances that it names as `tried` none is given while there is another
    * @throws NoInstanceError when there is none that may be called; NoSnapshotError when no registry answered in time
    */
-  choose(service: string): Promise<ServiceInstance> {
+  async pick(service: string, context: PickContext = FIRST_TRY): Promise<InstancePick> {
+    const watched = this.options.views.watchedView(service);
+    if (watched !== undefined && watched.current.state !== 'unknown') return this.pickOf(watched, context);
+    return this.options.views.with(service, async (view) => {
+      await this.knownSnapshot(view);
+      return this.pickOf(view, context);
+    });
+  }
+
+  /**
+   * One instance, picked as {@link pick} does. Nobody learns how calls to it end, and none counts as under way: for
+   * strategies that go by that, and to leave out instances that fail, use {@link pick}.
+   *
+   * @throws NoInstanceError when there is none that may be called; NoSnapshotError when no registry answered in time
+   */
+  choose(service: string, context: PickContext = FIRST_TRY): Promise<ServiceInstance> {
     return this.options.views.with(service, async (view) => {
       const snapshot = await this.knownSnapshot(view);
-      let balancer = this.balancers.get(view);
-      if (balancer === undefined)
-        this.balancers.set(view, (balancer = new ServiceBalancer(view, this.balancerOptions)));
-      const endpoint = balancer.pick(FIRST_TRY);
-      if (endpoint === undefined) throw noInstance(snapshot);
-      return endpoint.instance;
+      const { instance } = this.routeOf(view).select(context) ?? fail(noInstance(snapshot));
+      return instance;
     });
   }
 
@@ -106,6 +131,19 @@ export class DiscoveryClient {
   refresh(service?: string): Promise<void> {
     if (service === undefined) return this.options.views.refreshAll();
     return this.options.views.with(service, (view) => view.refresh());
+  }
+
+  private pickOf(view: ServiceView, context: PickContext): InstancePick {
+    return this.routeOf(view).pick(context) ?? fail(noInstance(view.current));
+  }
+
+  private routeOf(view: ServiceView): Route {
+    let route = this.routes.get(view);
+    if (route === undefined) {
+      const { balancers, routeFor } = this.options;
+      this.routes.set(view, (route = balancers.of(view).route(routeFor(view.service))));
+    }
+    return route;
   }
 
   private async knownSnapshot(view: ServiceView): Promise<Snapshot> {
@@ -116,6 +154,10 @@ export class DiscoveryClient {
     if (snapshot.state === 'unknown') throw noSnapshot(snapshot, firstSnapshotTimeoutMs);
     return snapshot;
   }
+}
+
+function fail(error: Error): never {
+  throw error;
 }
 
 /** The error for a snapshot without an instance that may be called. */

@@ -1,5 +1,4 @@
 export * from './discovery-client.js';
 export * from './empty-protection.js';
-export * from './service-balancer.js';
 export * from './service-view.js';
 export * from './service-views.js';

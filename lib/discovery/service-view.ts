@@ -130,13 +130,12 @@ export class ServiceView implements View<Snapshot> {
     } else {
       source.snapshot = Object.freeze({
         service: this.service,
-        instances: keepIdentity(
-          before.instances,
-          report.instances.map((instance) => this.asAsked(instance)),
-        ),
+        instances: report.instances.map((instance) => this.asAsked(instance)),
         state: 'fresh' as const,
         asOf: this.options.clock.now(),
       });
+      if (before.error !== undefined)
+        this.options.report({ type: 'instances.recovered', service: this.service, backend: source.backend });
     }
     source.answered = true;
     this.merge();

@@ -11,6 +11,9 @@ export interface ServiceViewsOptions extends ServiceViewOptions {
 interface Held {
   readonly view: ServiceView;
   holders: number;
+  /** When somebody used it last, once nobody holds it. */
+  usedAt: number;
+  /** Set as long as nobody holds it, and maybe for a while longer. */
   linger: Timer | undefined;
 }
 
@@ -44,13 +47,11 @@ export class ServiceViews {
       throw new DiscoveryError('BACKEND_CLOSED', `${service} can't be watched: the app was closed`, { service });
     let held = this.views.get(service);
     if (held === undefined) {
-      held = { view: new ServiceView(service, this.options), holders: 0, linger: undefined };
+      held = { view: new ServiceView(service, this.options), holders: 0, usedAt: 0, linger: undefined };
       this.views.set(service, held);
     }
     const mine = held;
     mine.holders += 1;
-    mine.linger?.cancel();
-    mine.linger = undefined;
     let released = false;
     return {
       view: mine.view,
@@ -58,7 +59,8 @@ export class ServiceViews {
         if (released) return;
         released = true;
         mine.holders -= 1;
-        if (mine.holders === 0 && !this.closed) this.lingerOn(service, mine);
+        mine.usedAt = this.options.clock.now();
+        if (mine.holders === 0 && !this.closed) this.lingerOn(service, mine, this.options.lingerMs);
       },
     };
   }
@@ -71,6 +73,13 @@ export class ServiceViews {
     } finally {
       lease.release();
     }
+  }
+
+  /** The view of a service if it is watched at present, which it then is for a while longer. */
+  watchedView(service: string): ServiceView | undefined {
+    const held = this.views.get(service);
+    if (held !== undefined) held.usedAt = this.options.clock.now();
+    return held?.view;
   }
 
   /** Refreshes every watched service. */
@@ -89,13 +98,19 @@ export class ServiceViews {
     await Promise.all(this.closing);
   }
 
-  private lingerOn(service: string, held: Held): void {
-    held.linger = this.options.clock.setTimer(
+  private lingerOn(service: string, held: Held, forMs: number): void {
+    const { clock, lingerMs } = this.options;
+    // One timer for any number of uses: it looks after the fact whether there were some.
+    held.linger ??= clock.setTimer(
       () => {
+        held.linger = undefined;
+        if (held.holders > 0) return;
+        const left = held.usedAt + lingerMs - clock.now();
+        if (left > 0) return this.lingerOn(service, held, left);
         this.views.delete(service);
         this.end(held);
       },
-      this.options.lingerMs,
+      forMs,
       { background: true },
     );
   }

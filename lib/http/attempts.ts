@@ -1,13 +1,22 @@
-import { FIRST_TRY, type Endpoint, type Outcome, type PickContext } from '../balancing/index.js';
-import { noInstance, type ServiceBalancer } from '../discovery/index.js';
-import { codeOf, messageOf, type Attempt } from '../model/index.js';
+import {
+  FIRST_TRY,
+  outcomeOfStatus,
+  type Balancer,
+  type InstancePick,
+  type Outcome,
+  type PickContext,
+  type Route,
+} from '../balancing/index.js';
+import { noInstance } from '../discovery/index.js';
+import { codeOf, messageOf, type Attempt, type ServiceInstance } from '../model/index.js';
 import type { ResolvedCallOptions } from './call-options.js';
-import { judge, outcomeOf, retryAfterMs } from './failover.js';
+import { judge, retryAfterMs } from './failover.js';
 import type { RetryBudget } from './retry-budget.js';
 
 /** A service that is called: who to pick, and what retries it may get. */
-export interface CallTarget {
-  readonly balancer: ServiceBalancer;
+export interface Callee {
+  readonly balancer: Balancer;
+  readonly route: Route;
   readonly budget: RetryBudget;
   readonly options: ResolvedCallOptions;
 }
@@ -41,8 +50,8 @@ export interface SharedTries {
  * The first instance of a call.
  * @throws NoInstanceError when the service has none
  */
-export function pickFirst({ balancer, budget }: CallTarget, context: PickContext = FIRST_TRY): Endpoint {
-  const first = balancer.pick(context);
+export function pickFirst({ balancer, route, budget }: Callee, context: PickContext = FIRST_TRY): InstancePick {
+  const first = route.pick(context);
   if (first === undefined) throw noInstance(balancer.view.current);
   budget.deposit();
   return first;
@@ -53,34 +62,34 @@ export function pickFirst({ balancer, budget }: CallTarget, context: PickContext
  * @throws the last try's error, with `attempts`
  */
 export async function tryEach<T>(
-  target: CallTarget,
+  callee: Callee,
   manner: CallManner,
-  first: Endpoint,
-  attempt: (endpoint: Endpoint) => Promise<T>,
+  first: InstancePick,
+  attempt: (instance: ServiceInstance) => Promise<T>,
   shared?: SharedTries,
 ): Promise<T> {
-  const { balancer, budget, options } = target;
+  const { balancer, route, budget, options } = callee;
   let attempts = shared?.attempts;
   let tried = shared?.tried;
-  for (let endpoint = first; ;) {
-    shared?.tried.add(endpoint.instance.url);
-    const startedAt = balancer.begin(endpoint);
+  for (let pick = first; ;) {
+    const { instance } = pick;
+    shared?.tried.add(instance.url);
     try {
-      const result = await attempt(endpoint);
-      balancer.end(endpoint, startedAt, resultOutcome(result));
+      const result = await attempt(instance);
+      pick.end(resultOutcome(result));
       return result;
     } catch (error) {
       if (shared?.won === true) {
-        balancer.end(endpoint, startedAt, 'overtaken');
+        pick.end('overtaken');
         throw error;
       }
       const verdict = judge(error, manner.method, options.retry);
-      balancer.end(endpoint, startedAt, verdict.outcome);
-      if (verdict.outcome === 'gateway-failure') balancer.pushBack(endpoint, retryAfterMs(error));
+      pick.end(verdict.outcome);
+      if (verdict.outcome === 'gateway-failure') balancer.pushBack(pick.endpoint, retryAfterMs(error));
       attempts ??= [];
-      attempts.push(toAttempt(endpoint, error));
+      attempts.push(toAttempt(instance, error));
       tried ??= new Set();
-      tried.add(endpoint.instance.url);
+      tried.add(instance.url);
       const elsewhere = manner.everyFailure ? 'always' : verdict.elsewhere;
       const allowed =
         manner.replayable &&
@@ -89,11 +98,11 @@ export async function tryEach<T>(
         (manner.everyFailure || options.maxAttempts === 'all' || tried.size < options.maxAttempts) &&
         manner.now() < manner.deadline;
       // Picked from the newest list, which may have changed while the call failed.
-      const next = allowed ? balancer.pick({ ...manner.context, tried }) : undefined;
+      const next = allowed ? route.select({ ...manner.context, tried }) : undefined;
       if (next === undefined || tried.has(next.instance.url)) throw withAttempts(error, attempts);
       if (elsewhere === 'within-budget' && !budget.withdraw()) throw withAttempts(error, attempts);
       discard(error);
-      endpoint = next;
+      pick = route.begin(next);
     }
   }
 }
@@ -101,12 +110,12 @@ export async function tryEach<T>(
 /** With `validateStatus` off a failure comes as a result. */
 function resultOutcome(result: unknown): Outcome {
   const status = typeof result === 'object' && result !== null && 'status' in result ? result.status : undefined;
-  return typeof status === 'number' ? outcomeOf(status) : 'success';
+  return typeof status === 'number' ? outcomeOfStatus(status) : 'success';
 }
 
-function toAttempt({ instance }: Endpoint, error: unknown): Attempt {
+function toAttempt({ url }: ServiceInstance, error: unknown): Attempt {
   const code = codeOf(error);
-  return { target: instance.url, reason: messageOf(error), ...(code === undefined ? {} : { code }) };
+  return { target: url, reason: messageOf(error), ...(code === undefined ? {} : { code }) };
 }
 
 /** Adds what was tried to the last try's error, which stays the error that axios users know. */

@@ -1,5 +1,5 @@
 import type { AxiosRequestConfig, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
-import type { BalancingStrategy, EjectionOptions, RoutingOptions } from '../balancing/index.js';
+import type { BalancingStrategy, EjectionOptions, RouteSettings, RoutingOptions } from '../balancing/index.js';
 
 /** How calls to a service are made. */
 export interface CallOptions {
@@ -103,6 +103,11 @@ export function resolveCallOptions(layers: readonly (CallOptions | undefined)[],
     basePathMetadata: merged.basePathMetadata ?? 'contextPath',
     fallback: merged.fallback,
   };
+}
+
+/** What of the options says how an instance is picked. */
+export function routeSettings({ balancing, routing, ejection }: ResolvedCallOptions): RouteSettings {
+  return { balancing, routing, ejection };
 }
 
 /** The response of a fallback: 200 with its data. */

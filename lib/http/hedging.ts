@@ -1,6 +1,7 @@
 import { CanceledError, type GenericAbortSignal } from 'axios';
-import type { Endpoint } from '../balancing/index.js';
-import { pickFirst, tryEach, type CallManner, type CallTarget, type SharedTries } from './attempts.js';
+import type { InstancePick } from '../balancing/index.js';
+import type { ServiceInstance } from '../model/index.js';
+import { pickFirst, tryEach, type Callee, type CallManner, type SharedTries } from './attempts.js';
 import type { HedgingOptions } from './call-options.js';
 import { judge } from './failover.js';
 import { CallSignal } from './transport/index.js';
@@ -13,14 +14,14 @@ import { CallSignal } from './transport/index.js';
  * @see "The Tail at Scale"; gRPC's proposal A6
  */
 export function tryHedged<T>(
-  target: CallTarget,
+  callee: Callee,
   manner: CallManner,
   hedging: HedgingOptions,
-  attempt: (endpoint: Endpoint, signal: CallSignal) => Promise<T>,
+  attempt: (instance: ServiceInstance, signal: CallSignal) => Promise<T>,
   signal: GenericAbortSignal | undefined,
 ): Promise<T> {
   const { delayMs, maxHedges = 1 } = hedging;
-  const { balancer, budget } = target;
+  const { route, budget } = callee;
   const shared: SharedTries = { tried: new Set(), attempts: [], won: false };
   const lines = new Set<CallSignal>();
   return new Promise<T>((resolve, reject) => {
@@ -36,10 +37,10 @@ export function tryHedged<T>(
       abort();
       how();
     };
-    const start = (endpoint: Endpoint): void => {
+    const start = (pick: InstancePick): void => {
       const line = new CallSignal();
       lines.add(line);
-      tryEach(target, manner, endpoint, (one) => attempt(one, line), shared).then(
+      tryEach(callee, manner, pick, (instance) => attempt(instance, line), shared).then(
         (result) => {
           lines.delete(line);
           if (!shared.won) settle(() => resolve(result));
@@ -53,16 +54,16 @@ export function tryHedged<T>(
       if (hedges < maxHedges) timer = setTimeout(hedge, delayMs);
     };
     const isFinal = (error: unknown): boolean =>
-      hasAnswer(error) && judge(error, manner.method, target.options.retry).elsewhere === 'never';
+      hasAnswer(error) && judge(error, manner.method, callee.options.retry).elsewhere === 'never';
     const hedge = (): void => {
       hedges += 1;
-      const next = balancer.pick({ ...manner.context, tried: shared.tried });
+      const next = route.select({ ...manner.context, tried: shared.tried });
       if (next === undefined || shared.tried.has(next.instance.url) || !budget.withdraw()) return;
-      start(next);
+      start(route.begin(next));
     };
     // While the instances were looked up.
     if (signal?.aborted === true) throw new CanceledError();
-    const first = pickFirst(target, manner.context);
+    const first = pickFirst(callee, manner.context);
     signal?.addEventListener?.('abort', abort);
     start(first);
   });

@@ -1,18 +1,11 @@
 import { AxiosError, type AxiosAdapter, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
 import { until, type AddressResolver, type CallAuthorizer, type Clock, type View } from '../backend/index.js';
-import { createLoadBalancer, FIRST_TRY, type Endpoint, type PickContext } from '../balancing/index.js';
-import {
-  isNobodyToCall,
-  noSnapshot,
-  ServiceBalancer,
-  type ServiceView,
-  type ServiceViews,
-  type ViewLease,
-} from '../discovery/index.js';
-import { codeOf, type Snapshot } from '../model/index.js';
+import { FIRST_TRY, type Balancers, type PickContext } from '../balancing/index.js';
+import { isNobodyToCall, noSnapshot, type ServiceView, type ServiceViews, type ViewLease } from '../discovery/index.js';
+import { codeOf, type ServiceInstance, type Snapshot } from '../model/index.js';
 import { fullUrl, parseAddress, type CallAddress } from './address.js';
-import { pickFirst, tryEach, type CallManner, type CallTarget } from './attempts.js';
-import { fallbackResponse, type RequestBalancing, type ResolvedCallOptions } from './call-options.js';
+import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
+import { fallbackResponse, routeSettings, type RequestBalancing, type ResolvedCallOptions } from './call-options.js';
 import { isRepeatable, isReplayable } from './failover.js';
 import { tryHedged } from './hedging.js';
 import type { IncomingHeaders } from './incoming-headers.js';
@@ -22,11 +15,10 @@ import type { HttpTransport } from './transport/index.js';
 /** What a {@link ServiceCaller} needs of its app. */
 export interface ServiceCallerOptions {
   readonly views: ServiceViews;
+  readonly balancers: Balancers;
   readonly resolvers: readonly AddressResolver[];
   readonly authorizers: readonly CallAuthorizer[];
   readonly firstSnapshotTimeoutMs: number;
-  /** Spreads subsets. */
-  readonly clientId: string;
   readonly clock: Clock;
   /** The request that is being handled, for calls that carry on some of its headers. */
   readonly incoming?: IncomingHeaders;
@@ -34,8 +26,22 @@ export interface ServiceCallerOptions {
   readonly optionsFor: (service: string) => ResolvedCallOptions;
 }
 
+/** What an instance of the service looks like from here: see `ServiceHttpClient.instanceStats`. */
+export interface InstanceStats {
+  /** `http://10.0.0.5:8080` */
+  readonly url: string;
+  /** Calls under way. */
+  readonly pending: number;
+  /** Moving average of the response time, in milliseconds. */
+  readonly latencyMs: number;
+  /** Moving average of the share of calls that did not fail, from 0 to 1. */
+  readonly health: number;
+  /** Whether it is left out for now, for its failures. */
+  readonly ejected: boolean;
+}
+
 /** A call under way. */
-interface Call {
+interface ServiceCall {
   readonly address: CallAddress;
   readonly config: InternalAxiosRequestConfig;
   readonly options: ResolvedCallOptions;
@@ -48,7 +54,7 @@ interface Call {
  * is safe. Addresses that name no service go through untouched.
  */
 export class ServiceCaller {
-  private readonly targets = new WeakMap<View<Snapshot>, CallTarget>();
+  private readonly callees = new WeakMap<View<Snapshot>, Callee>();
   private readonly held = new Map<string, ViewLease>();
   private readonly now = (): number => this.options.clock.now();
 
@@ -77,10 +83,10 @@ export class ServiceCaller {
    * Calls `walker` with one endpoint after the other until it succeeds, and gives its result.
    * @throws whatever the walker threw last, with `attempts`; NoInstanceError, NoSnapshotError
    */
-  walk<T>(service: string, walker: (url: string, endpoint: Endpoint) => Promise<T> | T): Promise<T> {
+  walk<T>(service: string, walker: (url: string, instance: ServiceInstance) => Promise<T> | T): Promise<T> {
     return this.options.views.with(service, async (view) => {
       await this.whenKnown(view);
-      const target = this.targetFor(view, service);
+      const callee = this.calleeFor(view, service);
       const manner: CallManner = {
         method: undefined,
         replayable: true,
@@ -89,15 +95,19 @@ export class ServiceCaller {
         context: FIRST_TRY,
         now: this.now,
       };
-      return tryEach(target, manner, pickFirst(target), async (endpoint) => walker(endpoint.instance.url, endpoint));
+      return tryEach(callee, manner, pickFirst(callee), async (instance) => walker(instance.url, instance));
     });
   }
 
   /** What this app has seen of the instances of a service that it watches; none for a service that it hasn't called. */
-  candidates(service: string): readonly Endpoint[] {
+  instanceStats(service: string): readonly InstanceStats[] {
     const held = this.held.get(service);
-    const target = held && this.targets.get(held.view);
-    return target?.balancer.candidates ?? [];
+    const route = held && this.callees.get(held.view)?.route;
+    if (route === undefined) return [];
+    return route.candidates.map((endpoint) => {
+      const { instance, pending, latencyMs, health } = endpoint;
+      return { url: instance.url, pending, latencyMs, health, ejected: route.isEjected(endpoint) };
+    });
   }
 
   private call(config: InternalAxiosRequestConfig): Promise<AxiosResponse> {
@@ -126,7 +136,7 @@ export class ServiceCaller {
     view: ServiceView,
   ): Promise<AxiosResponse> {
     if (view.current.state === 'unknown') await this.whenKnown(view);
-    return this.callInstances(address, config, this.targetFor(view, address.host));
+    return this.callInstances(address, config, this.calleeFor(view, address.host));
   }
 
   /** Calls what an address resolver makes of a host. */
@@ -141,7 +151,7 @@ export class ServiceCaller {
     if (view.current.state === 'unknown')
       await until(view, ({ state }) => state !== 'unknown', { clock, timeoutMs: firstSnapshotTimeoutMs });
     try {
-      return await this.callInstances(address, config, this.targetFor(view, address.host));
+      return await this.callInstances(address, config, this.calleeFor(view, address.host));
     } catch (error) {
       const nobody = isNobodyToCall(error) || UNRESOLVED.has(codeOf(error) ?? '');
       throw (nobody ? resolver.notFound?.(address.host) : undefined) ?? error;
@@ -157,11 +167,11 @@ export class ServiceCaller {
   private callInstances(
     address: CallAddress,
     config: InternalAxiosRequestConfig,
-    target: CallTarget,
+    callee: Callee,
   ): Promise<AxiosResponse> {
-    const { fallback } = target.options;
-    if (fallback === undefined) return this.tryInstances(address, config, target);
-    return this.tryInstances(address, config, target).catch(async (error: unknown) =>
+    const { fallback } = callee.options;
+    if (fallback === undefined) return this.tryInstances(address, config, callee);
+    return this.tryInstances(address, config, callee).catch(async (error: unknown) =>
       fallbackResponse(await fallback(error, config), config),
     );
   }
@@ -169,12 +179,12 @@ export class ServiceCaller {
   private async tryInstances(
     address: CallAddress,
     config: InternalAxiosRequestConfig,
-    target: CallTarget,
+    callee: Callee,
   ): Promise<AxiosResponse> {
-    const { options } = target;
+    const { options } = callee;
     const { totalTimeoutMs, hedging, retry } = options;
     const deadline = totalTimeoutMs === 0 ? Infinity : this.now() + totalTimeoutMs;
-    const call: Call = { address, config, options, deadline };
+    const call: ServiceCall = { address, config, options, deadline };
     const manner: CallManner = {
       method: config.method,
       replayable: isReplayable(config.data),
@@ -187,29 +197,29 @@ export class ServiceCaller {
     // What is read of a stream later must stay in the caller's hand, which a hedge's own signal takes away.
     const mayHedge = manner.replayable && config.responseType !== 'stream' && isRepeatable(config.method, retry);
     if (hedging === undefined || !mayHedge) {
-      return tryEach(target, manner, pickFirst(target, manner.context), (endpoint) => this.send(call, endpoint));
+      return tryEach(callee, manner, pickFirst(callee, manner.context), (instance) => this.send(call, instance));
     }
     const response = await tryHedged(
-      target,
+      callee,
       manner,
       hedging,
-      (endpoint, signal) => this.send({ ...call, config: { ...config, signal } }, endpoint),
+      (instance, signal) => this.send({ ...call, config: { ...config, signal } }, instance),
       config.signal,
     );
     response.config = config;
     return response;
   }
 
-  private send(call: Call, endpoint: Endpoint): Promise<AxiosResponse> {
+  private send(call: ServiceCall, instance: ServiceInstance): Promise<AxiosResponse> {
     const { address, config, options } = call;
-    const { url, metadata } = endpoint.instance;
+    const { url, metadata } = instance;
     const timeoutMs = this.timeLeft(call);
     const target = url + basePath(metadata[options.basePathMetadata]) + address.path;
     const { authorizers } = this.options;
     if (authorizers.length === 0 && options.forwardHeaders.length === 0 && options.deadlineHeader === undefined) {
       return this.transport.send(config, timeoutMs === undefined ? { url: target } : { url: target, timeoutMs });
     }
-    return this.headersFor(call, endpoint, timeoutMs ?? 0).then((headers) =>
+    return this.headersFor(call, instance, timeoutMs ?? 0).then((headers) =>
       this.transport.send(config, { url: target, headers, ...(timeoutMs === undefined ? {} : { timeoutMs }) }),
     );
   }
@@ -218,7 +228,7 @@ export class ServiceCaller {
    * How long a try may take; 0: for ever, undefined: what the config says.
    * @throws AxiosError when there is no time left
    */
-  private timeLeft({ config, options, deadline }: Call): number | undefined {
+  private timeLeft({ config, options, deadline }: ServiceCall): number | undefined {
     // An axios config may hold anything: what isn't a number is the transport's to read, or to refuse.
     if (config.timeout !== undefined && typeof config.timeout !== 'number') return undefined;
     const own = config.timeout === undefined || config.timeout === 0 ? options.timeoutMs : config.timeout;
@@ -230,8 +240,8 @@ export class ServiceCaller {
 
   /** The headers that a call gets besides its own, which win over all of them. */
   private async headersFor(
-    { options }: Call,
-    { instance }: Endpoint,
+    { options }: ServiceCall,
+    instance: ServiceInstance,
     timeoutMs: number,
   ): Promise<Readonly<Record<string, string>>> {
     const headers: Record<string, string> = {};
@@ -241,28 +251,22 @@ export class ServiceCaller {
     return headers;
   }
 
-  private targetFor(view: View<Snapshot>, service: string): CallTarget {
-    let target = this.targets.get(view);
-    if (target === undefined) {
-      const { clientId, optionsFor } = this.options;
+  private calleeFor(view: View<Snapshot>, service: string): Callee {
+    let callee = this.callees.get(view);
+    if (callee === undefined) {
+      const { balancers, optionsFor } = this.options;
       const options = service === this.bound?.service ? this.bound.options : optionsFor(service);
-      const { balancing, routing, ejection, retry } = options;
-      target = {
+      const { retry } = options;
+      const balancer = balancers.of(view);
+      callee = {
         options,
-        balancer: new ServiceBalancer(view, {
-          loadBalancer: createLoadBalancer(balancing),
-          now: this.now,
-          random: Math.random,
-          clientId,
-          routing,
-          ejection,
-          onGone: ({ url }) => this.transport.release(url),
-        }),
+        balancer,
+        route: balancer.route(routeSettings(options)),
         budget: new RetryBudget(retry.budgetShare, retry.budgetPerSecond, this.now),
       };
-      this.targets.set(view, target);
+      this.callees.set(view, callee);
     }
-    return target;
+    return callee;
   }
 }
 

@@ -8,7 +8,7 @@ import { Observable } from 'rxjs';
 import type { ServiceInstance } from '../model/index.js';
 import { serviceUrl } from './address.js';
 import type { ServiceRequestConfig } from './call-options.js';
-import type { ServiceCaller } from './service-caller.js';
+import type { InstanceStats, ServiceCaller } from './service-caller.js';
 import { CallSignal, DirectPath } from './transport/index.js';
 
 /** The methods that calls without a body are made with. */
@@ -16,20 +16,6 @@ type Plain = 'get' | 'delete' | 'head' | 'options';
 /** Those with one, and those that send it as a form. */
 type WithBody = 'post' | 'put' | 'patch';
 type WithForm = 'postForm' | 'putForm' | 'patchForm';
-
-/** What an instance of the service looks like from here: see {@link ServiceHttpClient.instanceStats}. */
-export interface InstanceStats {
-  /** `http://10.0.0.5:8080` */
-  readonly url: string;
-  /** Calls under way. */
-  readonly pending: number;
-  /** Moving average of the response time, in milliseconds. */
-  readonly latencyMs: number;
-  /** Moving average of the share of calls that did not fail, from 0 to 1. */
-  readonly health: number;
-  /** Whether it is left out for now, for its failures. */
-  readonly ejected: boolean;
-}
 
 /**
  * The HTTP client, in the shape of Nest's `HttpService`. Bound to a service (`@DiscoverableClient('STOCK')`) its paths
@@ -79,7 +65,7 @@ export class ServiceHttpClient {
    * @throws what the walker threw last, with `attempts`, when every instance was tried; NoInstanceError, NoSnapshotError
    */
   walkNodes<T>(service: string, walker: (url: string, instance: ServiceInstance) => Promise<T> | T): Promise<T> {
-    return this.caller.walk(service, (url, { instance }) => walker(url, instance));
+    return this.caller.walk(service, walker);
   }
 
   /**
@@ -95,14 +81,7 @@ export class ServiceHttpClient {
 
   /** What this app has seen of the bound service's instances; empty before the first call. */
   instanceStats(): readonly InstanceStats[] {
-    if (this.service === undefined) return [];
-    return this.caller.candidates(this.service).map(({ instance, pending, latencyMs, health, ejectedUntil }) => ({
-      url: instance.url,
-      pending,
-      latencyMs,
-      health,
-      ejected: ejectedUntil > 0,
-    }));
+    return this.service === undefined ? [] : this.caller.instanceStats(this.service);
   }
 
   request<T = unknown, D = unknown>(config: ServiceRequestConfig<D>): Observable<AxiosResponse<T, D>> {

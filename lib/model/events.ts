@@ -39,6 +39,12 @@ export type DiscoveryEvent =
       readonly error: DiscoveryError;
     }
   | {
+      /** The backend answers again, after it has failed for this service. */
+      readonly type: 'instances.recovered';
+      readonly service: string;
+      readonly backend: string;
+    }
+  | {
       /** A registry's record that could not be an instance; it was left out. */
       readonly type: 'record.skipped';
       readonly backend: string;

@@ -1,19 +1,20 @@
 import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
 import type { BackendContext, BackendDefinition, Logger } from '../backend/index.js';
 import { BackendSet, until } from '../backend/machinery/index.js';
+import { Balancers } from '../balancing/index.js';
 import { coerce, ConfigClient, ConfigSnapshots, ConfigStore, ConfigValues, DiskSnapshot } from '../config/index.js';
 import { DiscoveryClient, ServiceViews } from '../discovery/index.js';
 import {
   IncomingHeaders,
   openTransport,
+  routeSettings,
   ServiceCaller,
   ServiceHttpClient,
   type CallOptions,
   type HttpTransport,
   type ResolvedCallOptions,
 } from '../http/index.js';
-import { DiscoveryError, toFileName } from '../model/index.js';
+import { DiscoveryError } from '../model/index.js';
 import { EventHub, EventLog } from '../observability/index.js';
 import { ServiceRegistry } from '../registration/index.js';
 import { nestLogger } from './nest-logger.js';
@@ -26,6 +27,8 @@ export class DiscoveryRuntime {
   readonly logger: Logger = nestLogger('DiscoveryModule');
   readonly backends: BackendSet;
   readonly views: ServiceViews;
+  /** What is seen of the instances, and picks of them. */
+  private readonly balancers: Balancers;
   readonly discovery: DiscoveryClient;
   readonly registry: ServiceRegistry;
   readonly configStore: ConfigStore;
@@ -43,10 +46,10 @@ export class DiscoveryRuntime {
     const { appId } = this;
     this.transport = openTransport(options.transport);
     this.events = new EventHub(appId);
-    const log = new EventLog(this.logger);
-    this.events.subscribe((event) => log.write(event));
     const report = this.events.report.bind(this.events);
     const { clock, nameFor } = options;
+    const log = new EventLog(this.logger, clock);
+    this.events.subscribe((event) => log.write(event));
     this.backends = new BackendSet(options.uses, (definition) => this.contextFor(appId, definition));
     this.views = new ServiceViews({
       clock,
@@ -56,13 +59,18 @@ export class DiscoveryRuntime {
       lingerMs: options.lingerMs,
       report,
     });
+    this.balancers = new Balancers({
+      now: () => clock.now(),
+      random: Math.random,
+      clientId: appId,
+      onGone: ({ url }) => this.transport.release(url),
+    });
     this.discovery = new DiscoveryClient({
       views: this.views,
       sources: this.backends.discoveries,
       firstSnapshotTimeoutMs: options.firstSnapshotTimeoutMs,
-      balancing: options.callOptionsFor('').balancing,
-      now: () => clock.now(),
-      clientId: appId,
+      balancers: this.balancers,
+      routeFor: (service) => routeSettings(options.callOptionsFor(service)),
     });
     this.registry = new ServiceRegistry({ registries: this.backends.registries, report, nameFor });
     this.configStore = new ConfigStore({
@@ -85,12 +93,9 @@ export class DiscoveryRuntime {
    * Opens the backends and loads the configuration. What was opened is closed again when that fails.
    * @throws DiscoveryError
    */
-  static async start(
-    options: ResolvedOptions,
-    production = process.env['NODE_ENV'] === 'production',
-  ): Promise<DiscoveryRuntime> {
+  static async start(options: ResolvedOptions): Promise<DiscoveryRuntime> {
     const runtime = new DiscoveryRuntime(options);
-    if (options.usesDefaultBackend && production) {
+    if (options.isLocalInProduction) {
       runtime.logger.warn(
         'registry or config was left out, so local() is used, which works between processes of one machine only',
       );
@@ -181,7 +186,7 @@ export class DiscoveryRuntime {
         resolvers: all.flatMap((backend) => backend.addressResolver ?? []),
         authorizers: all.flatMap((backend) => backend.callAuthorizer ?? []),
         firstSnapshotTimeoutMs: this.options.firstSnapshotTimeoutMs,
-        clientId: this.appId,
+        balancers: this.balancers,
         clock: this.options.clock,
         incoming: this.incoming,
         optionsFor: (service) => this.options.callOptionsFor(service),
@@ -192,14 +197,13 @@ export class DiscoveryRuntime {
   }
 
   private contextFor(appId: string, definition: BackendDefinition): BackendContext {
-    const { application, profiles, zone, clock, snapshotDirectory } = this.options;
+    const { application, profiles, zone, clock } = this.options;
     return {
       appId,
       application: { name: application, profiles, ...(zone === undefined ? {} : { zone }) },
       logger: nestLogger(`Discovery:${definition.name}`),
       clock,
       random: Math.random,
-      directories: { snapshots: join(snapshotDirectory, toFileName(definition.name, 'backend name')) },
       report: (event) => this.events.report(event),
     };
   }

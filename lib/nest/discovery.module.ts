@@ -24,7 +24,7 @@ import type {
 import { DiscoveryCoreModule } from './discovery-core.module.js';
 import { DiscoveryRuntime } from './discovery-runtime.js';
 import { HandlerExplorer } from './handler-explorer.js';
-import { checkModuleOptions } from './resolve-options.js';
+import { checkModuleOptions } from './check-module-options.js';
 
 /**
  * Service discovery for an app. Import it once, with `forRoot` or `forRootAsync`, and last in the root module: Nest then

@@ -1,189 +1,22 @@
-import { readFileSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { local } from '../backends/local/index.js';
-import { STRATEGIES, type EjectionOptions, type RoutingOptions } from '../balancing/index.js';
+import { systemClock, type BackendDefinition, type BackendUse, type Clock } from '../backend/index.js';
 import {
-  anything,
-  callable,
-  checkOptions,
-  either,
-  flag,
-  integerBetween,
-  listOf,
-  milliseconds,
-  numberBetween,
-  object,
-  oneOf,
-  port,
-  recordOf,
-  required,
-  systemClock,
-  text,
-  type BackendDefinition,
-  type BackendUse,
-  type Check,
-  type Clock,
-} from '../backend/index.js';
-import {
-  HTTP_CLIENTS,
   resolveCallOptions,
-  TRANSPORT_OPTIONS,
   type CallOptions,
-  type HedgingOptions,
   type HttpTransportOptions,
   type ResolvedCallOptions,
-  type RetryOptions,
 } from '../http/index.js';
-import { assertName, assertPort, createMetadata, DiscoveryError, nameProblem } from '../model/index.js';
-import type { AddressOptions, ShutdownOptions } from '../registration/index.js';
+import type { ShutdownOptions } from '../registration/index.js';
+import { defaultProfiles, defaultServiceName } from './app-environment.js';
+import { checkModuleOptions } from './check-module-options.js';
 import type {
   ConfigOptions,
   DiscoveryModuleOptions,
   NarrowedBackend,
   ServiceOptions,
 } from './discovery-options.interface.js';
-
-const definition: Check = (value, path) => {
-  const is = typeof value === 'object' && value !== null && 'create' in value && 'kind' in value && 'name' in value;
-  if (!is) either('a backend, as local() or consul({ … }) gives it')(value, path);
-};
-
-const narrowed = required(['backend'], object({ backend: definition, register: flag, discover: flag }));
-const oneRegistry = either('a backend, or { backend, register, discover }', definition, narrowed);
-const schema: Check = (value, path) => {
-  const is = typeof value === 'object' && value !== null && '~standard' in value;
-  if (!is && typeof value !== 'function') either('a Standard Schema (zod, valibot …)')(value, path);
-};
-
-const strategy = either(
-  `${STRATEGIES.map((name) => `'${name}'`).join(', ')} or a function`,
-  oneOf(...STRATEGIES),
-  callable,
-);
-
-const ejection = object({
-  consecutiveFailures: integerBetween(1, 1e6),
-  baseMs: milliseconds(1),
-  maxMs: milliseconds(1),
-  maxShare: numberBetween(0, 1),
-  panicThreshold: numberBetween(0, 1),
-  successRate: flag,
-  applicationErrors: flag,
-} satisfies Record<keyof EjectionOptions, Check>);
-
-/** Headers of one connection or one body, which mean something else, or nothing, in another request. */
-const NOT_FORWARDED = new Set([
-  'connection',
-  'content-encoding',
-  'content-length',
-  'content-type',
-  'expect',
-  'host',
-  'keep-alive',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
-
-const forwardable: Check = (value, path) => {
-  const is = typeof value === 'string' && value !== '' && !NOT_FORWARDED.has(value.toLowerCase());
-  if (!is) either('the name of a header that another request may have, such as authorization')(value, path);
-};
-
-/** The options of calls, wherever they may be given. */
-export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Check>> = {
-  balancing: strategy,
-  routing: object({
-    zone: text,
-    metadata: recordOf(text),
-    hintMetadata: text,
-    subset: integerBetween(1, 1e6),
-    warmUpMs: milliseconds(),
-  } satisfies Record<keyof RoutingOptions, Check>),
-  ejection: either('an object, or false', ejection, oneOfFalse()),
-  maxAttempts: either("a whole number from 1 to 1000, or 'all'", integerBetween(1, 1000), oneOf('all')),
-  timeoutMs: milliseconds(),
-  totalTimeoutMs: milliseconds(),
-  retry: object({
-    unsafeMethods: flag,
-    statuses: listOf(integerBetween(100, 599)),
-    budgetShare: numberBetween(0, 100),
-    budgetPerSecond: numberBetween(0, 1e6),
-  } satisfies Record<keyof RetryOptions, Check>),
-  deadlineHeader: text,
-  basePathMetadata: text,
-  fallback: callable,
-  hedging: required(
-    ['delayMs'],
-    object({ delayMs: milliseconds(1), maxHedges: integerBetween(1, 100) } satisfies Record<
-      keyof HedgingOptions,
-      Check
-    >),
-  ),
-  forwardHeaders: listOf(forwardable),
-  hintHeader: text,
-  keyHeader: text,
-};
-
-const SERVICE_OPTIONS: Readonly<Record<keyof ServiceOptions, Check>> = {
-  name: text,
-  instanceId: text,
-  host: text,
-  ip: text,
-  port,
-  scheme: text,
-  networks: listOf(text),
-  ignoredInterfaces: listOf(text),
-  family: either('4 or 6', (value, path) => {
-    if (value !== 4 && value !== 6) either('4 or 6')(value, path);
-  }),
-  preferHostname: flag,
-  metadata: recordOf(either('a text, a number or true or false', text, numberBetween(-Infinity, Infinity), flag)),
-  tags: listOf(text),
-  weight: numberBetween(0, 1e9),
-  healthPath: text,
-};
-
-const MODULE_OPTIONS: Readonly<Record<keyof DiscoveryModuleOptions, Check>> = {
-  service: required(['name'], object(SERVICE_OPTIONS)),
-  registry: either('a backend or a list of backends', listOf(oneRegistry), oneRegistry),
-  config: either('a backend or a list of backends', listOf(definition), definition),
-  registration: oneOf('background', 'fail-fast', 'manual'),
-  registrationTimeoutMs: milliseconds(),
-  discovery: object({
-    firstSnapshotTimeoutMs: milliseconds(),
-    lingerMs: milliseconds(),
-    emptyProtectionMs: either('a time in milliseconds, or false', milliseconds(), oneOfFalse()),
-    nameFor: callable,
-  }),
-  configOptions: object({
-    optional: flag,
-    loadTimeoutMs: milliseconds(1),
-    debounceMs: milliseconds(),
-    snapshots: flag,
-    schema,
-  }),
-  transport: either("'undici', 'axios' or an object", oneOf(...HTTP_CLIENTS), object(TRANSPORT_OPTIONS)),
-  http: object(CALL_OPTIONS),
-  clients: recordOf(object(CALL_OPTIONS)),
-  shutdown: object({
-    deregisterTimeoutMs: milliseconds(),
-    propagationDelayMs: milliseconds(),
-    drainTimeoutMs: milliseconds(),
-  }),
-  zone: text,
-  profiles: listOf(text),
-  snapshotDirectory: text,
-  clock: anything,
-};
-
-/** What the app itself is called and registers as. */
-export interface ResolvedService extends AddressOptions {
-  readonly name: string;
-  readonly options: ServiceOptions;
-}
 
 /** Options with every default filled in. */
 export interface ResolvedOptions {
@@ -192,8 +25,8 @@ export interface ResolvedOptions {
   /** Undefined for an app that only calls others. */
   readonly service: ServiceOptions | undefined;
   readonly uses: readonly BackendUse[];
-  /** True when `local()` stands in for a registry or configuration that wasn't named. */
-  readonly usesDefaultBackend: boolean;
+  /** True when, in production, `local()` stands in for a registry or configuration that wasn't named. */
+  readonly isLocalInProduction: boolean;
   readonly registration: 'background' | 'fail-fast' | 'manual';
   readonly registrationTimeoutMs: number;
   readonly firstSnapshotTimeoutMs: number;
@@ -210,24 +43,6 @@ export interface ResolvedOptions {
   readonly profiles: readonly string[];
   readonly snapshotDirectory: string;
   readonly clock: Clock;
-}
-
-/**
- * Checks the module's options, as the compiler would have.
- * @throws DiscoveryError `INVALID_OPTION`, `INVALID_NAME` or `INVALID_INSTANCE`, naming the field
- */
-export function checkModuleOptions(options: DiscoveryModuleOptions): void {
-  checkOptions('DiscoveryModule', options, MODULE_OPTIONS);
-  const { service, clients, profiles, zone } = options;
-  if (service !== undefined) {
-    assertName(service.name, 'service.name');
-    if (service.instanceId !== undefined) assertName(service.instanceId, 'service.instanceId');
-    if (service.port !== undefined) assertPort(service.port, 'service.port');
-    if (service.metadata !== undefined) createMetadata(service.metadata);
-  }
-  if (zone !== undefined) assertName(zone, 'zone');
-  for (const name of Object.keys(clients ?? {})) assertName(name, 'clients');
-  for (const profile of profiles ?? []) assertName(profile, 'profiles');
 }
 
 /**
@@ -251,7 +66,7 @@ export function resolveOptions(
     application,
     service,
     uses: [...registryUses(options, standIn), ...configUses(options, standIn)],
-    usesDefaultBackend: standIn !== undefined,
+    isLocalInProduction: production && standIn !== undefined,
     registration: options.registration ?? 'background',
     registrationTimeoutMs: options.registrationTimeoutMs ?? 10_000,
     firstSnapshotTimeoutMs: discovery.firstSnapshotTimeoutMs ?? 5000,
@@ -316,43 +131,4 @@ function configUses(options: DiscoveryModuleOptions, standIn: BackendDefinition 
 /** `Array.isArray` that knows read-only lists. */
 function isList<T>(value: T | readonly T[]): value is readonly T[] {
   return Array.isArray(value);
-}
-
-function oneOfFalse(): Check {
-  return (value, path) => {
-    if (value !== false) either('false')(value, path);
-  };
-}
-
-/** `SERVICE_NAME`, else the name in the nearest package.json without its scope. */
-function defaultServiceName(env: NodeJS.ProcessEnv, needed: boolean): string {
-  const name = env['SERVICE_NAME'] ?? nearestPackageName() ?? (needed ? undefined : 'application');
-  if (name === undefined || nameProblem(name) !== undefined) {
-    throw new DiscoveryError(
-      'INVALID_OPTION',
-      'service.name is missing: give it to forRoot({ service: { name } }), in SERVICE_NAME or in package.json',
-      { field: 'service.name' },
-    );
-  }
-  return name;
-}
-
-function nearestPackageName(): string | undefined {
-  for (let folder = process.cwd(); ; folder = dirname(folder)) {
-    try {
-      const { name } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { readonly name?: unknown };
-      return typeof name === 'string' && name !== '' ? name.replace(/^@[^/]*\//, '') : undefined;
-    } catch {
-      // None here, or none that can be read: the folder above may have one.
-    }
-    if (folder === dirname(folder)) return undefined;
-  }
-}
-
-function defaultProfiles(env: NodeJS.ProcessEnv): readonly string[] {
-  const list = env['SERVICE_PROFILES'] ?? env['NODE_ENV'] ?? '';
-  return list
-    .split(',')
-    .map((profile) => profile.trim())
-    .filter((profile) => nameProblem(profile) === undefined);
 }

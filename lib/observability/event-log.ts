@@ -1,76 +1,104 @@
-import { messageOf, type DiscoveryEvent } from '../model/index.js';
-import type { Logger } from '../backend/index.js';
+import { messageOf, printable, type DiscoveryEvent } from '../model/index.js';
+import { systemClock, type Clock, type Logger } from '../backend/index.js';
+import { OpenTroubles } from './open-troubles.js';
 
 /**
- * Writes events to a log: what an operator needs to know once. An error that repeats itself for the same thing is
- * written when it first comes and when it is over, not every time.
+ * Writes events to a log: what an operator needs to know once. An error that repeats itself for the same thing is written
+ * when it first comes, and when it is over. Names and messages come from outside: each line is one line.
  */
 export class EventLog {
-  private readonly failing = new Map<string, string>();
+  private readonly troubles: OpenTroubles;
+  /** Apart from the others: whoever writes bad records must not keep an outage from being told. */
+  private readonly badRecords: OpenTroubles;
 
-  constructor(private readonly logger: Logger) {}
+  constructor(
+    private readonly logger: Logger,
+    clock: Clock = systemClock,
+  ) {
+    this.troubles = new OpenTroubles(clock);
+    this.badRecords = new OpenTroubles(clock);
+  }
 
-  /** Writes one event, unless it only repeats the last one about the same thing. */
+  /** Writes one event, unless it only repeats what was written about the same thing. */
   write(event: DiscoveryEvent): void {
     switch (event.type) {
       case 'backend.state': {
         const { phase, error } = event.state;
-        if (phase === 'degraded') this.failed(`backend ${event.backend}`, messageOf(error));
-        else if (phase === 'ready') this.recovered(`backend ${event.backend}`, 'answers');
+        const what = `backend ${event.backend}`;
+        if (phase === 'degraded') this.failed(what, messageOf(error));
+        else if (phase === 'ready') this.recovered(what);
         break;
       }
-      case 'registration.registered':
-        this.failing.delete(`registration ${event.backend} ${event.instanceId}`);
-        this.logger.log(`${event.instanceId} is registered at ${event.backend} as ${event.status}`);
+      case 'registration.registered': {
+        const again = this.troubles.end(registrationOf(event)) ? ' again' : '';
+        this.log(`${event.instanceId} is${again} registered at ${event.backend} as ${event.status}`);
         break;
+      }
       case 'registration.removed':
-        this.logger.log(`${event.instanceId} was taken out of ${event.backend}`);
+        this.troubles.end(registrationOf(event));
+        this.log(`${event.instanceId} was taken out of ${event.backend}`);
         break;
       case 'registration.left':
-        this.logger.warn(
-          `${event.instanceId} could not be taken out of ${event.backend}; it disappears when its lease ends`,
-        );
+        this.troubles.end(registrationOf(event));
+        this.warn(`${event.instanceId} could not be taken out of ${event.backend}; it disappears when its lease ends`);
         break;
       case 'registration.failed':
-        this.failed(`registration ${event.backend} ${event.instanceId}`, event.error.message);
+        this.failed(registrationOf(event), event.error.message);
         break;
       case 'instances.changed': {
         const { added, removed, changed } = event.diff;
-        this.failing.delete(`instances ${event.service}`);
+        const count = event.snapshot.instances.length;
         this.logger.debug(
-          `${event.service}: ${event.snapshot.instances.length} instances (+${added.length} -${removed.length} ~${changed.length})`,
+          printable(`${event.service}: ${count} instances (+${added.length} -${removed.length} ~${changed.length})`),
         );
         break;
       }
       case 'instances.failed':
         this.failed(`instances ${event.service} ${event.backend}`, event.error.message);
         break;
+      case 'instances.recovered':
+        this.recovered(`instances ${event.service} ${event.backend}`);
+        break;
       case 'record.skipped':
-        this.failed(`record ${event.backend} ${event.record}`, `left out: ${event.error.message}`);
+        this.failed(`record ${event.backend} ${event.record}`, `left out: ${event.error.message}`, this.badRecords);
         break;
       case 'config.changed':
-        this.logger.log(`configuration changed: ${shortList(event.keys)}`);
+        this.log(`configuration changed: ${shortList(event.keys)}`);
         break;
       case 'config.rejected':
-        this.logger.error(`configuration rejected, the values before stay: ${event.error.message}`);
+        this.error(`configuration rejected, the values before stay: ${event.error.message}`);
         break;
       case 'listener.failed':
-        this.logger.error(`${event.where} threw: ${messageOf(event.error)}`);
+        this.error(`${event.where} threw: ${messageOf(event.error)}`);
         break;
     }
   }
 
-  private failed(what: string, message: string): void {
-    if (this.failing.get(what) === message) return;
-    // Bounded: names come from outside.
-    if (this.failing.size >= 1000) this.failing.clear();
-    this.failing.set(what, message);
-    this.logger.warn(`${what}: ${message}`);
+  private failed(what: string, reason: string, troubles = this.troubles): void {
+    const news = troubles.begin(what, reason);
+    if (news === 'told') return;
+    this.warn(news === 'too-many' ? `${what} and more fail: too many to tell of each` : `${what}: ${reason}`);
   }
 
-  private recovered(what: string, message: string): void {
-    if (this.failing.delete(what)) this.logger.log(`${what} ${message} again`);
+  private recovered(what: string): void {
+    if (this.troubles.end(what)) this.log(`${what} answers again`);
   }
+
+  private log(line: string): void {
+    this.logger.log(printable(line));
+  }
+
+  private warn(line: string): void {
+    this.logger.warn(printable(line));
+  }
+
+  private error(line: string): void {
+    this.logger.error(printable(line));
+  }
+}
+
+function registrationOf(event: { readonly backend: string; readonly instanceId: string }): string {
+  return `registration ${event.backend} ${event.instanceId}`;
 }
 
 function shortList(keys: readonly string[]): string {

@@ -47,8 +47,9 @@ export class ServiceRegistry {
       );
     }
     const leases = registries.map(({ backend, driver }) => {
-      const service = nameFor?.(registration.service, backend) ?? registration.service;
-      return { backend, driver: driver.register(createRegistration({ ...registration, service })) };
+      const service = nameFor?.(registration.service, backend);
+      const own = service === undefined ? registration : createRegistration({ ...registration, service });
+      return { backend, driver: driver.register(own) };
     });
     const lease: Lease = new CompositeLease(
       leases,

@@ -1,5 +1,5 @@
-import { STRATEGIES, type BalancingStrategy } from 'nestjs-service-discovery';
-import { Balancer, createLoadBalancer } from '../../dist/esm/balancing/index.js';
+import { STRATEGIES, type BalancingStrategy, type Snapshot } from 'nestjs-service-discovery';
+import { Balancer, type Route } from '../../dist/esm/balancing/index.js';
 import { createServiceInstance } from '../../dist/esm/model/index.js';
 import { median, round } from './statistics.js';
 
@@ -15,8 +15,8 @@ export async function run({ json }: { readonly json: boolean }): Promise<void> {
     const ns: Record<number, number> = (nsPerPick[strategy] = {});
     const bytes: Record<number, number> = (bytesPerPick[strategy] = {});
     for (const size of SIZES) {
-      const balancer = build(strategy, size);
-      const rounds = Array.from({ length: ROUNDS }, () => measure(balancer));
+      const route = build(strategy, size);
+      const rounds = Array.from({ length: ROUNDS }, () => measure(route));
       ns[size] = round(median(rounds.map((one) => one.ns)));
       bytes[size] = round(Math.max(0, median(rounds.map((one) => one.bytes))));
     }
@@ -31,7 +31,7 @@ export async function run({ json }: { readonly json: boolean }): Promise<void> {
   if (json) process.stdout.write(`${JSON.stringify({ nsPerPick, bytesPerPick })}\n`);
 }
 
-function build(strategy: BalancingStrategy, size: number): Balancer {
+function build(strategy: BalancingStrategy, size: number): Route {
   const instances = Array.from({ length: size }, (_, index) =>
     createServiceInstance({
       service: 'S',
@@ -41,22 +41,18 @@ function build(strategy: BalancingStrategy, size: number): Balancer {
       backend: 'bench',
     }),
   );
-  const balancer = new Balancer({
-    loadBalancer: createLoadBalancer(strategy),
-    now: Date.now,
-    random: Math.random,
-    clientId: 'bench',
-  });
-  balancer.update(instances, instances);
-  return balancer;
+  const snapshot: Snapshot = { service: 'S', instances, state: 'fresh', asOf: 0 };
+  const view = { current: snapshot, subscribe: () => () => {} };
+  const balancer = new Balancer(view, { now: Date.now, random: Math.random, clientId: 'bench' });
+  return balancer.route({ balancing: strategy, routing: {}, ejection: {} });
 }
 
-function measure(balancer: Balancer): { readonly ns: number; readonly bytes: number } {
+function measure(route: Route): { readonly ns: number; readonly bytes: number } {
   const keys = Array.from({ length: 64 }, (_, index) => ({ key: `user-${index}` }));
   const heap = process.memoryUsage().heapUsed;
   const start = process.hrtime.bigint();
   let picked = 0;
-  for (let i = 0; i < PICKS; i += 1) if (balancer.pick(keys[i & 63] ?? {}) !== undefined) picked += 1;
+  for (let i = 0; i < PICKS; i += 1) if (route.select(keys[i & 63] ?? {}) !== undefined) picked += 1;
   const took = Number(process.hrtime.bigint() - start);
   if (picked !== PICKS) throw new Error('a pick found nobody');
   return { ns: took / PICKS, bytes: (process.memoryUsage().heapUsed - heap) / PICKS };

@@ -123,7 +123,6 @@ function contextOf(): BackendContext {
     logger: silentLogger,
     clock: systemClock,
     random: Math.random,
-    directories: { snapshots: '' },
     report: () => {},
   };
 }

@@ -254,8 +254,10 @@ export class LeaseKeeper implements Lease {
     const done = this.pending.filter((entry) => entry.registration === registration || this.desired === registration);
     this.pending = this.pending.filter((entry) => !done.includes(entry));
     for (const entry of done) entry.resolve();
+    // A renewal is news when the one before failed.
+    const recovered = this.state.current.phase === 'retrying';
     if (this.desired === registration) this.setState({ phase: 'registered' });
-    if (news) {
+    if (news || recovered) {
       const { service, instanceId, status } = registration;
       report?.({ type: 'registration.registered', backend, service, instanceId, status });
     }

@@ -21,11 +21,6 @@ export interface BackendContext {
   readonly clock: Clock;
   /** A number from 0 (inclusive) to 1 (exclusive). */
   random(): number;
-  /** Folders that the backend may use; created by whoever writes first. */
-  readonly directories: {
-    /** For last known data, kept between runs. */
-    readonly snapshots: string;
-  };
   /** Tells the app's event stream. Never throws. */
   report(event: DiscoveryEvent): void;
 }

@@ -21,8 +21,6 @@ export class AxiosTransport implements HttpTransport {
     this.useEnvironmentProxy = useEnvironmentProxy;
   }
 
-  readonly transport: AxiosAdapter = (config) => this.send(config);
-
   async send(config: InternalAxiosRequestConfig, destination?: Destination): Promise<AxiosResponse> {
     const { headers } = config;
     const agents = {

@@ -1,4 +1,4 @@
-import type { AxiosAdapter, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
+import type { AxiosResponse, InternalAxiosRequestConfig } from 'axios';
 
 /** Where one try of a call goes, instead of where its config says. */
 export interface Destination {
@@ -12,8 +12,6 @@ export interface Destination {
 
 /** What sends requests. The config given to it may be given again, to the same transport, for another try. */
 export interface HttpTransport {
-  /** For axios's `adapter` option. */
-  readonly transport: AxiosAdapter;
   /** Sends one request. `response.config` is the config given here. */
   send(config: InternalAxiosRequestConfig, destination?: Destination): Promise<AxiosResponse>;
   /** The instance at `http://10.0.0.5:8080` is gone: closes what is idle now, and the rest when it is answered. */

@@ -1,8 +1,8 @@
-import { Axios, AxiosError, type AxiosAdapter, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
+import { Axios, AxiosError, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
 import { DiscoveryError } from '../../model/index.js';
 import { fullUrl } from '../address.js';
 import { AxiosTransport } from './axios-transport.js';
-import { Call } from './call.js';
+import { Exchange } from './exchange.js';
 import type { Destination, HttpTransport, TransportStats } from './http-transport.js';
 import { OriginPool } from './origin-pool.js';
 import { toRequestBody } from './request-body.js';
@@ -58,8 +58,6 @@ export class PooledTransport implements HttpTransport {
     }
     return { origins: this.pools.size, sockets, inFlight };
   }
-
-  readonly transport: AxiosAdapter = (config) => this.send(config);
 
   /**
    * Sends one request.
@@ -120,7 +118,7 @@ export class PooledTransport implements HttpTransport {
     const timeoutMs = destination?.timeoutMs ?? timeoutOf(config, method, target);
     const basicAuth = auth === undefined ? undefined : basic(auth);
     return new Promise((resolve, reject) => {
-      new Call(this.poolFor, config, plan, body, timeoutMs, basicAuth, resolve, reject).start();
+      new Exchange(this.poolFor, config, plan, body, timeoutMs, basicAuth, resolve, reject).start();
     });
   }
 

@@ -53,7 +53,6 @@ export interface WireClientOptions {
   readonly keepAliveTimeout: number;
   readonly keepAliveMaxTimeout: number;
   readonly keepAliveTimeoutThreshold: number;
-  readonly maxHeaderSize?: number;
 }
 
 /** undici, loaded. */

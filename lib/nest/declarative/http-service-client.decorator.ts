@@ -4,7 +4,7 @@ import type { StandardSchema } from '../../config/index.js';
 import { assertName, DiscoveryError } from '../../model/index.js';
 import type { DiscoverableClientOptions } from '../decorators/discoverable-client.decorator.js';
 import { declareDeclarativeClient } from '../declared-providers.js';
-import { CALL_OPTIONS } from '../resolve-options.js';
+import { CALL_OPTIONS } from '../check-module-options.js';
 import { createDeclarativeClient, RESPONSE_SCHEMA } from './declarative-client.js';
 import { routesOf } from './route-metadata.js';
 

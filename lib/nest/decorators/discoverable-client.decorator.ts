@@ -5,7 +5,7 @@ import type { CallOptions } from '../../http/index.js';
 import { assertName } from '../../model/index.js';
 import { declarationsOf } from '../declarations.js';
 import { declareClient } from '../declared-providers.js';
-import { CALL_OPTIONS } from '../resolve-options.js';
+import { CALL_OPTIONS } from '../check-module-options.js';
 
 /** Options of one injected client: all but functions, which go into `forRoot({ clients })`. */
 export type DiscoverableClientOptions = Omit<CallOptions, 'balancing' | 'fallback'> & {

@@ -254,7 +254,6 @@ export function createContext(events: DiscoveryEvent[], fields: Partial<BackendC
     logger: silentLogger,
     clock: systemClock,
     random: Math.random,
-    directories: { snapshots: '/nonexistent/contract-suites-keep-nothing' },
     report: (event) => void events.push(event),
     ...fields,
   };

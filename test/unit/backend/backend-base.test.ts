@@ -42,7 +42,6 @@ function setUp() {
     logger: silentLogger,
     clock: new ManualClock(),
     random: Math.random,
-    directories: { snapshots: '/nowhere' },
     report: (event) => events.push(event),
   };
   const backend = new TestBackend('consul', context);

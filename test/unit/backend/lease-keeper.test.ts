@@ -129,6 +129,17 @@ describe('LeaseKeeper registers and renews', () => {
     await lease.revoke();
   });
 
+  it('tells that a renewal has succeeded when the one before failed, and of no other', async () => {
+    const { clock, registry, lease, types } = setUp();
+    await lease.registered;
+    registry.behaviour = 'fails';
+    await clock.advance(10_000);
+    expect(types()).toEqual(['registration.registered', 'registration.failed']);
+    registry.behaviour = 'answers';
+    await clock.advance(60_000);
+    expect(types()).toEqual(['registration.registered', 'registration.failed', 'registration.registered']);
+  });
+
   it('keeps trying for ever, with a backoff, while it can not be registered (R2, R15)', async () => {
     const { clock, registry, lease, phases, types } = setUp({}, (one) => (one.behaviour = 'fails'));
     const registered = watchPromise(lease.registered);

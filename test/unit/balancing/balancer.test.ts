@@ -1,39 +1,46 @@
 import { describe, expect, test } from 'vitest';
+import { ValueView } from '../../../lib/backend/index.js';
 import {
   Balancer,
   createLoadBalancer,
   FIRST_TRY,
-  type BalancerOptions,
   type Endpoint,
   type Outcome,
+  type PickContext,
+  type RouteSettings,
 } from '../../../lib/balancing/index.js';
-import { createServiceInstance, type ServiceInstance } from '../../../lib/model/index.js';
+import { createServiceInstance, type ServiceInstance, type Snapshot } from '../../../lib/model/index.js';
 
 function instance(port: number, more: { zone?: string; metadata?: Record<string, string> } = {}): ServiceInstance {
   return createServiceInstance({ service: 'S', host: '10.0.0.1', port, backend: 'test', ...more });
 }
 
+function snapshotOf(list: readonly ServiceInstance[]): Snapshot {
+  return Object.freeze({ service: 'S', instances: list, state: 'fresh', asOf: 0 });
+}
+
 const instances = (count: number): readonly ServiceInstance[] =>
   Array.from({ length: count }, (_, index) => instance(index + 1));
 
-function setUp(list: readonly ServiceInstance[], more: Partial<BalancerOptions> = {}) {
+function setUp(
+  list: readonly ServiceInstance[],
+  { balancing, routing = {}, ejection = {}, clientId = 'test' }: Partial<RouteSettings> & { clientId?: string } = {},
+) {
   const clock = { now: 0 };
-  const balancer = new Balancer({
-    loadBalancer: createLoadBalancer('round-robin', () => 0),
-    now: () => clock.now,
-    random: Math.random,
-    clientId: 'test',
-    ...more,
-  });
-  balancer.update(list, list);
+  const view = new ValueView(snapshotOf(list));
+  const balancer = new Balancer(view, { now: () => clock.now, random: Math.random, clientId });
+  const fromFirst = createLoadBalancer('round-robin', () => 0);
+  const route = balancer.route({ balancing: balancing ?? fromFirst, routing, ejection });
+  const update = (instances: readonly ServiceInstance[]): void => view.set(snapshotOf(instances));
+  const select = (context: PickContext = FIRST_TRY): Endpoint | undefined => route.select(context);
   const call = (port: number | undefined, outcome: Outcome, tookMs = 1): Endpoint | undefined => {
     for (let i = 0; i < 200; i += 1) {
-      const endpoint = balancer.pick(FIRST_TRY);
+      const endpoint = route.select(FIRST_TRY);
       if (endpoint === undefined) return undefined;
       if (port !== undefined && endpoint.instance.port !== port) continue;
-      const startedAt = balancer.begin(endpoint);
+      const pick = route.begin(endpoint);
       clock.now += tookMs;
-      balancer.end(endpoint, startedAt, outcome);
+      pick.end(outcome);
       return endpoint;
     }
     return undefined;
@@ -41,17 +48,17 @@ function setUp(list: readonly ServiceInstance[], more: Partial<BalancerOptions> 
   const ports = (picks = 200): Map<number, number> => {
     const counts = new Map<number, number>();
     for (let i = 0; i < picks; i += 1) {
-      const port = balancer.pick(FIRST_TRY)?.instance.port ?? 0;
+      const port = select()?.instance.port ?? 0;
       counts.set(port, (counts.get(port) ?? 0) + 1);
     }
     return counts;
   };
-  return { clock, balancer, call, ports };
+  return { clock, balancer, route, update, select, call, ports };
 }
 
 describe('ejection', () => {
   test('five failures in a row: out for 30 s, then one probe, then its full share', () => {
-    const { clock, balancer, call, ports } = setUp(instances(10));
+    const { clock, route, call, ports } = setUp(instances(10));
     for (let i = 0; i < 4; i += 1) call(3, 'connection-failure');
     expect(ports().has(3)).toBe(true);
     call(3, 'connection-failure');
@@ -60,12 +67,12 @@ describe('ejection', () => {
     expect(ports().has(3)).toBe(false);
     clock.now += 200;
     // Back, with one call at a time.
-    const probe = Array.from({ length: 10 }, () => balancer.pick(FIRST_TRY)).find((one) => one?.instance.port === 3);
+    const probe = Array.from({ length: 10 }, () => route.select(FIRST_TRY)).find((one) => one?.instance.port === 3);
     expect(probe).toBeDefined();
     if (probe === undefined) return;
-    const startedAt = balancer.begin(probe);
+    const pick = route.begin(probe);
     expect(ports().has(3)).toBe(false);
-    balancer.end(probe, startedAt, 'success');
+    pick.succeeded();
     expect(ports(100).get(3)).toBe(10);
   });
 
@@ -124,22 +131,21 @@ describe('ejection', () => {
   });
 
   test('a list that changes forgets nothing', () => {
-    const { balancer, call, ports } = setUp(instances(10));
+    const { update, call, ports } = setUp(instances(10));
     for (let i = 0; i < 5; i += 1) call(3, 'connection-failure');
-    const grown = [...instances(10), instance(11)];
-    balancer.update(grown, grown);
+    update([...instances(10), instance(11)]);
     expect(ports().has(3)).toBe(false);
     expect(ports().has(11)).toBe(true);
   });
 
   test('an instance that asks to be left alone is', () => {
-    const { clock, balancer, ports } = setUp(instances(2));
-    const endpoint = balancer.pick(FIRST_TRY);
+    const { clock, balancer, select, ports } = setUp(instances(2));
+    const endpoint = select();
     if (endpoint === undefined) return;
     balancer.pushBack(endpoint, 2000);
     expect(ports().has(endpoint.instance.port)).toBe(false);
     clock.now += 2000;
-    balancer.pick(FIRST_TRY);
+    select();
     expect(ports().size).toBe(2);
   });
 
@@ -167,11 +173,10 @@ describe('routing', () => {
 
   test('a zone that is short spills the part that it lacks', () => {
     const all = Array.from({ length: 20 }, (_, index) => instance(index + 1, { zone: index < 10 ? 'a' : 'b' }));
-    const { balancer, ports } = setUp(all, { routing: { zone: 'a' } });
+    const { update, ports } = setUp(all, { routing: { zone: 'a' } });
     // Four of ten are left in the zone: 1.4 × 0.4 of the calls stay.
-    balancer.update(
-      all.filter(({ port }) => port <= 4 || port > 10),
-      all,
+    update(
+      all.map((one) => (one.port > 4 && one.port <= 10 ? createServiceInstance({ ...one, status: 'DOWN' }) : one)),
     );
     let near = 0;
     for (const [port, count] of ports(20_000)) if (port <= 4) near += count;
@@ -189,10 +194,10 @@ describe('routing', () => {
           .keys(),
       ].sort(),
     ).toEqual([2, 3]);
-    expect(setUp(list, { routing: { metadata: { version: '9' } } }).balancer.pick(FIRST_TRY)).toBeUndefined();
-    const { balancer } = setUp(list);
-    for (let i = 0; i < 5; i += 1) expect(balancer.pick({ hint: 'h3' })?.instance.port).toBe(3);
-    expect(balancer.pick({ hint: 'nobody' })).toBeDefined();
+    expect(setUp(list, { routing: { metadata: { version: '9' } } }).select()).toBeUndefined();
+    const { select } = setUp(list);
+    for (let i = 0; i < 5; i += 1) expect(select({ hint: 'h3' })?.instance.port).toBe(3);
+    expect(select({ hint: 'nobody' })).toBeDefined();
   });
 
   test('a subset is as small as told, differs between clients, and changes as little as it must', () => {
@@ -212,10 +217,9 @@ describe('routing', () => {
   });
 
   test('a new instance begins with a tenth and has its full share after the time; the first ones do not', () => {
-    const { clock, balancer, ports } = setUp(instances(4), { routing: { warmUpMs: 10_000 } });
+    const { clock, update, ports } = setUp(instances(4), { routing: { warmUpMs: 10_000 } });
     expect(ports(400).get(1)).toBe(100);
-    const grown = instances(5);
-    balancer.update(grown, grown);
+    update(instances(5));
     const early = ports(10_000).get(5) ?? 0;
     expect(early / 10_000).toBeLessThan(0.05);
     expect(early).toBeGreaterThan(50);

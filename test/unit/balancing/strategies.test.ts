@@ -1,22 +1,29 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { createLoadBalancer, Endpoint, FIRST_TRY, type BalancingStrategy } from '../../../lib/balancing/index.js';
+import {
+  createLoadBalancer,
+  FIRST_TRY,
+  TrackedEndpoint,
+  type BalancingStrategy,
+  type Endpoint,
+} from '../../../lib/balancing/index.js';
 import { createServiceInstance } from '../../../lib/model/index.js';
 
-const endpoint = (port: number, weight = 1): Endpoint =>
-  new Endpoint(createServiceInstance({ service: 'S', host: '10.0.0.1', port, weight, backend: 'test' }), 0);
-const list = (count: number): readonly Endpoint[] => Array.from({ length: count }, (_, index) => endpoint(index + 1));
+const endpoint = (port: number, weight = 1): TrackedEndpoint =>
+  new TrackedEndpoint(createServiceInstance({ service: 'S', host: '10.0.0.1', port, weight, backend: 'test' }), 0);
+const list = (count: number): readonly TrackedEndpoint[] =>
+  Array.from({ length: count }, (_, index) => endpoint(index + 1));
 
 /** Where keys go, by the port of their endpoint. */
 function mapKeys(strategy: BalancingStrategy, endpoints: readonly Endpoint[], keys: readonly string[]): number[] {
-  const picker = createLoadBalancer(strategy)(endpoints, undefined);
+  const picker = createLoadBalancer(strategy).createPicker(endpoints, undefined);
   return keys.map((key) => picker.pick({ key }, 0)?.instance.port ?? 0);
 }
 
 describe('weighted', () => {
   test('each gets its share', () => {
     const endpoints = [endpoint(1, 1), endpoint(2, 3), endpoint(3, 6)];
-    const picker = createLoadBalancer('weighted')(endpoints, undefined);
+    const picker = createLoadBalancer('weighted').createPicker(endpoints, undefined);
     const counts = new Map<number, number>();
     const total = 20_000;
     for (let i = 0; i < total; i += 1) {
@@ -41,7 +48,7 @@ describe('weighted', () => {
           // Every position of the draw in equal steps: the shares come out without chance.
           const steps = weights.length * 2000;
           let position = 0;
-          const picker = createLoadBalancer('weighted', () => (position + 0.5) / steps)(
+          const picker = createLoadBalancer('weighted', () => (position + 0.5) / steps).createPicker(
             weights.map((weight, index) => endpoint(index + 1, weight)),
             undefined,
           );
@@ -65,19 +72,19 @@ describe('stick and other', () => {
   test('stick stays until its endpoint has gone, or fails the call', () => {
     const endpoints = list(5);
     const balancer = createLoadBalancer('stick');
-    const picker = balancer(endpoints, undefined);
+    const picker = balancer.createPicker(endpoints, undefined);
     const first = picker.pick(FIRST_TRY, 0);
     for (let i = 0; i < 20; i += 1) expect(picker.pick(FIRST_TRY, 0)).toBe(first);
-    expect(balancer([...endpoints, endpoint(6)], picker).pick(FIRST_TRY, 0)).toBe(first);
+    expect(balancer.createPicker([...endpoints, endpoint(6)], picker).pick(FIRST_TRY, 0)).toBe(first);
     const rest = endpoints.filter((one) => one !== first);
-    expect(rest).toContain(balancer(rest, picker).pick(FIRST_TRY, 0));
+    expect(rest).toContain(balancer.createPicker(rest, picker).pick(FIRST_TRY, 0));
     const second = picker.pick({ tried: new Set([first?.instance.url ?? '']) }, 0);
     expect(second).not.toBe(first);
     expect(picker.pick(FIRST_TRY, 0)).toBe(second);
   });
 
   test('other is never the same twice in a row, and reaches all', () => {
-    const picker = createLoadBalancer('other')(list(4), undefined);
+    const picker = createLoadBalancer('other').createPicker(list(4), undefined);
     const seen = new Set<Endpoint | undefined>();
     let last: Endpoint | undefined;
     for (let i = 0; i < 500; i += 1) {
@@ -87,7 +94,11 @@ describe('stick and other', () => {
     }
     expect(seen.size).toBe(4);
     const [only] = list(1);
-    expect(createLoadBalancer('other')(only === undefined ? [] : [only], undefined).pick(FIRST_TRY, 0)).toBe(only);
+    expect(
+      createLoadBalancer('other')
+        .createPicker(only === undefined ? [] : [only], undefined)
+        .pick(FIRST_TRY, 0),
+    ).toBe(only);
   });
 });
 
@@ -96,14 +107,14 @@ describe('least-pending', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 8 }), fc.array(fc.nat(15), { maxLength: 200 }), (count, steps) => {
         const endpoints = list(count);
-        const picker = createLoadBalancer('least-pending')(endpoints, undefined);
+        const picker = createLoadBalancer('least-pending').createPicker(endpoints, undefined);
         for (const step of steps) {
           const picked = picker.pick(FIRST_TRY, 0);
           const fewest = Math.min(...endpoints.map(({ pending }) => pending));
           expect(picked?.pending).toBe(fewest);
           const busy = endpoints.filter(({ pending }) => pending > 0);
           const ends = step > 8 ? busy[step % Math.max(busy.length, 1)] : undefined;
-          const changed = ends ?? picked;
+          const changed = ends ?? endpoints.find((one) => one === picked);
           if (changed === undefined) continue;
           changed.pending += ends === undefined ? 1 : -1;
           picker.pendingChanged?.(changed);
@@ -116,12 +127,12 @@ describe('least-pending', () => {
 describe('p2c', () => {
   test('a node ten times slower gets less than a fifth of its fair share', () => {
     const endpoints = list(10);
-    const picker = createLoadBalancer('p2c')(endpoints, undefined);
+    const picker = createLoadBalancer('p2c').createPicker(endpoints, undefined);
     let slow = 0;
     const total = 20_000;
     for (let i = 0; i < total; i += 1) {
       const now = i;
-      const picked = picker.pick(FIRST_TRY, now);
+      const picked = picker.pick(FIRST_TRY, now) as TrackedEndpoint | undefined;
       if (picked === undefined) continue;
       const isSlow = picked === endpoints[0];
       if (isSlow) slow += 1;
@@ -134,7 +145,7 @@ describe('p2c', () => {
   test('of two bad ones neither, while there are good ones', () => {
     const endpoints = list(10);
     const [slow, failing] = endpoints;
-    const picker = createLoadBalancer('p2c')(endpoints, undefined);
+    const picker = createLoadBalancer('p2c').createPicker(endpoints, undefined);
     for (let now = 1; now <= 100; now += 1) {
       for (const one of endpoints) one.measure(now, one === slow ? 100 : 10, one === failing);
     }
@@ -153,7 +164,7 @@ describe('p2c', () => {
   test('one that was slow is tried again after a while, and comes back when it is fast', () => {
     const [slow, fast] = list(2);
     if (slow === undefined || fast === undefined) return;
-    const picker = createLoadBalancer('p2c')([slow, fast], undefined);
+    const picker = createLoadBalancer('p2c').createPicker([slow, fast], undefined);
     slow.measure(1, 1000, false);
     fast.measure(1, 10, false);
     slow.pickedAt = fast.pickedAt = 1;
@@ -168,7 +179,7 @@ describe('p2c', () => {
   test('one that fails fast is not taken for a fast one', () => {
     const [failing, good] = list(2);
     if (failing === undefined || good === undefined) return;
-    const picker = createLoadBalancer('p2c')([failing, good], undefined);
+    const picker = createLoadBalancer('p2c').createPicker([failing, good], undefined);
     for (let now = 1; now < 50; now += 1) {
       failing.measure(now, 1, true);
       good.measure(now, 20, false);
@@ -198,7 +209,7 @@ describe('consistent-hash', () => {
 
   test('a call without a key goes anywhere; one whose endpoint failed goes elsewhere', () => {
     const endpoints = list(5);
-    const picker = createLoadBalancer('consistent-hash')(endpoints, undefined);
+    const picker = createLoadBalancer('consistent-hash').createPicker(endpoints, undefined);
     expect(new Set(Array.from({ length: 200 }, () => picker.pick(FIRST_TRY, 0))).size).toBe(5);
     const home = picker.pick({ key: 'k' }, 0);
     expect(picker.pick({ key: 'k', tried: new Set([home?.instance.url ?? '']) }, 0)).not.toBe(home);
@@ -210,17 +221,17 @@ describe('sticky', () => {
     const keys = Array.from({ length: 300 }, (_, index) => `cart-${index}`);
     const balancer = createLoadBalancer('sticky');
     const endpoints = list(3);
-    const first = balancer(endpoints, undefined);
+    const first = balancer.createPicker(endpoints, undefined);
     const homes = keys.map((key) => first.pick({ key }, 0));
-    const grown = balancer([...endpoints, endpoint(4), endpoint(5)], first);
+    const grown = balancer.createPicker([...endpoints, endpoint(4), endpoint(5)], first);
     expect(keys.map((key) => grown.pick({ key }, 0))).toEqual(homes);
-    const shrunk = balancer(endpoints.slice(1), grown);
+    const shrunk = balancer.createPicker(endpoints.slice(1), grown);
     const after = keys.map((key) => shrunk.pick({ key }, 0));
     homes.forEach((home, index) => {
       if (home === endpoints[0]) expect(endpoints.slice(1)).toContain(after[index]);
       else expect(after[index]).toBe(home);
     });
-    const again = balancer(endpoints, shrunk);
+    const again = balancer.createPicker(endpoints, shrunk);
     expect(keys.map((key) => again.pick({ key }, 0))).toEqual(after);
   });
 });

@@ -1,7 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { createLoadBalancer, FIRST_TRY } from '../../../lib/balancing/index.js';
+import {
+  Balancer,
+  createLoadBalancer,
+  FIRST_TRY,
+  routableInstances,
+  type LoadBalancer,
+} from '../../../lib/balancing/index.js';
 import type { DiscoveryDriver, DiscoveryReport } from '../../../lib/backend/index.js';
-import { routableInstances, ServiceBalancer, ServiceView, ServiceViews } from '../../../lib/discovery/index.js';
+import { ServiceView, ServiceViews } from '../../../lib/discovery/index.js';
 import {
   createServiceInstance,
   DiscoveryError,
@@ -89,6 +95,21 @@ describe('ServiceView', () => {
     b.report({ error: outage });
     expect(view.current.state).toBe('stale');
     expect(view.current.instances).toHaveLength(2);
+  });
+
+  test('a backend that answers again is told, also when its list is the one of before', () => {
+    const { a, b, events, options } = setUp();
+    const view = new ServiceView('S', options);
+    b.report({ instances: [] });
+    for (let outages = 1; outages < 3; outages += 1) {
+      a.report({ error: outage });
+      for (let i = 0; i < 3; i += 1) a.report({ instances: [instance(1)] });
+      const over = events.filter(({ type }) => type === 'instances.recovered');
+      expect(over).toEqual(
+        Array.from({ length: outages }, () => ({ type: over[0]?.type, service: 'S', backend: 'a' })),
+      );
+    }
+    expect(view.current.state).toBe('fresh');
   });
 
   test('equal reports tell nobody, and instances keep their identity', () => {
@@ -209,27 +230,26 @@ describe('ServiceViews', () => {
   });
 });
 
-describe('ServiceBalancer', () => {
+describe('Balancer', () => {
   test('builds its picker once per list, of instances that may be called', () => {
     const { a, b, options } = setUp();
     const view = new ServiceView('S', options);
     let built = 0;
     const random = createLoadBalancer('random');
-    const balancer = new ServiceBalancer(view, {
-      loadBalancer: (endpoints, previous) => {
+    const balancing: LoadBalancer = {
+      createPicker: (endpoints, previous) => {
         built += 1;
-        return random(endpoints, previous);
+        return random.createPicker(endpoints, previous);
       },
-      now: () => 0,
-      random: Math.random,
-      clientId: 'test',
-    });
-    expect(balancer.pick(FIRST_TRY)).toBeUndefined();
+    };
+    const balancer = new Balancer(view, { now: () => 0, random: Math.random, clientId: 'test' });
+    const route = balancer.route({ balancing, routing: {}, ejection: {} });
+    expect(route.select(FIRST_TRY)).toBeUndefined();
     b.report({ instances: [] });
     a.report({ instances: [instance(1), instance(2, { status: 'DOWN' }), instance(3, { weight: 0 })] });
-    for (let i = 0; i < 20; i += 1) expect(balancer.pick(FIRST_TRY)?.instance.port).toBe(1);
+    for (let i = 0; i < 20; i += 1) expect(route.select(FIRST_TRY)?.instance.port).toBe(1);
     a.report({ error: outage });
-    expect(balancer.pick(FIRST_TRY)?.instance.port).toBe(1);
+    expect(route.select(FIRST_TRY)?.instance.port).toBe(1);
     expect(built).toBe(2);
     expect(routableInstances(view.current)).toBe(routableInstances(view.current));
   });

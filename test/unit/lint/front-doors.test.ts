@@ -11,7 +11,7 @@ const INTERNAL = [
   ...['assertHost', 'assertPort', 'authority', 'codeOf', 'describe', 'fromFileName', 'isPrototypeKey', 'toFileName'],
   ...['createRegistration', 'diffInstances', 'isEmptyDiff', 'keepIdentity', 'mergeSnapshots', 'patchRegistration'],
   ...['sameInstance', 'sameMetadata', 'unknownSnapshot', 'BackendSet', 'DiscoveryRuntime', 'InstanceBinder'],
-  ...['Balancer', 'Endpoint', 'FIRST_TRY', 'OutlierDetector', 'createLoadBalancer', 'pickUntried', 'wasTried'],
+  ...['Balancer', 'TrackedEndpoint', 'FIRST_TRY', 'OutlierDetector', 'createLoadBalancer', 'pickUntried', 'wasTried'],
 ];
 
 const doors = entries();

@@ -57,7 +57,6 @@ export class LocalFixture {
       logger: { ...silentLogger, warn: (message) => void this.warnings.push(message) },
       clock: systemClock,
       random: Math.random,
-      directories: { snapshots: join(this.home, 'snapshots') },
       report: (event) => void this.events.push(event),
       ...context,
     });

@@ -21,7 +21,6 @@ async function open(
     logger: silentLogger,
     clock,
     random: () => 0,
-    directories: { snapshots: '/nonexistent' },
     report: (event) => void events.push(event),
   };
   const backend = definition.create(context);

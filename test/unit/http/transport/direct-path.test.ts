@@ -6,7 +6,7 @@ import { echo, httpServer, type TestServer } from './support.js';
 let server: TestServer;
 const transport = new PooledTransport();
 const make = () => {
-  const instance = axios.create({ baseURL: server.url, adapter: transport.transport });
+  const instance = axios.create({ baseURL: server.url, adapter: (config) => transport.send(config) });
   return { instance, path: new DirectPath(instance) };
 };
 
@@ -71,7 +71,7 @@ describe('the direct path', () => {
       config.headers.set('x-intercepted', 'yes');
       return config;
     });
-    const { data } = await path.request<{ headers: object }>({ url: '/' }, transport.transport);
+    const { data } = await path.request<{ headers: object }>({ url: '/' }, (config) => transport.send(config));
     expect(data.headers).toMatchObject({ 'x-intercepted': 'yes' });
   });
 
@@ -79,7 +79,9 @@ describe('the direct path', () => {
     const { instance, path } = make();
     instance.defaults.headers.common['X-Token'] = 'new';
     instance.defaults.params = { a: 1 };
-    const { data } = await path.request<{ headers: object; url: string }>({ url: '/x' }, transport.transport);
+    const { data } = await path.request<{ headers: object; url: string }>({ url: '/x' }, (config) =>
+      transport.send(config),
+    );
     expect(data).toMatchObject({ url: '/x?a=1', headers: { 'x-token': 'new' } });
   });
 
@@ -88,16 +90,19 @@ describe('the direct path', () => {
     const headers = Object.freeze({ 'x-a': '1' });
     const data = Object.freeze({ a: 1 });
     const config = Object.freeze({ method: 'POST', url: '/', headers, data });
-    const response = await path.request(config, transport.transport);
+    const response = await path.request(config, (config) => transport.send(config));
     expect(config).toEqual({ method: 'POST', url: '/', headers: { 'x-a': '1' }, data: { a: 1 } });
     expect(response.config.headers).not.toBe(headers);
   });
 
   it('gives JSON that was asked for and is none as an error', async () => {
     const bad = await httpServer((_, response) => response.end('{"a":'));
-    const instance = axios.create({ adapter: transport.transport, transitional: { silentJSONParsing: false } });
+    const instance = axios.create({
+      adapter: (config) => transport.send(config),
+      transitional: { silentJSONParsing: false },
+    });
     const path = new DirectPath(instance);
-    const call = path.request({ url: bad.url, responseType: 'json' }, transport.transport);
+    const call = path.request({ url: bad.url, responseType: 'json' }, (config) => transport.send(config));
     await expect(call).rejects.toMatchObject({
       name: 'SyntaxError',
       code: 'ERR_BAD_RESPONSE',

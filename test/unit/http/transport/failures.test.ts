@@ -188,9 +188,7 @@ describe.each(['adapter', 'direct'] as const)('by %s', (name) => {
   it('a connection that is not made in time was surely not sent', async () => {
     // Reserved for documentation: no route, or nobody who answers.
     const transport = new PooledTransport({ connectTimeoutMs: 60 });
-    const error = await failure(
-      transport.transport({ url: 'http://192.0.2.1:81/', headers: new axios.AxiosHeaders() }),
-    );
+    const error = await failure(transport.send({ url: 'http://192.0.2.1:81/', headers: new axios.AxiosHeaders() }));
     // undici's timers are coarse, and some networks refuse at once.
     expect(['ETIMEDOUT', 'ENETUNREACH', 'EHOSTUNREACH', 'ECONNREFUSED']).toContain(error.code);
     expect(error.cause).toMatchObject({ syscall: 'connect' });

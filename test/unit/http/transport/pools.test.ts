@@ -34,7 +34,7 @@ describe('connections', () => {
     const server = keep(await httpServer(echo));
     const transport = pooled();
     expect(transport.stats).toEqual({ origins: 0, sockets: 0, inFlight: 0 });
-    for (let i = 0; i < 20; i += 1) await transport.transport(get(server.url));
+    for (let i = 0; i < 20; i += 1) await transport.send(get(server.url));
     expect(server.accepted).toBe(1);
     expect(transport.stats).toEqual({ origins: 1, sockets: 1, inFlight: 0 });
   });
@@ -42,9 +42,9 @@ describe('connections', () => {
   it('are as many as calls at a time, or as many as allowed', async () => {
     const server = keep(await httpServer((request, response) => void setTimeout(() => echo(request, response), 30)));
     const [free, limited] = [pooled(), pooled({ maxConnectionsPerOrigin: 2 })];
-    await Promise.all(Array.from({ length: 8 }, () => free.transport(get(server.url))));
+    await Promise.all(Array.from({ length: 8 }, () => free.send(get(server.url))));
     expect(server.accepted).toBe(8);
-    const calls = Array.from({ length: 8 }, () => limited.transport(get(server.url)));
+    const calls = Array.from({ length: 8 }, () => limited.send(get(server.url)));
     await until(() => limited.stats.inFlight === 8, 'all calls under way');
     await Promise.all(calls);
     expect(server.accepted).toBe(10);
@@ -54,10 +54,10 @@ describe('connections', () => {
   it('that are waited for obey the time-out and the abort', async () => {
     const silent = keep(await rawServer(() => {}));
     const transport = pooled({ maxConnectionsPerOrigin: 1 });
-    const first = transport.transport(get(silent.url, { timeout: 300 })).catch((error: unknown) => error);
+    const first = transport.send(get(silent.url, { timeout: 300 })).catch((error: unknown) => error);
     const signal = new CallSignal();
-    const waiting = transport.transport(get(silent.url, { signal }));
-    const slow = transport.transport(get(silent.url, { timeout: 40 }));
+    const waiting = transport.send(get(silent.url, { signal }));
+    const slow = transport.send(get(silent.url, { timeout: 40 }));
     await expect(slow).rejects.toMatchObject({ code: 'ECONNABORTED' });
     signal.abort();
     await expect(waiting).rejects.toMatchObject({ code: 'ERR_CANCELED' });
@@ -74,7 +74,7 @@ describe('connections', () => {
       }),
     );
     const transport = pooled({ maxConnectionsPerOrigin: 1 });
-    const calls = [1, 2, 3].map(() => transport.transport(get(flaky.url)));
+    const calls = [1, 2, 3].map(() => transport.send(get(flaky.url)));
     const results = await Promise.allSettled(calls);
     expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled']);
   });
@@ -82,7 +82,7 @@ describe('connections', () => {
   it('close when unused, before a server that says when it closes, and the pool with them', async () => {
     const server = keep(await httpServer(echo, (one) => (one.keepAliveTimeout = 1000)));
     const transport = pooled({ keepAliveMarginMs: 700 });
-    await transport.transport(get(server.url));
+    await transport.send(get(server.url));
     expect(transport.stats).toEqual({ origins: 1, sockets: 1, inFlight: 0 });
     const at = Date.now();
     await until(() => transport.stats.origins === 0, 'no pool left');
@@ -93,21 +93,21 @@ describe('connections', () => {
   it('close when unused for keepAliveMs, when the server says nothing', async () => {
     const server = keep(await rawServer((socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n')));
     const transport = pooled({ keepAliveMs: 60 });
-    await transport.transport(get(server.url));
+    await transport.send(get(server.url));
     await until(() => transport.stats.origins === 0 && server.open === 0, 'no socket left', 1000);
   });
 
   it('of a server that announces less than the margin are used once', async () => {
     const server = keep(await httpServer(echo, (one) => (one.keepAliveTimeout = 1000)));
     const transport = pooled();
-    for (let i = 0; i < 3; i += 1) await transport.transport(get(server.url));
+    for (let i = 0; i < 3; i += 1) await transport.send(get(server.url));
     expect(server.accepted).toBe(3);
   });
 
   it('that the server closes are noticed', async () => {
     const server = keep(await httpServer((_, response) => void response.setHeader('connection', 'close').end('1')));
     const transport = pooled();
-    for (let i = 0; i < 3; i += 1) await transport.transport(get(server.url));
+    for (let i = 0; i < 3; i += 1) await transport.send(get(server.url));
     expect(server.accepted).toBe(3);
     await until(() => transport.stats.sockets === 0, 'no socket left');
   });
@@ -117,7 +117,7 @@ describe('connections', () => {
     const transport = pooled();
     for (const pauseMs of [990, 1005, 1995, 2005, 0]) {
       const config = (): InternalAxiosRequestConfig => get(server.url, { method: 'post', data: 'a' });
-      await Promise.all(Array.from({ length: 100 }, () => transport.transport(config())));
+      await Promise.all(Array.from({ length: 100 }, () => transport.send(config())));
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   });
@@ -131,12 +131,12 @@ describe('connections', () => {
       }),
     );
     const transport = pooled();
-    const slow = transport.transport(get(`${server.url}/slow`));
-    await transport.transport(get(server.url));
+    const slow = transport.send(get(`${server.url}/slow`));
+    await transport.send(get(server.url));
     expect(transport.stats.sockets).toBe(2);
     transport.release(`${server.url}/`);
     await until(() => server.open === 1, 'only the busy socket');
-    await transport.transport(get(server.url));
+    await transport.send(get(server.url));
     finish();
     expect((await slow).data).toBe('"late"');
     await until(() => server.open === 1 && transport.stats.sockets === 1, 'only the new socket');
@@ -146,7 +146,7 @@ describe('connections', () => {
   it('close() ends all, and calls after it say so', async () => {
     const silent = keep(await rawServer(() => {}));
     const transport = pooled({ maxConnectionsPerOrigin: 1 });
-    const calls = [1, 2].map(() => transport.transport(get(silent.url)));
+    const calls = [1, 2].map(() => transport.send(get(silent.url)));
     await until(() => silent.open === 1, 'one socket');
     const closed = transport.close();
     for (const result of await Promise.allSettled(calls))
@@ -154,7 +154,7 @@ describe('connections', () => {
     await closed;
     expect(transport.stats).toEqual({ origins: 0, sockets: 0, inFlight: 0 });
     await until(() => silent.open === 0, 'no socket left');
-    await expect(transport.transport(get(silent.url))).rejects.toMatchObject({ code: 'BACKEND_CLOSED' });
+    await expect(transport.send(get(silent.url))).rejects.toMatchObject({ code: 'BACKEND_CLOSED' });
     await transport.close();
   });
 

@@ -3,7 +3,13 @@ import { createServer as createHttpServer, type IncomingMessage, type RequestLis
 import { createServer as createTcpServer, type AddressInfo, type Server as TcpServer, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import axios, { AxiosError, type AxiosRequestConfig, type AxiosResponse, type CreateAxiosDefaults } from 'axios';
+import axios, {
+  AxiosError,
+  type AxiosAdapter,
+  type AxiosRequestConfig,
+  type AxiosResponse,
+  type CreateAxiosDefaults,
+} from 'axios';
 import {
   AxiosTransport,
   DirectPath,
@@ -21,7 +27,7 @@ export interface Path {
 
 export function openPath(name: Path['name'], defaults: CreateAxiosDefaults = {}, options: TransportOptions = {}): Path {
   const transport = name === 'axios' ? new AxiosTransport(options) : new PooledTransport(options);
-  const adapter = transport.transport;
+  const adapter: AxiosAdapter = (config) => transport.send(config);
   const instance = axios.create({ ...defaults, adapter });
   const direct = new DirectPath(instance);
   return {

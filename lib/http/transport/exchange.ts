@@ -21,8 +21,8 @@ interface Cancelation {
 /** How much more than `maxContentLength` an encoded body may have before it is decoded. */
 const ENCODED_SLACK = 64 * 1024;
 
-/** One call: its hops, its time, its answer. Settled once, and everything is given back then. */
-export class Call implements HopListener {
+/** One request and its answer: its hops, its time. Settled once, and everything is given back then. */
+export class Exchange implements HopListener {
   private settled = false;
   private hop: Hop | undefined;
   private request: SentRequest | undefined;
@@ -270,8 +270,8 @@ export class Call implements HopListener {
 
 const EMPTY = Buffer.alloc(0);
 
-function onTimeout(call: Call): void {
-  call.timeOut();
+function onTimeout(exchange: Exchange): void {
+  exchange.timeOut();
 }
 
 /** The text of a body, without the byte order mark. */

@@ -1,0 +1,182 @@
+import { isLoadBalancer, STRATEGIES, type EjectionOptions, type RoutingOptions } from '../balancing/index.js';
+import {
+  anything,
+  callable,
+  checkOptions,
+  either,
+  flag,
+  integerBetween,
+  listOf,
+  literal,
+  milliseconds,
+  numberBetween,
+  object,
+  oneOf,
+  port,
+  recordOf,
+  required,
+  satisfying,
+  text,
+  type Check,
+} from '../backend/index.js';
+import {
+  HTTP_CLIENTS,
+  TRANSPORT_OPTIONS,
+  type CallOptions,
+  type HedgingOptions,
+  type RetryOptions,
+} from '../http/index.js';
+import { assertName, assertPort, createMetadata } from '../model/index.js';
+import type { DiscoveryModuleOptions, ServiceOptions } from './discovery-options.interface.js';
+
+const definition = satisfying(
+  'a backend, as local() or consul({ … }) gives it',
+  (value) => typeof value === 'object' && value !== null && 'create' in value && 'kind' in value && 'name' in value,
+);
+
+const narrowed = required(['backend'], object({ backend: definition, register: flag, discover: flag }));
+const oneRegistry = either('a backend, or { backend, register, discover }', definition, narrowed);
+const schema = satisfying(
+  'a Standard Schema (zod, valibot …)',
+  (value) => typeof value === 'function' || (typeof value === 'object' && value !== null && '~standard' in value),
+);
+
+const strategy = either(
+  `${STRATEGIES.map((name) => `'${name}'`).join(', ')}, an object with createPicker or a function`,
+  oneOf(...STRATEGIES),
+  callable,
+  satisfying('an object with createPicker', isLoadBalancer),
+);
+
+const ejection = object({
+  consecutiveFailures: integerBetween(1, 1e6),
+  baseMs: milliseconds(1),
+  maxMs: milliseconds(1),
+  maxShare: numberBetween(0, 1),
+  panicThreshold: numberBetween(0, 1),
+  successRate: flag,
+  applicationErrors: flag,
+} satisfies Record<keyof EjectionOptions, Check>);
+
+/** Headers of one connection or one body, which mean something else, or nothing, in another request. */
+const NOT_FORWARDED = new Set([
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-type',
+  'expect',
+  'host',
+  'keep-alive',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+const forwardable = satisfying(
+  'the name of a header that another request may have, such as authorization',
+  (value) => typeof value === 'string' && value !== '' && !NOT_FORWARDED.has(value.toLowerCase()),
+);
+
+/** The options of calls, wherever they may be given. */
+export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Check>> = {
+  balancing: strategy,
+  routing: object({
+    zone: text,
+    metadata: recordOf(text),
+    hintMetadata: text,
+    subset: integerBetween(1, 1e6),
+    warmUpMs: milliseconds(),
+  } satisfies Record<keyof RoutingOptions, Check>),
+  ejection: either('an object, or false', ejection, literal(false)),
+  maxAttempts: either("a whole number from 1 to 1000, or 'all'", integerBetween(1, 1000), oneOf('all')),
+  timeoutMs: milliseconds(),
+  totalTimeoutMs: milliseconds(),
+  retry: object({
+    unsafeMethods: flag,
+    statuses: listOf(integerBetween(100, 599)),
+    budgetShare: numberBetween(0, 100),
+    budgetPerSecond: numberBetween(0, 1e6),
+  } satisfies Record<keyof RetryOptions, Check>),
+  deadlineHeader: text,
+  basePathMetadata: text,
+  fallback: callable,
+  hedging: required(
+    ['delayMs'],
+    object({ delayMs: milliseconds(1), maxHedges: integerBetween(1, 100) } satisfies Record<
+      keyof HedgingOptions,
+      Check
+    >),
+  ),
+  forwardHeaders: listOf(forwardable),
+  hintHeader: text,
+  keyHeader: text,
+};
+
+const SERVICE_OPTIONS: Readonly<Record<keyof ServiceOptions, Check>> = {
+  name: text,
+  instanceId: text,
+  host: text,
+  ip: text,
+  port,
+  scheme: text,
+  networks: listOf(text),
+  ignoredInterfaces: listOf(text),
+  family: either('4 or 6', literal(4), literal(6)),
+  preferHostname: flag,
+  metadata: recordOf(either('a text, a number or true or false', text, numberBetween(-Infinity, Infinity), flag)),
+  tags: listOf(text),
+  weight: numberBetween(0, 1e9),
+  healthPath: text,
+};
+
+const MODULE_OPTIONS: Readonly<Record<keyof DiscoveryModuleOptions, Check>> = {
+  service: required(['name'], object(SERVICE_OPTIONS)),
+  registry: either('a backend or a list of backends', listOf(oneRegistry), oneRegistry),
+  config: either('a backend or a list of backends', listOf(definition), definition),
+  registration: oneOf('background', 'fail-fast', 'manual'),
+  registrationTimeoutMs: milliseconds(),
+  discovery: object({
+    firstSnapshotTimeoutMs: milliseconds(),
+    lingerMs: milliseconds(),
+    emptyProtectionMs: either('a time in milliseconds, or false', milliseconds(), literal(false)),
+    nameFor: callable,
+  }),
+  configOptions: object({
+    optional: flag,
+    loadTimeoutMs: milliseconds(1),
+    debounceMs: milliseconds(),
+    snapshots: flag,
+    schema,
+  }),
+  transport: either("'undici', 'axios' or an object", oneOf(...HTTP_CLIENTS), object(TRANSPORT_OPTIONS)),
+  http: object(CALL_OPTIONS),
+  clients: recordOf(object(CALL_OPTIONS)),
+  shutdown: object({
+    deregisterTimeoutMs: milliseconds(),
+    propagationDelayMs: milliseconds(),
+    drainTimeoutMs: milliseconds(),
+  }),
+  zone: text,
+  profiles: listOf(text),
+  snapshotDirectory: text,
+  clock: anything,
+};
+
+/**
+ * Checks the module's options, as the compiler would have.
+ * @throws DiscoveryError `INVALID_OPTION`, `INVALID_NAME` or `INVALID_INSTANCE`, naming the field
+ */
+export function checkModuleOptions(options: DiscoveryModuleOptions): void {
+  checkOptions('DiscoveryModule', options, MODULE_OPTIONS);
+  const { service, clients, profiles, zone } = options;
+  if (service !== undefined) {
+    assertName(service.name, 'service.name');
+    if (service.instanceId !== undefined) assertName(service.instanceId, 'service.instanceId');
+    if (service.port !== undefined) assertPort(service.port, 'service.port');
+    if (service.metadata !== undefined) createMetadata(service.metadata);
+  }
+  if (zone !== undefined) assertName(zone, 'zone');
+  for (const name of Object.keys(clients ?? {})) assertName(name, 'clients');
+  for (const profile of profiles ?? []) assertName(profile, 'profiles');
+}
