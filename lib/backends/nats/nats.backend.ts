@@ -6,7 +6,6 @@ import {
   type DiscoveryDriver,
   type RegistryDriver,
 } from '../../backend/index.js';
-import { toDiscoveryError } from '../../model/index.js';
 import { ServiceQueries } from './client/service-queries.js';
 import type { NatsConnection } from './connection/port.js';
 import { NatsSession } from './connection/session.js';
@@ -50,7 +49,7 @@ export class NatsBackend extends BackendBase implements Backend {
     const configBucket = new KeyValueBucket(this.api, config.bucket, config.bucketOptions, clock);
     this.buckets = presenceBucket === undefined ? [configBucket] : [presenceBucket, configBucket];
     const shared: NatsShared = {
-      context,
+      host: this,
       settings,
       session: this.session,
       presence: presenceBucket,
@@ -59,20 +58,8 @@ export class NatsBackend extends BackendBase implements Backend {
         apiPrefix: settings.apiPrefix,
         inboxPrefix: connection.inboxPrefix,
         clock,
-        onSkipped: (error, subject) =>
-          context.report({
-            type: 'record.skipped',
-            backend: settings.name,
-            record: subject,
-            error: toDiscoveryError(error, 'INVALID_INSTANCE', 'a service answered something else'),
-          }),
+        onSkipped: (error, subject) => this.skip(subject, error),
       }),
-      assertOpen: () => this.assertOpen(),
-      adopt: (close) => this.adopt(close),
-      onHealth: (key, error) => {
-        if (error === undefined) this.health.ok(key);
-        else this.health.failed(key, error);
-      },
     };
     this.registry = new NatsRegistryDriver(shared);
     this.discovery = new NatsDiscoveryDriver(shared);

@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto';
-import { asObject, decodeLeaseRecord, encodeLeaseRecord, invalidField, type LeaseRecord } from '../../backend/index.js';
+import {
+  asObject,
+  decodeLeaseRecord,
+  encodeLeaseRecord,
+  formatByExtension,
+  invalidField,
+  type LeaseRecord,
+} from '../../backend/index.js';
 import {
   authority,
   createMetadata,
@@ -118,26 +125,8 @@ export function toHttpInstance(info: ServiceInfo, service: string, backend: stri
 /** The name of the header that says what format a configuration document has. */
 export const FORMAT_HEADER = 'Nsd-Config-Format';
 
-/** Extensions in the order in which documents of one name are merged: the later wins. */
-export const CONFIG_EXTENSIONS: readonly (readonly [extension: string, format: ConfigFormat])[] = [
-  ['.yaml', 'yaml'],
-  ['.yml', 'yaml'],
-  ['.json', 'json'],
-  ['.properties', 'properties'],
-];
-
 /** Characters of a document's id that stay as they are in its key. */
 const PLAIN = './';
-
-/** @throws DiscoveryError `INVALID_NAME` unless `id` is names, perhaps with single slashes between them */
-export function assertDocumentId(id: unknown): asserts id is string {
-  const problem = typeof id === 'string' ? id.split('/').map(nameProblem).find(Boolean) : 'must be a text';
-  if (problem !== undefined) {
-    throw new DiscoveryError('INVALID_NAME', `each part of a document's id ${problem}, got ${describe(id)}`, {
-      field: 'id',
-    });
-  }
-}
 
 /** The key of a configuration document: readable where the id is plain, escaped where it is not. */
 export function configKey(id: string): string {
@@ -159,7 +148,7 @@ export function idOfConfigKey(key: string): string | undefined {
 export function formatOfEntry(id: string, entry: KeyValueEntry): ConfigFormat {
   const said = firstOf(entry.headers, FORMAT_HEADER);
   if (said === 'yaml' || said === 'json' || said === 'properties' || said === 'text') return said;
-  return CONFIG_EXTENSIONS.find(([extension]) => id.endsWith(extension))?.[1] ?? 'yaml';
+  return formatByExtension(id) ?? 'yaml';
 }
 
 /**

@@ -1,19 +1,25 @@
 import {
   abandonOnAbort,
-  Reporter,
+  allOf,
   SingleFlight,
   type DiscoveryDriver,
   type DiscoveryReport,
+  type FeedSource,
+  type Gathering,
+  type Part,
+  type PushSource,
   type Watch,
 } from '../../backend/index.js';
-import { assertName, DiscoveryError, keepIdentity, toDiscoveryError, type ServiceInstance } from '../../model/index.js';
-import { PresenceSource } from './discovery/presence-source.js';
-import { RoundsSource } from './discovery/rounds-source.js';
-import type { InstanceSource } from './discovery/source.js';
+import { toDiscoveryError, type ServiceInstance } from '../../model/index.js';
+import type { NatsSession } from './connection/session.js';
+import { presenceSource } from './discovery/presence-source.js';
+import { roundsSource } from './discovery/rounds-source.js';
 import { readAll } from './jetstream/key-value-watch.js';
 import { HTTP_METADATA, serviceOfKey } from './nats.codec.js';
 import type { NatsShared } from './nats.shared.js';
 import { isServiceName } from './service/names.js';
+
+type Instances = readonly ServiceInstance[];
 
 /** The read side: the presence bucket, watched, and the micro services, asked in rounds. */
 export class NatsDiscoveryDriver implements DiscoveryDriver {
@@ -22,8 +28,9 @@ export class NatsDiscoveryDriver implements DiscoveryDriver {
   constructor(private readonly shared: NatsShared) {}
 
   async listServices(signal?: AbortSignal): Promise<readonly string[]> {
-    this.shared.assertOpen();
-    const { name } = this.shared.settings;
+    const { host } = this.shared;
+    host.assertOpen();
+    const { name } = host;
     const what = `listing the services of ${name}`;
     try {
       return await abandonOnAbort(
@@ -37,12 +44,20 @@ export class NatsDiscoveryDriver implements DiscoveryDriver {
   }
 
   watch(service: string, report: (report: DiscoveryReport) => void): Watch {
-    this.shared.assertOpen();
-    assertName(service, 'service');
-    let disown = (): void => {};
-    const watch = new InstancesWatch(this.shared, service, report, () => disown());
-    disown = this.shared.adopt(() => watch.close());
-    return watch;
+    return this.shared.host.instances(service, () => this.sourcesOf(service), report);
+  }
+
+  /** The presence bucket and the rounds, as far as there are any. */
+  private sourcesOf(service: string): Gathering<Instances, Instances> {
+    const { presence, settings, session } = this.shared;
+    const sources: FeedSource<Instances>[] = [];
+    if (presence !== undefined) sources.push(presenceSource(this.shared, presence, service));
+    if (settings.rounds !== undefined && isServiceName(service)) {
+      sources.push(roundsSource(this.shared, settings.rounds, service));
+    }
+    // Without JetStream a name that no micro service can have has no instances; the connection's state still counts.
+    if (sources.length === 0) sources.push(nobody(session, service));
+    return { what: `the instances of ${service}`, sources, combine: merged };
   }
 
   private async list(): Promise<readonly string[]> {
@@ -64,138 +79,34 @@ export class NatsDiscoveryDriver implements DiscoveryDriver {
   }
 }
 
-/** The instances of one service, from every source, reported after each change. */
-class InstancesWatch implements Watch {
-  private readonly reporter: Reporter<DiscoveryReport>;
-  private readonly sources: readonly InstanceSource[];
-  private last: DiscoveryReport | undefined;
-  private instances: readonly ServiceInstance[] = [];
-  private closing: Promise<void> | undefined;
-  private refreshing = 0;
-
-  constructor(
-    private readonly shared: NatsShared,
-    private readonly service: string,
-    report: (report: DiscoveryReport) => void,
-    private readonly onClosed: () => void,
-  ) {
-    const { context, settings, presence, session } = shared;
-    this.reporter = new Reporter(report, (error) =>
-      context.report({ type: 'listener.failed', where: `the watch of ${service} on ${settings.name}`, error }),
-    );
-    const onChange = (): void => this.combine();
-    const sources: InstanceSource[] = [];
-    this.sources = sources;
-    if (presence !== undefined) sources.push(new PresenceSource(shared, presence, service, onChange));
-    if (settings.rounds !== undefined && isServiceName(service)) {
-      sources.push(new RoundsSource(shared, settings.rounds, service, onChange));
-    }
-    // Without JetStream a name that no micro service can have has no instances; the connection's state still counts.
-    if (sources.length === 0) sources.push(new NobodySource(session, onChange));
-    this.combine();
-  }
-
-  async refresh(): Promise<void> {
-    if (this.closing !== undefined) throw this.closedError();
-    this.refreshing += 1;
-    try {
-      const results = await Promise.allSettled(this.sources.map((source) => source.refresh()));
-      if (this.closing !== undefined) throw this.closedError();
-      const failed = results.find((result) => result.status === 'rejected');
-      if (failed !== undefined) {
-        const error = toDiscoveryError(failed.reason, 'BACKEND_UNAVAILABLE', `${this.service} can't be read`);
-        await this.send({ error });
-        throw error;
-      }
-      await this.send(this.present() ?? { instances: this.instances });
-    } finally {
-      this.refreshing -= 1;
-    }
-  }
-
-  close(): Promise<void> {
-    this.closing ??= this.end();
-    return this.closing;
-  }
-
-  private async end(): Promise<void> {
-    this.reporter.close();
-    await Promise.all(this.sources.map((source) => source.close()));
-    this.shared.onHealth(this, undefined);
-    this.onClosed();
-  }
-
-  /** Reports what is new. */
-  private combine(): void {
-    if (this.closing !== undefined) return;
-    const next = this.present();
-    if (next === undefined) return;
-    this.shared.onHealth(this, next.error);
-    // Whoever refreshes reports when all sources have answered.
-    if (this.refreshing > 0) return;
-    const same =
-      this.last !== undefined &&
-      (next.error === undefined
-        ? next.instances === this.last.instances
-        : next.error.message === this.last.error?.message);
-    if (!same) void this.send(next);
-  }
-
-  private send(report: DiscoveryReport): Promise<void> {
-    this.last = report;
-    return this.reporter.send(report);
-  }
-
-  /** What all sources together say; undefined while one has not answered yet. */
-  private present(): DiscoveryReport | undefined {
-    const parts = this.sources.map((source) => source.current);
-    const failed = parts.find((part) => part?.error !== undefined);
-    if (failed?.error !== undefined) return { error: failed.error };
-    if (parts.some((part) => part === undefined)) return undefined;
-    const merged: ServiceInstance[] = [];
-    const urls = new Set<string>();
-    for (const part of parts) {
-      // A record in the bucket knows more than what a micro service says of the same address.
-      const news = (part?.instances ?? []).filter((one) => !urls.has(one.url));
-      for (const { url } of news) urls.add(url);
-      merged.push(...news);
-    }
-    this.instances = keepIdentity(this.instances, merged);
-    return { instances: this.instances };
-  }
-
-  private closedError(): DiscoveryError {
-    const { name } = this.shared.settings;
-    return new DiscoveryError('BACKEND_CLOSED', `the watch of ${this.service} was closed`, {
-      service: this.service,
-      backend: name,
-    });
-  }
+/** Nobody, for as long as there is a connection. */
+function nobody(session: NatsSession, service: string): PushSource<Instances> {
+  return {
+    what: `the instances of ${service}`,
+    follow: ({ value, failed }) => {
+      const show = (): void => {
+        const { phase, error } = session.state.current;
+        if (phase === 'connected') value([]);
+        else if (error !== undefined) failed(error);
+      };
+      show();
+      return session.state.subscribe(show);
+    },
+    refresh: (signal) => session.flush(signal),
+  };
 }
 
-/** Nobody, for as long as there is a connection. */
-class NobodySource implements InstanceSource {
-  private readonly leave: () => void;
-
-  constructor(
-    private readonly session: NatsShared['session'],
-    onChange: () => void,
-  ) {
-    this.leave = session.state.subscribe(onChange);
+/** What all sources together say; undefined while one has not answered yet. @throws DiscoveryError what one can't be asked for */
+function merged(parts: readonly Part<Instances>[]): Instances | undefined {
+  const lists = allOf(parts);
+  if (lists === undefined) return undefined;
+  const instances: ServiceInstance[] = [];
+  const urls = new Set<string>();
+  for (const list of lists) {
+    // A record in the bucket knows more than what a micro service says of the same address.
+    const news = list.filter((one) => !urls.has(one.url));
+    for (const { url } of news) urls.add(url);
+    instances.push(...news);
   }
-
-  get current(): InstanceSource['current'] {
-    const { phase, error } = this.session.state.current;
-    if (phase === 'connected') return { instances: [] };
-    return error === undefined ? undefined : { error };
-  }
-
-  refresh(): Promise<void> {
-    return this.session.flush();
-  }
-
-  close(): Promise<void> {
-    this.leave();
-    return Promise.resolve();
-  }
+  return instances;
 }

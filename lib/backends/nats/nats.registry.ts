@@ -1,11 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import {
-  LeaseKeeper,
-  type Lease,
-  type LeaseOperations,
-  type LeaseRecord,
-  type RegistryDriver,
-} from '../../backend/index.js';
+import type { Lease, LeaseOperations, LeaseRecord, RegistryDriver } from '../../backend/index.js';
 import { codeOf, messageOf, type Registration } from '../../model/index.js';
 import { decodePresence, encodePresence, presenceKey, toHttpMetadata } from './nats.codec.js';
 import type { NatsShared } from './nats.shared.js';
@@ -27,45 +21,31 @@ export class NatsRegistryDriver implements RegistryDriver {
 
   register(registration: Registration): Lease {
     const { shared } = this;
-    const { context, settings, presence, session } = shared;
-    shared.assertOpen();
+    const { host, settings, presence, session } = shared;
     const record = presence === undefined ? undefined : new PresenceOperations(shared, presence);
-    // Refused here, and not in a loop that tries for ever.
-    if (record === undefined) assertServiceName(registration.service, 'service');
     const service = new ServiceOperations(shared);
-    let disown = (): void => {};
-    const lease: LeaseKeeper = new LeaseKeeper(registration, {
-      clock: context.clock,
-      backend: settings.name,
+    return host.lease(registration, record ?? service, {
       capabilities: this.capabilities,
-      operations: record ?? service,
       renewEveryMs: () => (record?.leaseMs() ?? settings.presence.leaseMs) / 3,
       timeoutMs: settings.connection.requestTimeoutMs,
       backoff: { initialMs: 200, maxMs: 5000 },
-      random: () => context.random(),
-      report: (event) => context.report(event),
-      onRevoked: () => disown(),
+      check: (wanted) => {
+        if (record === undefined) assertServiceName(wanted.service, 'service');
+      },
+      follow: (lease) => {
+        // After a reconnection at once: the server may have been restarted without its data.
+        const leave = session.state.subscribe(({ phase }) => {
+          if (phase !== 'connected') return;
+          if (lease.state.current.phase === 'registered') lease.renewNow();
+          else lease.forgotten();
+        });
+        return () => {
+          leave();
+          // Also when nobody waited for the server: on a connection that is the app's own it would go on to answer.
+          void service.stop();
+        };
+      },
     });
-    const leaveLease = lease.state.subscribe((state) => {
-      if (state.phase === 'registered') shared.onHealth(lease, undefined);
-      else if (state.phase === 'retrying') shared.onHealth(lease, state.error);
-    });
-    // After a reconnection at once: the server may have been restarted without its data.
-    const leaveSession = session.state.subscribe(({ phase }) => {
-      if (phase !== 'connected') return;
-      if (lease.state.current.phase === 'registered') lease.renewNow();
-      else lease.forgotten();
-    });
-    const release = shared.adopt(() => lease.revoke(AbortSignal.abort()));
-    disown = () => {
-      leaveLease();
-      leaveSession();
-      // Also when nobody waited for the server: on a connection that is the app's own it would go on to answer.
-      void service.stop();
-      shared.onHealth(lease, undefined);
-      release();
-    };
-    return lease;
   }
 }
 
@@ -136,12 +116,12 @@ class PresenceOperations implements LeaseOperations {
    * overlaps. To take it back would make both take it from each other for ever.
    */
   private yieldsTo(record: LeaseRecord, present: KeyValueEntry, registration: Registration): boolean {
-    const { context, settings } = this.shared;
+    const { context, name } = this.shared.host;
     if (context.clock.now() - present.at > record.leaseMs * 2) return false;
     if (!this.warned) {
       this.warned = true;
       context.logger.warn(
-        `${settings.name}: another process registered ${registration.instanceId} too, at ` +
+        `${name}: another process registered ${registration.instanceId} too, at ` +
           `${record.registration.host}:${record.registration.port}; give each instance its own id`,
       );
     }
@@ -177,7 +157,7 @@ class ServiceOperations implements LeaseOperations {
   constructor(private readonly shared: NatsShared) {}
 
   async register(registration: Registration, signal: AbortSignal): Promise<void> {
-    const { session, settings, context } = this.shared;
+    const { host, session, settings } = this.shared;
     await this.stop();
     await session.settled(signal);
     const { connection } = session;
@@ -189,9 +169,9 @@ class ServiceOperations implements LeaseOperations {
       metadata: toHttpMetadata(registration),
       apiPrefix: settings.apiPrefix,
       inboxPrefix: session.inboxPrefix,
-      clock: context.clock,
+      clock: host.context.clock,
       drainTimeoutMs: 1000,
-      onError: (error) => context.logger.warn(`${settings.name}: ${messageOf(error)}`),
+      onError: (error) => host.context.logger.warn(`${host.name}: ${messageOf(error)}`),
     });
     this.service = service;
     const starting = service.start();

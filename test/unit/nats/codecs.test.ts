@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { assertDocumentId } from '../../../lib/backend/index.js';
 import {
   encodeHeaderBlock,
   headerText,
@@ -16,7 +17,6 @@ import {
 } from '../../../lib/backends/nats/jetstream/key-value.codec.js';
 import { readAnswer } from '../../../lib/backends/nats/jetstream/api.js';
 import {
-  assertDocumentId,
   configKey,
   decodePresence,
   encodePresence,
