@@ -24,7 +24,9 @@ type CreatePicker = LoadBalancer['createPicker'];
  * @throws DiscoveryError `INVALID_OPTION` for a name that doesn't exist
  */
 export function createLoadBalancer(strategy: BalancingStrategy, random: () => number = Math.random): LoadBalancer {
-  if (isLoadBalancer(strategy)) return strategy;
+  if (isLoadBalancer(strategy)) {
+    return { createPicker: (endpoints, previous) => new GuardedPicker(strategy, endpoints, previous, random) };
+  }
   return { createPicker: createPickerOf(strategy, random) };
 }
 
@@ -85,5 +87,32 @@ class FunctionPicker implements Picker {
     if (this.instances.length === 0) return undefined;
     const chosen = this.choose(this.instances, context);
     return (chosen === undefined ? undefined : this.byInstance.get(chosen)) ?? this.fallback.pick(context);
+  }
+}
+
+/** A user's picker; when it names an endpoint that isn't in the list, or isn't any more, chance decides. */
+class GuardedPicker implements Picker {
+  private readonly picker: Picker;
+  private readonly fallback: RandomPicker;
+  private readonly endpoints: ReadonlySet<Endpoint>;
+
+  constructor(
+    balancer: LoadBalancer,
+    endpoints: readonly Endpoint[],
+    previous: Picker | undefined,
+    random: () => number,
+  ) {
+    this.picker = balancer.createPicker(endpoints, previous instanceof GuardedPicker ? previous.picker : undefined);
+    this.fallback = new RandomPicker(endpoints, random);
+    this.endpoints = new Set(endpoints);
+  }
+
+  pick(context: PickContext, now: number): Endpoint | undefined {
+    const endpoint = this.picker.pick(context, now);
+    return endpoint !== undefined && this.endpoints.has(endpoint) ? endpoint : this.fallback.pick(context);
+  }
+
+  pendingChanged(endpoint: Endpoint): void {
+    this.picker.pendingChanged?.(endpoint);
   }
 }

@@ -235,3 +235,14 @@ describe('sticky', () => {
     expect(keys.map((key) => again.pick({ key }, 0))).toEqual(after);
   });
 });
+
+describe('a load balancer of one’s own', () => {
+  test('that gives what has gone, or nothing, is overruled: calls go to those in the list', () => {
+    const gone = endpoint(9);
+    const answers = [gone, undefined];
+    const own = createLoadBalancer({ createPicker: () => ({ pick: () => answers.shift() }) });
+    const endpoints = list(3);
+    const picker = own.createPicker(endpoints, undefined);
+    for (let i = 0; i < 4; i += 1) expect(endpoints).toContain(picker.pick(FIRST_TRY, 0));
+  });
+});

@@ -1,5 +1,5 @@
 import type { Answer } from './meta.js';
-import type { CallOptions, ConsulRequests, ReadOptions } from './requests.js';
+import type { ConsulCallOptions, ConsulRequests, ReadOptions } from './requests.js';
 import { definition, idOf, segment, type Duration } from './values.js';
 
 /** A policy or role that is meant, by id or name. */
@@ -114,13 +114,16 @@ export class AclTokensApi {
   constructor(private readonly http: ConsulRequests) {}
 
   /** Creates a token; its secret is in the answer. */
-  async create(token: TokenDefinition = {}, options?: CallOptions): Promise<AclToken> {
+  async create(token: TokenDefinition = {}, options?: ConsulCallOptions): Promise<AclToken> {
     const json = definition(token, ['ExpirationTTL']);
     return (await this.http.request('PUT', '/acl/token', { ...options, json })).object();
   }
 
   /** Replaces what a token may; lists that are left out become empty. */
-  async update(token: TokenDefinition & { readonly AccessorID: string }, options?: CallOptions): Promise<AclToken> {
+  async update(
+    token: TokenDefinition & { readonly AccessorID: string },
+    options?: ConsulCallOptions,
+  ): Promise<AclToken> {
     const path = `/acl/token/${segment(token, ACCESSOR, 'token')}`;
     return (await this.http.request('PUT', path, { ...options, json: definition(token, ['ExpirationTTL']) })).object();
   }
@@ -143,7 +146,7 @@ export class AclTokensApi {
   /** Creates a token that may the same. */
   async clone(
     token: AclTokenLike,
-    { description, ...options }: CallOptions & { readonly description?: string } = {},
+    { description, ...options }: ConsulCallOptions & { readonly description?: string } = {},
   ): Promise<AclToken> {
     const path = `/acl/token/${segment(token, ACCESSOR, 'token')}/clone`;
     const json = definition({ Description: description });
@@ -151,7 +154,7 @@ export class AclTokensApi {
   }
 
   /** Removes a token. */
-  async destroy(token: AclTokenLike, options?: CallOptions): Promise<boolean> {
+  async destroy(token: AclTokenLike, options?: ConsulCallOptions): Promise<boolean> {
     return (await this.http.request('DELETE', `/acl/token/${segment(token, ACCESSOR, 'token')}`, options)).flag();
   }
 
@@ -185,12 +188,12 @@ export class AclNamedApi<D extends object, T extends D & { readonly ID: string }
   ) {}
 
   /** Creates one. */
-  async create(what: D, options?: CallOptions): Promise<T> {
+  async create(what: D, options?: ConsulCallOptions): Promise<T> {
     return (await this.http.request('PUT', `/acl/${this.kind}`, { ...options, json: definition(what) })).object<T>();
   }
 
   /** Replaces one. */
-  async update(what: D & { readonly ID: string }, options?: CallOptions): Promise<T> {
+  async update(what: D & { readonly ID: string }, options?: ConsulCallOptions): Promise<T> {
     return (await this.http.request('PUT', this.path(what), { ...options, json: definition(what) })).object<T>();
   }
 
@@ -208,7 +211,7 @@ export class AclNamedApi<D extends object, T extends D & { readonly ID: string }
   }
 
   /** Removes one. */
-  async destroy(what: WithId, options?: CallOptions): Promise<boolean> {
+  async destroy(what: WithId, options?: ConsulCallOptions): Promise<boolean> {
     return (await this.http.request('DELETE', this.path(what), options)).flag();
   }
 
@@ -228,13 +231,13 @@ export class AclAuthMethodsApi {
   constructor(private readonly http: ConsulRequests) {}
 
   /** Creates one. */
-  async create(method: AuthMethod, options?: CallOptions): Promise<AuthMethod> {
+  async create(method: AuthMethod, options?: ConsulCallOptions): Promise<AuthMethod> {
     const json = definition(method, ['MaxTokenTTL']);
     return (await this.http.request('PUT', '/acl/auth-method', { ...options, json })).object();
   }
 
   /** Replaces one. */
-  async update(method: AuthMethod, options?: CallOptions): Promise<AuthMethod> {
+  async update(method: AuthMethod, options?: ConsulCallOptions): Promise<AuthMethod> {
     const json = definition(method, ['MaxTokenTTL']);
     return (await this.http.request('PUT', this.path(method), { ...options, json })).object();
   }
@@ -246,7 +249,7 @@ export class AclAuthMethodsApi {
   }
 
   /** Removes one, and all tokens that came from it. */
-  async destroy(method: string | { readonly Name: string }, options?: CallOptions): Promise<boolean> {
+  async destroy(method: string | { readonly Name: string }, options?: ConsulCallOptions): Promise<boolean> {
     return (await this.http.request('DELETE', this.path(method), options)).flag();
   }
 
@@ -266,14 +269,14 @@ export class AclBindingRulesApi {
   constructor(private readonly http: ConsulRequests) {}
 
   /** Creates one. */
-  async create(rule: BindingRule, options?: CallOptions): Promise<BindingRule & { readonly ID: string }> {
+  async create(rule: BindingRule, options?: ConsulCallOptions): Promise<BindingRule & { readonly ID: string }> {
     return (await this.http.request('PUT', '/acl/binding-rule', { ...options, json: definition(rule) })).object();
   }
 
   /** Replaces one. */
   async update(
     rule: BindingRule & { readonly ID: string },
-    options?: CallOptions,
+    options?: ConsulCallOptions,
   ): Promise<BindingRule & { readonly ID: string }> {
     const path = `/acl/binding-rule/${segment(rule, ID, 'rule')}`;
     return (await this.http.request('PUT', path, { ...options, json: definition(rule) })).object();
@@ -286,7 +289,7 @@ export class AclBindingRulesApi {
   }
 
   /** Removes one. */
-  async destroy(rule: WithId, options?: CallOptions): Promise<boolean> {
+  async destroy(rule: WithId, options?: ConsulCallOptions): Promise<boolean> {
     return (await this.http.request('DELETE', `/acl/binding-rule/${segment(rule, ID, 'rule')}`, options)).flag();
   }
 
@@ -324,7 +327,7 @@ export class AclApi {
    * Creates the first token, which may everything; once in the life of a cluster.
    * @throws ConsulError `unauthorized` when it was done before
    */
-  async bootstrap({ secret, ...options }: CallOptions & { readonly secret?: string } = {}): Promise<AclToken> {
+  async bootstrap({ secret, ...options }: ConsulCallOptions & { readonly secret?: string } = {}): Promise<AclToken> {
     const json = secret === undefined ? undefined : { BootstrapSecret: secret };
     return (await this.http.request('PUT', '/acl/bootstrap', { ...options, json })).object();
   }
@@ -341,13 +344,13 @@ export class AclApi {
       readonly BearerToken: string;
       readonly Meta?: Readonly<Record<string, string>>;
     },
-    options?: CallOptions,
+    options?: ConsulCallOptions,
   ): Promise<AclToken> {
     return (await this.http.request('POST', '/acl/login', { ...options, json: login })).object();
   }
 
   /** Ends the token that the request is made with, which came from a login. */
-  async logout(options?: CallOptions): Promise<boolean> {
+  async logout(options?: ConsulCallOptions): Promise<boolean> {
     await this.http.request('POST', '/acl/logout', options);
     return true;
   }
@@ -356,7 +359,7 @@ export class AclApi {
    * Whether the request's token may, question by question; anonymous requests may ask too. An interface of the servers'
    * own user interface, there since 1.8 and not promised by their documentation.
    */
-  async authorize(questions: readonly AclQuestion[], options?: CallOptions): Promise<readonly boolean[]> {
+  async authorize(questions: readonly AclQuestion[], options?: ConsulCallOptions): Promise<readonly boolean[]> {
     const response = await this.http.request('POST', '/internal/acl/authorize', { ...options, json: questions });
     return response.list<{ readonly Allow: boolean }>().map(({ Allow }) => Allow);
   }

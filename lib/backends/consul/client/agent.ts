@@ -1,4 +1,4 @@
-import type { CallOptions, ConsulRequests, ReadOptions } from './requests.js';
+import type { ConsulCallOptions, ConsulRequests, ReadOptions } from './requests.js';
 import type { AgentService, CheckDefinition, CheckStatus, HealthCheck, ServiceDefinition } from './types.js';
 import { definition, segment, secretOf, type ObjectId, type TokenLike } from './values.js';
 
@@ -43,7 +43,7 @@ export type AgentTokenKind =
   'default' | 'agent' | 'config_file_service_registration' | 'agent_recovery' | 'replication' | 'dns';
 
 /** Options of switching maintenance. */
-export interface MaintenanceOptions extends CallOptions {
+export interface MaintenanceOptions extends ConsulCallOptions {
   /** Shown in the check that it sets. */
   readonly reason?: string;
 }
@@ -97,19 +97,19 @@ export class AgentApi {
   /**
    * Has the agent read its configuration again. One that keeps nothing on disk (`-dev`) forgets what was registered at it.
    */
-  async reload(options?: CallOptions): Promise<boolean> {
+  async reload(options?: ConsulCallOptions): Promise<boolean> {
     await this.http.request('PUT', '/agent/reload', options);
     return true;
   }
 
   /** Has the agent leave the cluster and end. */
-  async leave(options?: CallOptions): Promise<boolean> {
+  async leave(options?: ConsulCallOptions): Promise<boolean> {
     await this.http.request('PUT', '/agent/leave', options);
     return true;
   }
 
   /** Replaces one of the agent's own tokens. */
-  async setToken(kind: AgentTokenKind, token: TokenLike, options?: CallOptions): Promise<boolean> {
+  async setToken(kind: AgentTokenKind, token: TokenLike, options?: ConsulCallOptions): Promise<boolean> {
     const json = { Token: secretOf(token) };
     await this.http.request('PUT', `/agent/token/${segment(kind, [], 'kind')}`, { ...options, json });
     return true;
@@ -127,7 +127,10 @@ export class MembersApi {
   }
 
   /** Has the agent join another; with `wan` as a server of another datacentre. */
-  async join(address: string, { wan, ...options }: CallOptions & { readonly wan?: boolean } = {}): Promise<boolean> {
+  async join(
+    address: string,
+    { wan, ...options }: ConsulCallOptions & { readonly wan?: boolean } = {},
+  ): Promise<boolean> {
     const query = { wan: wan === true ? '1' : undefined };
     await this.http.request('PUT', `/agent/join/${segment(address, [], 'address')}`, { ...options, query });
     return true;
@@ -136,7 +139,7 @@ export class MembersApi {
   /** Takes a member that failed for one that left; with `prune` it is forgotten at once. */
   async forceLeave(
     node: string | { readonly Name: string } | { readonly Node: string },
-    { prune, wan, ...options }: CallOptions & { readonly prune?: boolean; readonly wan?: boolean } = {},
+    { prune, wan, ...options }: ConsulCallOptions & { readonly prune?: boolean; readonly wan?: boolean } = {},
   ): Promise<boolean> {
     const query = { prune: prune === true, wan: wan === true };
     await this.http.request('PUT', `/agent/force-leave/${segment(node, ['Name', 'Node'], 'node')}`, {
@@ -164,7 +167,7 @@ export class ChecksApi {
   }
 
   /** Registers a check, or replaces the one of its id. */
-  async register(check: CheckDefinition & { readonly Name: string }, options?: CallOptions): Promise<boolean> {
+  async register(check: CheckDefinition & { readonly Name: string }, options?: ConsulCallOptions): Promise<boolean> {
     await this.http.request('PUT', '/agent/check/register', { ...options, json: definition(check, CHECK_DURATIONS) });
     return true;
   }
@@ -173,23 +176,23 @@ export class ChecksApi {
    * Removes a check.
    * @throws ConsulError `not-found` when there is none
    */
-  async deregister(check: CheckLike, options?: CallOptions): Promise<boolean> {
+  async deregister(check: CheckLike, options?: ConsulCallOptions): Promise<boolean> {
     await this.http.request('PUT', `/agent/check/deregister/${segment(check, CHECK_KEYS, 'check')}`, options);
     return true;
   }
 
   /** Says that a TTL check passes. */
-  passing(check: CheckLike, options: CallOptions & { readonly note?: string } = {}): Promise<boolean> {
+  passing(check: CheckLike, options: ConsulCallOptions & { readonly note?: string } = {}): Promise<boolean> {
     return this.note('pass', check, options);
   }
 
   /** Says that a TTL check is in a state to watch. */
-  warning(check: CheckLike, options: CallOptions & { readonly note?: string } = {}): Promise<boolean> {
+  warning(check: CheckLike, options: ConsulCallOptions & { readonly note?: string } = {}): Promise<boolean> {
     return this.note('warn', check, options);
   }
 
   /** Says that a TTL check fails. */
-  critical(check: CheckLike, options: CallOptions & { readonly note?: string } = {}): Promise<boolean> {
+  critical(check: CheckLike, options: ConsulCallOptions & { readonly note?: string } = {}): Promise<boolean> {
     return this.note('fail', check, options);
   }
 
@@ -200,7 +203,7 @@ export class ChecksApi {
   async mark(
     check: CheckLike,
     status: CheckStatus,
-    { note, ...options }: CallOptions & { readonly note?: string } = {},
+    { note, ...options }: ConsulCallOptions & { readonly note?: string } = {},
   ): Promise<boolean> {
     const json = definition({ Status: status, Output: note });
     await this.http.request('PUT', `/agent/check/update/${segment(check, CHECK_KEYS, 'check')}`, { ...options, json });
@@ -210,7 +213,7 @@ export class ChecksApi {
   private async note(
     what: 'pass' | 'warn' | 'fail',
     check: CheckLike,
-    { note, ...options }: CallOptions & { readonly note?: string },
+    { note, ...options }: ConsulCallOptions & { readonly note?: string },
   ): Promise<boolean> {
     const path = `/agent/check/${what}/${segment(check, CHECK_KEYS, 'check')}`;
     await this.http.request('PUT', path, { ...options, query: { note } });
@@ -257,7 +260,7 @@ export class ServicesApi {
   /** Registers a service, or replaces the one of its id. */
   async register(
     service: ServiceDefinition,
-    { replaceExistingChecks, ...options }: CallOptions & { readonly replaceExistingChecks?: boolean } = {},
+    { replaceExistingChecks, ...options }: ConsulCallOptions & { readonly replaceExistingChecks?: boolean } = {},
   ): Promise<boolean> {
     const { Check, Checks, ...rest } = service;
     const json = {
@@ -274,7 +277,7 @@ export class ServicesApi {
    * Removes a service with its checks.
    * @throws ConsulError `not-found` when the agent has none of this id
    */
-  async deregister(service: ServiceLike, options?: CallOptions): Promise<boolean> {
+  async deregister(service: ServiceLike, options?: ConsulCallOptions): Promise<boolean> {
     await this.http.request('PUT', `/agent/service/deregister/${segment(service, SERVICE_KEYS, 'service')}`, options);
     return true;
   }

@@ -1,5 +1,5 @@
 import type { Answer } from './meta.js';
-import type { CallOptions, ConsulRequests, ReadOptions } from './requests.js';
+import type { ConsulCallOptions, ConsulRequests, ReadOptions } from './requests.js';
 import type { AgentService, CatalogNode, CatalogService, HealthCheck, ServiceEntry, ServiceWeights } from './types.js';
 import type { CheckStatus, TaggedAddress } from './types.js';
 import { definition, goDuration, segment, type Duration } from './values.js';
@@ -78,7 +78,7 @@ export class CatalogApi {
   constructor(private readonly http: ConsulRequests) {}
 
   /** Writes a node, a service, checks. Entries of an agent's own node are overwritten by that agent. */
-  async register(entry: CatalogRegistration, options: CallOptions = {}): Promise<boolean> {
+  async register(entry: CatalogRegistration, options: ConsulCallOptions = {}): Promise<boolean> {
     const { Check, Checks, ...rest } = entry;
     const json = {
       ...definition(rest),
@@ -89,7 +89,7 @@ export class CatalogApi {
   }
 
   /** Removes a node, or a service or check of it; true also when there was none. */
-  async deregister(entry: CatalogDeregistration, options: CallOptions = {}): Promise<boolean> {
+  async deregister(entry: CatalogDeregistration, options: ConsulCallOptions = {}): Promise<boolean> {
     const { Address: _, ...json } = entry;
     return (await this.http.request('PUT', '/catalog/deregister', { ...options, json: definition(json) })).flag();
   }

@@ -1,6 +1,6 @@
 import type { Answer } from './meta.js';
 import { ConsulError } from './errors.js';
-import type { CallOptions, ConsulRequests, ReadOptions } from './requests.js';
+import type { ConsulCallOptions, ConsulRequests, ReadOptions } from './requests.js';
 import { idOf, indexOf, segment, type ObjectId, type ObjectIndex } from './values.js';
 
 /** Where a node is in the network, as times are estimated from. */
@@ -107,7 +107,7 @@ export class OperatorApi {
   /** Removes a server that is gone from the raft cluster, by address (`ip:port`) or id. */
   async peerDelete(
     peer: string | { readonly Address: string } | { readonly ID: string },
-    options?: CallOptions,
+    options?: ConsulCallOptions,
   ): Promise<boolean> {
     const byId = typeof peer === 'object' && 'ID' in peer;
     const query = byId ? { id: idOf(peer, ['ID'], 'peer') } : { address: idOf(peer, ['Address'], 'peer') };
@@ -116,7 +116,7 @@ export class OperatorApi {
   }
 
   /** Hands the leadership over, to a server or to any; since 1.15. */
-  async transferLeader({ id, ...options }: CallOptions & { readonly id?: ObjectId } = {}): Promise<{
+  async transferLeader({ id, ...options }: ConsulCallOptions & { readonly id?: ObjectId } = {}): Promise<{
     readonly Success: boolean;
   }> {
     const query = { id: id === undefined ? undefined : idOf(id, ['ID'], 'id') };
@@ -134,7 +134,7 @@ export class OperatorApi {
    */
   async setAutopilotConfiguration(
     configuration: Partial<AutopilotConfiguration>,
-    { index, ...options }: CallOptions & { readonly index?: ObjectIndex } = {},
+    { index, ...options }: ConsulCallOptions & { readonly index?: ObjectIndex } = {},
   ): Promise<boolean> {
     const query = { cas: index === undefined ? undefined : indexOf(index) };
     const json = configuration;
@@ -160,19 +160,19 @@ export class OperatorApi {
   }
 
   /** Gives a gossip key to all nodes. */
-  async keyringInstall(key: string, options?: CallOptions): Promise<boolean> {
+  async keyringInstall(key: string, options?: ConsulCallOptions): Promise<boolean> {
     await this.http.request('POST', '/operator/keyring', { ...options, json: { Key: key } });
     return true;
   }
 
   /** Makes an installed gossip key the one that is used. */
-  async keyringUse(key: string, options?: CallOptions): Promise<boolean> {
+  async keyringUse(key: string, options?: ConsulCallOptions): Promise<boolean> {
     await this.http.request('PUT', '/operator/keyring', { ...options, json: { Key: key } });
     return true;
   }
 
   /** Takes a gossip key that isn't used away from all nodes. */
-  async keyringRemove(key: string, options?: CallOptions): Promise<boolean> {
+  async keyringRemove(key: string, options?: ConsulCallOptions): Promise<boolean> {
     await this.http.request('DELETE', '/operator/keyring', { ...options, json: { Key: key } });
     return true;
   }
@@ -215,7 +215,7 @@ export class SnapshotApi {
   }
 
   /** Replaces all that the servers know. */
-  async restore(archive: Uint8Array, options: CallOptions = {}): Promise<boolean> {
+  async restore(archive: Uint8Array, options: ConsulCallOptions = {}): Promise<boolean> {
     await this.http.request('PUT', '/snapshot', { timeoutMs: 300_000, ...options, body: archive });
     return true;
   }

@@ -1,6 +1,6 @@
 import { defined } from '../../../model/index.js';
 import type { Answer } from './meta.js';
-import type { CallOptions, ConsulRequests, ReadOptions } from './requests.js';
+import type { ConsulCallOptions, ConsulRequests, ReadOptions } from './requests.js';
 import { filterText, segment, type Filter, type Payload } from './values.js';
 
 /** A user event. */
@@ -36,7 +36,7 @@ export class EventApi {
    * Sends an event.
    * @param payload about a hundred bytes at most: an event with all it has must fit into a packet of 512
    */
-  async fire(name: string, payload?: Payload, options: CallOptions & EventFilters = {}): Promise<UserEvent> {
+  async fire(name: string, payload?: Payload, options: ConsulCallOptions & EventFilters = {}): Promise<UserEvent> {
     const { node, service, tag, ...rest } = options;
     const response = await this.http.request('PUT', `/event/fire/${segment(name, [], 'event')}`, {
       ...rest,

@@ -1,11 +1,11 @@
 import { decodeEntry, keepFlags, type KVEntry, type RawKVEntry } from './kv-entry.js';
 import type { Answer } from './meta.js';
-import type { CallOptions, ConsulRequests, ConsulResponse, ReadOptions } from './requests.js';
+import type { ConsulCallOptions, ConsulRequests, ConsulResponse, ReadOptions } from './requests.js';
 import { Transaction } from './transaction.js';
 import { bytesOf, idOf, indexOf, keyPath, type ObjectId, type ObjectIndex, type Payload } from './values.js';
 
 /** Options of writing an entry. */
-export interface KVSetOptions extends CallOptions {
+export interface KVSetOptions extends ConsulCallOptions {
   readonly flags?: number | bigint;
 }
 
@@ -91,14 +91,14 @@ export class KvApi {
   }
 
   /** Removes an entry; true also when there was none. */
-  async delete(key: string, options?: CallOptions): Promise<boolean> {
+  async delete(key: string, options?: ConsulCallOptions): Promise<boolean> {
     return (await this.http.request('DELETE', `/kv/${keyPath(key)}`, options)).flag();
   }
 
   /** Removes all entries whose keys begin with a prefix. A `separator` is sent, and servers ignore it here. */
   async deleteTree(
     prefix: string,
-    { separator, ...options }: CallOptions & { readonly separator?: string } = {},
+    { separator, ...options }: ConsulCallOptions & { readonly separator?: string } = {},
   ): Promise<boolean> {
     const path = `/kv/${keyPath(prefix, 'prefix', true)}`;
     return (await this.http.request('DELETE', path, { ...options, query: { recurse: true, separator } })).flag();
@@ -108,7 +108,7 @@ export class KvApi {
    * Removes an entry if it is still as it was read.
    * @returns whether it was removed
    */
-  async deleteCas(key: string, options: CallOptions & { readonly index: ObjectIndex }): Promise<boolean> {
+  async deleteCas(key: string, options: ConsulCallOptions & { readonly index: ObjectIndex }): Promise<boolean> {
     const { index, ...rest } = options;
     const query = { cas: indexOf(index) };
     return (await this.http.request('DELETE', `/kv/${keyPath(key)}`, { ...rest, query })).flag();
@@ -123,7 +123,7 @@ export class KvApi {
     key: string,
     value: Payload,
     query: Readonly<Record<string, string | number | bigint | undefined>>,
-    options: CallOptions,
+    options: ConsulCallOptions,
   ): Promise<boolean> {
     const body = bytesOf(value);
     return (await this.http.request('PUT', `/kv/${keyPath(key)}`, { ...options, query, body })).flag();

@@ -1,6 +1,6 @@
 import { ConsulError } from './errors.js';
 import type { Answer } from './meta.js';
-import type { CallOptions, ConsulRequests, ReadOptions } from './requests.js';
+import type { ConsulCallOptions, ConsulRequests, ReadOptions } from './requests.js';
 import type { ServiceEntry } from './types.js';
 import { definition, goDuration, segment, type Duration } from './values.js';
 
@@ -65,7 +65,7 @@ export class QueryApi {
   }
 
   /** Stores a query; gives its id. */
-  async create(query: QueryDefinition, options?: CallOptions): Promise<string> {
+  async create(query: QueryDefinition, options?: ConsulCallOptions): Promise<string> {
     return (await this.http.request('POST', '/query', { ...options, json: encode(query) })).id();
   }
 
@@ -83,14 +83,14 @@ export class QueryApi {
   }
 
   /** Replaces a query. */
-  async update(query: QueryDefinition & { readonly ID: string }, options?: CallOptions): Promise<boolean> {
+  async update(query: QueryDefinition & { readonly ID: string }, options?: ConsulCallOptions): Promise<boolean> {
     const path = `/query/${segment(query, ID_KEYS, 'query')}`;
     await this.http.request('PUT', path, { ...options, json: encode(query) });
     return true;
   }
 
   /** Removes a query. */
-  async delete(query: string | { readonly ID: string }, options?: CallOptions): Promise<boolean> {
+  async delete(query: string | { readonly ID: string }, options?: ConsulCallOptions): Promise<boolean> {
     await this.http.request('DELETE', `/query/${segment(query, ID_KEYS, 'query')}`, options);
     return true;
   }

@@ -18,7 +18,7 @@ import {
 } from './values.js';
 
 /** What every operation takes. */
-export interface CallOptions {
+export interface ConsulCallOptions {
   /** Instead of the client's own. */
   readonly token?: TokenLike;
   /** Datacentre to ask. @default the client's, else the agent's */
@@ -33,7 +33,7 @@ export interface CallOptions {
 }
 
 /** What every read takes. */
-export interface ReadOptions extends CallOptions {
+export interface ReadOptions extends ConsulCallOptions {
   /** @default the client's */
   readonly consistency?: Consistency;
   /** With `stale`: an answer whose server heard of the leader longer ago is asked for again, without `stale`. */

@@ -1,7 +1,7 @@
 import { ConsulError } from './errors.js';
 import type { NodeLike } from './catalog.js';
 import type { Answer } from './meta.js';
-import type { CallOptions, ConsulRequests, ReadOptions } from './requests.js';
+import type { ConsulCallOptions, ConsulRequests, ReadOptions } from './requests.js';
 import { definition, segment, type Duration, type ObjectId } from './values.js';
 
 /** A session to create. */
@@ -42,13 +42,13 @@ export class SessionApi {
   constructor(private readonly http: ConsulRequests) {}
 
   /** Creates a session; gives its id. */
-  async create(session: SessionDefinition = {}, options?: CallOptions): Promise<string> {
+  async create(session: SessionDefinition = {}, options?: ConsulCallOptions): Promise<string> {
     const json = definition(session, ['LockDelay', 'TTL']);
     return (await this.http.request('PUT', '/session/create', { ...options, json })).id();
   }
 
   /** Ends a session; true also when there was none. */
-  async destroy(session: ObjectId, options?: CallOptions): Promise<boolean> {
+  async destroy(session: ObjectId, options?: ConsulCallOptions): Promise<boolean> {
     return (await this.http.request('PUT', `/session/destroy/${segment(session, ['ID'], 'session')}`, options)).flag();
   }
 
@@ -62,7 +62,7 @@ export class SessionApi {
    * Lets a session live on for another TTL.
    * @throws ConsulError `not-found` when it has ended
    */
-  async renew(session: ObjectId, options?: CallOptions): Promise<Answer<Session>> {
+  async renew(session: ObjectId, options?: ConsulCallOptions): Promise<Answer<Session>> {
     const path = `/session/renew/${segment(session, ['ID'], 'session')}`;
     const response = await this.http.request('PUT', path, options);
     const [renewed] = response.list<Session>();

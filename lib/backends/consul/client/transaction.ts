@@ -2,7 +2,7 @@ import { defined, DiscoveryError } from '../../../model/index.js';
 import { ConsulError, isConsulError } from './errors.js';
 import { decodeEntry, keepFlags, type KVEntry, type RawKVEntry } from './kv-entry.js';
 import type { Answer } from './meta.js';
-import type { CallOptions, ConsulRequests } from './requests.js';
+import type { ConsulCallOptions, ConsulRequests } from './requests.js';
 import { bytesOf, idOf, indexOf, keyPath, type ObjectId, type ObjectIndex, type Payload } from './values.js';
 
 /** An operation in the server's own words: `{ Service: { Verb: 'set', … } }`. */
@@ -114,7 +114,7 @@ export class Transaction {
    * @throws ConsulError `transaction` with what was wrong, by operation: nothing is in force;
    * `unauthorized` when an operation needs more rights; `request` for what is too large
    */
-  async execute(options?: CallOptions): Promise<Answer<readonly TransactionResult[]>> {
+  async execute(options?: ConsulCallOptions): Promise<Answer<readonly TransactionResult[]>> {
     try {
       const response = await this.http.request('PUT', '/txn', {
         ...options,
