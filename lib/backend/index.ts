@@ -161,6 +161,7 @@ export {
   firstNonLoopbackIp,
   loadOptionalPeer,
   silentLogger,
+  strangersProblem,
   withoutSecrets,
   withoutSecretUrls,
   writeFileAtomically,

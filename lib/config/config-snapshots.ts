@@ -1,6 +1,9 @@
 import { messageOf, type ConfigDocument } from '../model/index.js';
-import type { Logger } from '../backend/index.js';
+import { digestOf, type Logger } from '../backend/index.js';
 import type { DiskSnapshot } from './disk-snapshot.js';
+
+/** How the file is written. */
+const VERSION = 2;
 
 /** Last known documents of each backend on disk, so that an app can start while its configuration backend is down. */
 export class ConfigSnapshots {
@@ -13,7 +16,8 @@ export class ConfigSnapshots {
 
   /** Keeps documents, in the background; a failure is a warning. */
   save(backend: string, documents: readonly ConfigDocument[]): void {
-    const content = JSON.stringify({ version: 1, documents });
+    const text = JSON.stringify(documents);
+    const content = JSON.stringify({ version: VERSION, digest: digestOf(text), documents: text });
     this.writing = this.writing
       .then(() => this.disk.write(nameOf(backend), content))
       .catch((error: unknown) => {
@@ -26,11 +30,12 @@ export class ConfigSnapshots {
     try {
       const content = await this.disk.read(nameOf(backend));
       if (content === undefined) return undefined;
-      const saved = JSON.parse(content) as { readonly version?: unknown; readonly documents?: unknown };
-      if (saved.version !== 1 || !Array.isArray(saved.documents) || !saved.documents.every(isDocument)) {
-        throw new TypeError('it is no snapshot of ours');
-      }
-      return saved.documents;
+      const { version, digest, documents } = JSON.parse(content) as Readonly<Record<string, unknown>>;
+      if (version !== VERSION || typeof documents !== 'string') throw new TypeError('it is no snapshot of ours');
+      if (digest !== digestOf(documents)) throw new TypeError('it is damaged');
+      const saved: unknown = JSON.parse(documents);
+      if (!Array.isArray(saved) || !saved.every(isDocument)) throw new TypeError('it is no snapshot of ours');
+      return saved;
     } catch (error) {
       this.logger.warn(`the saved configuration of ${backend} can't be used: ${messageOf(error)}`);
       return undefined;

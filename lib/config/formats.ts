@@ -1,4 +1,5 @@
-import { DiscoveryError, isPrototypeKey, messageOf, type ConfigDocument } from '../model/index.js';
+import { describe, DiscoveryError, isPrototypeKey, messageOf, type ConfigDocument } from '../model/index.js';
+import { readYaml } from './yaml.js';
 
 /** A value of a configuration: what JSON can say. Objects have no prototype; everything is frozen. */
 export type ConfigData =
@@ -7,11 +8,19 @@ export type ConfigData =
 /** The keys and values of one document: dotted keys, each with a value that isn't an object. */
 export type FlatConfig = ReadonlyMap<string, ConfigData>;
 
+/** A longer text is no configuration. */
+const MAX_CHARACTERS = 10 * 1024 * 1024;
+
+/** Keys of one document, and parts of one key. */
+const MAX_KEYS = 100_000;
+const MAX_DEPTH = 100;
+
 /**
  * Reads a document. Nested objects and dotted keys mean the same: `checkout: { limit: 5 }` is `checkout.limit: 5`.
  *
- * @throws DiscoveryError `CONFIG_DOCUMENT_INVALID` for a text that doesn't parse, a document that isn't a map of keys,
- * and a key that would reach the prototype of objects; `field` names the key
+ * @throws DiscoveryError `CONFIG_DOCUMENT_INVALID` for a text that doesn't parse, a document that isn't a map of keys, a key
+ * that would reach the prototype of objects (`field` names it), more than 10 million characters or 100,000 keys, and what is
+ * nested deeper than 100
  */
 export async function parseDocument(document: ConfigDocument): Promise<FlatConfig> {
   const { content, id } = document;
@@ -35,6 +44,7 @@ export function flattenConfig(id: string, data: unknown): FlatConfig {
 }
 
 async function readText(id: string, format: 'yaml' | 'json' | 'properties', text: string): Promise<unknown> {
+  if (text.length > MAX_CHARACTERS) throw invalid(id, `is longer than ${MAX_CHARACTERS} characters`);
   // A byte order mark is no part of the text.
   const clean = text.replace(/^\ufeff/, '');
   if (clean.trim() === '') return null;
@@ -42,11 +52,8 @@ async function readText(id: string, format: 'yaml' | 'json' | 'properties', text
     switch (format) {
       case 'json':
         return JSON.parse(clean) as unknown;
-      case 'yaml': {
-        // Loaded with the first YAML document: an app without one doesn't pay for the parser.
-        const { parse } = await import('yaml');
-        return parse(clean, { maxAliasCount: 100 }) as unknown;
-      }
+      case 'yaml':
+        return await readYaml(clean);
       case 'properties': {
         const { parse } = await import('dot-properties');
         return parse(clean);
@@ -69,11 +76,14 @@ function flatten(flat: Map<string, ConfigData>, id: string, prefix: string, data
 
 function put(flat: Map<string, ConfigData>, id: string, key: string, value: ConfigData): void {
   checkKey(id, key);
+  if (flat.size >= MAX_KEYS) throw invalid(id, `holds more than ${MAX_KEYS} keys`);
   flat.set(key, value);
 }
 
 function checkKey(id: string, key: string): void {
-  for (const part of key.split('.')) {
+  const parts = key.split('.', MAX_DEPTH + 1);
+  if (parts.length > MAX_DEPTH) throw invalid(id, `is nested deeper than ${MAX_DEPTH} at ${describe(key)}`, key);
+  for (const part of parts) {
     if (isPrototypeKey(part)) throw invalid(id, `has the key '${key}', which is reserved in JavaScript objects`, key);
   }
 }

@@ -18,17 +18,12 @@ export class PropertyTree {
    * whole, and null takes a key away.
    */
   static merge(layers: readonly FlatConfig[]): PropertyTree {
-    const values = new Map<string, ConfigData>();
-    const parents = new Map<string, number>();
+    const merged = new Layers();
     for (const layer of layers) {
-      for (const key of layer.keys()) removeCovered(values, parents, key);
-      for (const [key, value] of layer) {
-        if (value === null) continue;
-        if (!values.has(key)) for (const parent of parentsOf(key)) parents.set(parent, (parents.get(parent) ?? 0) + 1);
-        values.set(key, value);
-      }
+      for (const key of layer.keys()) merged.removeCovered(key);
+      for (const [key, value] of layer) if (value !== null) merged.set(key, value);
     }
-    return new PropertyTree(values);
+    return new PropertyTree(merged.values);
   }
 
   /** Every key that holds a value, sorted. */
@@ -89,18 +84,36 @@ function parentsOf(key: string): readonly string[] {
   return parents;
 }
 
-/** Removes what a higher layer's `key` replaces: the key itself, values above it and values below it. */
-function removeCovered(values: Map<string, ConfigData>, parents: Map<string, number>, key: string): void {
-  for (const path of [key, ...parentsOf(key)]) remove(values, parents, path);
-  if (!parents.has(key)) return;
-  for (const path of values.keys()) if (path.startsWith(`${key}.`)) remove(values, parents, path);
-}
+/** Values while they are merged, with the way down from each key, so that a removal costs what it removes. */
+class Layers {
+  readonly values = new Map<string, ConfigData>();
+  /** The keys one part longer, whether they hold a value or are the beginning of others. */
+  private readonly children = new Map<string, Set<string>>();
 
-function remove(values: Map<string, ConfigData>, parents: Map<string, number>, key: string): void {
-  if (!values.delete(key)) return;
-  for (const parent of parentsOf(key)) {
-    const rest = (parents.get(parent) ?? 1) - 1;
-    if (rest === 0) parents.delete(parent);
-    else parents.set(parent, rest);
+  set(key: string, value: ConfigData): void {
+    this.values.set(key, value);
+    for (let child = key, dot = key.lastIndexOf('.'); dot !== -1; dot = child.lastIndexOf('.')) {
+      const parent = child.slice(0, dot);
+      const siblings = this.children.get(parent);
+      if (siblings !== undefined) {
+        siblings.add(child);
+        return;
+      }
+      this.children.set(parent, new Set([child]));
+      child = parent;
+    }
+  }
+
+  /** Removes what a higher layer's `key` replaces: the key itself, values above it and values below it. */
+  removeCovered(key: string): void {
+    for (const path of parentsOf(key)) this.values.delete(path);
+    this.removeBelow(key);
+  }
+
+  private removeBelow(key: string): void {
+    this.values.delete(key);
+    const children = this.children.get(key);
+    this.children.delete(key);
+    for (const child of children ?? []) this.removeBelow(child);
   }
 }

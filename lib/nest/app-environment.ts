@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { DiscoveryError, nameProblem } from '../model/index.js';
 
@@ -34,4 +35,10 @@ export function defaultProfiles(env: NodeJS.ProcessEnv): readonly string[] {
     .split(',')
     .map((profile) => profile.trim())
     .filter((profile) => nameProblem(profile) === undefined);
+}
+
+/** The user's own folder for what is kept between runs. The temporary folder is everybody's: others could prepare it. */
+export function stateFolder(env: NodeJS.ProcessEnv): string {
+  const given = env['XDG_STATE_HOME'];
+  return given === undefined || given === '' ? join(homedir(), '.local', 'state') : given;
 }

@@ -1,4 +1,3 @@
-import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { local } from '../backends/local/index.js';
 import { systemClock, type BackendDefinition, type BackendUse, type Clock } from '../backend/index.js';
@@ -9,7 +8,7 @@ import {
   type ResolvedCallOptions,
 } from '../http/index.js';
 import type { ShutdownOptions } from '../registration/index.js';
-import { defaultProfiles, defaultServiceName } from './app-environment.js';
+import { defaultProfiles, defaultServiceName, stateFolder } from './app-environment.js';
 import { checkModuleOptions } from './check-module-options.js';
 import type {
   ConfigOptions,
@@ -94,8 +93,7 @@ export function resolveOptions(
     zone: options.zone,
     profiles: options.profiles ?? defaultProfiles(env),
     snapshotDirectory:
-      options.snapshotDirectory ??
-      join(tmpdir(), `nestjs-service-discovery-${userInfo().uid}`, 'snapshots', application),
+      options.snapshotDirectory ?? join(stateFolder(env), 'nestjs-service-discovery', application, 'snapshots'),
     clock: options.clock ?? systemClock,
   };
 }

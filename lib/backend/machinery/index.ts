@@ -9,6 +9,7 @@ export * from './lease-record.js';
 export * from './log-level.js';
 export * from './log-text.js';
 export * from './optional-peer.js';
+export * from './own-files.js';
 export * from './periodic-task.js';
 export * from './rate-limit.js';
 export * from './record-fields.js';

@@ -1,5 +1,6 @@
 import { lstat, mkdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { strangersProblem } from '../../backend/index.js';
 import { codeOf, DiscoveryError, messageOf, toFileName } from '../../model/index.js';
 import type { LocalSettings } from './local.options.js';
 import { ownIdentity } from './local.process.js';
@@ -48,21 +49,12 @@ export class LocalDirectory {
     } catch (error) {
       if (codeOf(error) !== 'EEXIST') throw this.unusable(`could not be created: ${messageOf(error)}`, error);
     }
-    // Not followed: a link that somebody else put there could be pointed elsewhere after this check.
     const found = await lstat(this.root).catch((error: unknown) => {
       throw this.unusable(`could not be examined: ${messageOf(error)}`, error);
     });
-    if (found.isSymbolicLink()) throw this.insecure('is a symbolic link; name the folder itself');
-    if (!found.isDirectory()) throw this.unusable('is not a folder');
-    const uid = process.getuid?.();
-    if (uid === undefined) return;
-    if (found.uid !== uid) {
-      throw this.insecure(`belongs to the user ${found.uid}, not to ${uid} who runs this; choose another one`);
-    }
-    if ((found.mode & 0o077) !== 0) {
-      const mode = (found.mode & 0o777).toString(8);
-      throw this.insecure(`may be used by others (mode ${mode}); chmod 700 it, or choose another one`);
-    }
+    if (!found.isDirectory() && !found.isSymbolicLink()) throw this.unusable('is not a folder');
+    const problem = strangersProblem(found);
+    if (problem !== undefined) throw this.insecure(problem);
   }
 
   /** Creates the folder of all records. @throws the file system's error */

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -35,6 +35,35 @@ describe('DiskSnapshot', () => {
     await new DiskSnapshot(directory).write('ORDERS', 'x');
     expect((await stat(directory)).mode & 0o777).toBe(0o700);
     expect((await stat(join(directory, 'ORDERS'))).mode & 0o777).toBe(0o600);
+  });
+
+  it.each([
+    ['a folder that others may write to', async (directory: string) => chmod(directory, 0o777)],
+    ['a file that others may write to', async (directory: string) => chmod(join(directory, 'ORDERS'), 0o666)],
+    [
+      'a file that is a link',
+      async (directory: string) => {
+        await writeFile(join(root, 'elsewhere'), 'evil', { mode: 0o600 });
+        await rm(join(directory, 'ORDERS'));
+        await symlink(join(root, 'elsewhere'), join(directory, 'ORDERS'));
+      },
+    ],
+    [
+      'a folder that is a link',
+      async (directory: string) => {
+        await rename(directory, join(root, 'moved'));
+        await symlink(join(root, 'moved'), directory);
+      },
+    ],
+  ])('doesn’t believe %s', async (_, tamper) => {
+    const directory = join(root, 'mine');
+    const snapshots = new DiskSnapshot(directory);
+    await snapshots.write('ORDERS', 'x');
+    await tamper(directory);
+    expect(await rejectionOf(snapshots.read('ORDERS'))).toMatchObject({
+      code: 'BACKEND_REFUSED',
+      field: 'snapshotDirectory',
+    });
   });
 
   it.each(['../x', '..', '.', '/etc/passwd', '..\\x', 'a/../../x', 'a\0b', '.tmp', 'group@@data id', '__proto__', '%'])(
