@@ -19,7 +19,7 @@ export class AppInstances {
     for (const wrapper of this.wrappers()) {
       if (wrapper.isTransient || !wrapper.isDependencyTreeStatic()) continue;
       const { instance } = wrapper as { readonly instance: unknown };
-      if (typeof instance !== 'object' || instance === null || Object.getPrototypeOf(instance) === null) continue;
+      if (typeof instance !== 'object' || instance === null || !hasClass(instance)) continue;
       if (!found.has(instance)) found.set(instance, { instance, name: String(wrapper.name) });
     }
     return [...found.values()];
@@ -39,5 +39,27 @@ export class AppInstances {
       ...module.providers.values(),
       ...module.controllers.values(),
     ]);
+  }
+}
+
+/**
+ * A method of any provider, or undefined. A provider may be a proxy that throws when it is looked at outside of a request
+ * (nestjs-cls), or that has whatever one asks for (auto-mocks): neither has what it doesn't say that it has.
+ */
+export function methodOf(instance: object, name: PropertyKey): ((...args: readonly unknown[]) => unknown) | undefined {
+  try {
+    if (!(name in instance)) return undefined;
+    const method = (instance as Record<PropertyKey, unknown>)[name];
+    return typeof method === 'function' ? (...args) => Reflect.apply(method, instance, args) as unknown : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function hasClass(instance: object): boolean {
+  try {
+    return Object.getPrototypeOf(instance) !== null;
+  } catch {
+    return false;
   }
 }

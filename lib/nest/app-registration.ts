@@ -4,7 +4,7 @@ import { HttpAdapterHost } from '@nestjs/core';
 import { until, type Lease, type LeaseState } from '../backend/index.js';
 import { DiscoveryError, messageOf } from '../model/index.js';
 import { chooseAddress, RequestsInFlight, ShutdownSequence } from '../registration/index.js';
-import type { AppInstances } from './app-instances.js';
+import { methodOf, type AppInstances } from './app-instances.js';
 import { registrationFailed, type DiscoveryRuntime } from './discovery-runtime.js';
 import type { LifecycleHook, RegistrationDraft } from './lifecycle-hooks.interface.js';
 
@@ -176,8 +176,7 @@ export class AppRegistration {
 
   private async callHooks(hook: LifecycleHook, argument?: unknown): Promise<void> {
     for (const { instance } of this.instances.all()) {
-      const method = (instance as Partial<Record<LifecycleHook, unknown>>)[hook];
-      if (typeof method === 'function') await Reflect.apply(method, instance, [argument]);
+      await methodOf(instance, hook)?.(argument);
     }
   }
 

@@ -68,9 +68,15 @@ export function declarationsFor(instance: object): Declarations {
     }
     all.refs.push(...own.refs);
     all.clients.push(...own.clients);
-    all.handlers.push(...own.handlers);
+    // A method that is overridden and decorated again is one method.
+    const news = own.handlers.filter((one) => !all.handlers.some((known) => isSameHandler(known, one)));
+    all.handlers.push(...news);
   }
   return all;
+}
+
+function isSameHandler(a: Handler, b: Handler): boolean {
+  return a.method === b.method && a.kind === b.kind && a.subject === b.subject;
 }
 
 function injectInto(

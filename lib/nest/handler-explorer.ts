@@ -1,5 +1,5 @@
 import { diffInstances, type Snapshot } from '../model/index.js';
-import type { AppInstances } from './app-instances.js';
+import { methodOf, type AppInstances } from './app-instances.js';
 import { declarationsFor, type Handler } from './declarations.js';
 import type { DiscoveryRuntime } from './discovery-runtime.js';
 
@@ -53,9 +53,7 @@ export class HandlerExplorer {
       const where = `${name}.${String(method)}`;
       const failed = (error: unknown): void => this.runtime.events.report({ type: 'listener.failed', where, error });
       try {
-        const handler = (instance as Record<PropertyKey, unknown>)[method];
-        if (typeof handler !== 'function') return;
-        const result: unknown = Reflect.apply(handler, instance, args);
+        const result = methodOf(instance, method)?.(...args);
         if (result instanceof Promise) result.catch(failed);
       } catch (error) {
         failed(error);

@@ -40,6 +40,30 @@ describe('instances', () => {
     expect(seen).toHaveLength(3);
   });
 
+  test('a method that is overridden and decorated again is called once', async () => {
+    const registry = new InMemoryRegistry();
+    const seen: string[] = [];
+    class Base {
+      @OnInstancesChange('STOCK') changed(): void {
+        seen.push('base');
+      }
+    }
+    @Injectable()
+    class Listener extends Base {
+      @OnInstancesChange('STOCK') override changed(): void {
+        seen.push('own');
+      }
+    }
+    const backend = registry.backend();
+    @Module({ providers: [Listener], imports: [DiscoveryModule.forRoot({ registry: backend, config: backend })] })
+    class AppModule {}
+    registry.addInstance('STOCK', { port: 1 });
+    const app = await init(AppModule);
+    await expect.poll(() => seen).toEqual(['own']);
+    await app.close();
+    expect(seen).toEqual(['own']);
+  });
+
   test('watchInstances gives the snapshot, the changes, and the state through an outage, and releases its watch', async () => {
     const registry = new InMemoryRegistry();
     registry.addInstance('STOCK', { port: 1 });

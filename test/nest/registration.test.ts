@@ -1,5 +1,5 @@
 import { Injectable, Module, type OnApplicationBootstrap } from '@nestjs/common';
-import { HttpAdapterHost, NestFactory } from '@nestjs/core';
+import { HttpAdapterHost, ModulesContainer, NestFactory } from '@nestjs/core';
 import { describe, expect, test } from 'vitest';
 import {
   AppRegistration,
@@ -44,6 +44,32 @@ describe('when the app registers', () => {
       status: 'UP',
       metadata: { version: '1' },
     });
+  });
+
+  test.each([
+    [
+      'that throws whatever one asks it for (nestjs-cls)',
+      () => {
+        const refuse = (): never => {
+          throw new Error('no request is under way');
+        };
+        return new Proxy({}, { get: refuse, has: refuse });
+      },
+    ],
+    [
+      'that has whatever one asks it for, and never answers (auto-mocks)',
+      () => new Proxy({}, { get: (_, key) => (key === 'then' ? undefined : () => new Promise(() => {})) }),
+    ],
+  ])('a provider %s doesn’t keep the app from registering', async (_, make) => {
+    const registry = new InMemoryRegistry();
+    const proxy = { provide: 'PROXY', useFactory: () => ({ proxy: make() }) };
+    // Nest itself asks a provider for its hooks: the proxy is there when we look, and not when Nest does.
+    const app = await init(moduleWith(registry, { service: { name: 'STOCK' } }, [proxy]));
+    const [wrapper] = [...app.get(ModulesContainer).values()].flatMap((module) => module.providers.get('PROXY') ?? []);
+    if (wrapper !== undefined) wrapper.instance = make();
+    await app.listen(0, '127.0.0.1');
+    await expect.poll(() => registry.instancesOf('STOCK').length).toBe(1);
+    if (wrapper !== undefined) wrapper.instance = {};
   });
 
   test('init without listen registers nothing', async () => {
