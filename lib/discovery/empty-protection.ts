@@ -3,8 +3,10 @@ import type { Clock, DiscoveryReport, Timer } from '../backend/index.js';
 /** Options of an {@link EmptyProtection}. */
 export interface EmptyProtectionOptions {
   readonly clock: Clock;
-  /** How long an empty list is held before the registry is asked again, in milliseconds. */
+  /** How long an empty list is held at least, in milliseconds. */
   readonly holdMs: number;
+  /** How often the registry is asked meanwhile, in milliseconds. @default once, at the end */
+  readonly askEveryMs?: number;
   /** Asks the registry independently; its answer comes through {@link EmptyProtection.receive}. */
   readonly confirm: () => Promise<void>;
   /** Takes the reports that are believed. */
@@ -13,14 +15,16 @@ export interface EmptyProtectionOptions {
 
 /**
  * Doubts an empty list that follows a list that wasn't: registries send one when they restart, lose a partition or are
- * asked with a token that may not read. It is held for a while and believed only when an independent read confirms it.
- * A registry that can't be asked confirms nothing: the read is tried again after the same time.
+ * asked with a token that may not read. It is held for a while, in which the registry is asked again and again, and
+ * believed only when an independent read still confirms it after that. A registry that can't be asked confirms nothing.
  */
 export class EmptyProtection {
   private hadInstances = false;
   /** The question that is under way, and the answer it got; another object for each question. */
   private question: { answer?: DiscoveryReport } | undefined;
   private timer: Timer | undefined;
+  /** When the list that is held may be believed. */
+  private believedAt: number | undefined;
   private closed = false;
 
   constructor(private readonly options: EmptyProtectionOptions) {}
@@ -48,7 +52,12 @@ export class EmptyProtection {
   }
 
   private hold(): void {
-    this.timer ??= this.options.clock.setTimer(() => void this.ask(), this.options.holdMs, { background: true });
+    const { clock, holdMs, askEveryMs = holdMs } = this.options;
+    this.believedAt ??= clock.now() + holdMs;
+    // After it, only the question that nobody answered is left to be repeated.
+    const left = this.believedAt - clock.now();
+    const waitMs = Math.min(askEveryMs, left > 0 ? left : askEveryMs);
+    this.timer ??= clock.setTimer(() => void this.ask(), waitMs, { background: true });
   }
 
   private async ask(): Promise<void> {
@@ -63,7 +72,9 @@ export class EmptyProtection {
     // A list that wasn't empty came meanwhile, and has released everything.
     if (this.question !== question) return;
     this.question = undefined;
-    if (question.answer === undefined) return this.hold();
+    const { clock } = this.options;
+    if (question.answer === undefined || clock.now() < (this.believedAt ?? 0)) return this.hold();
+    this.believedAt = undefined;
     this.hadInstances = false;
     this.options.deliver(question.answer);
   }
@@ -72,5 +83,6 @@ export class EmptyProtection {
     this.timer?.cancel();
     this.timer = undefined;
     this.question = undefined;
+    this.believedAt = undefined;
   }
 }

@@ -28,10 +28,13 @@ export interface ServiceViewOptions {
   readonly sources: readonly NamedDriver<DiscoveryDriver>[];
   /** The service's name on a backend, when it differs. */
   readonly nameFor?: ((service: string, backend: string) => string) | undefined;
-  /** Hold an unexpected empty list this long and confirm it, in milliseconds; absent: believe it. */
-  readonly emptyProtectionMs?: number | undefined;
+  /** Hold an unexpected empty list this long and confirm it, in milliseconds; false: believe it. @default the backend's time */
+  readonly emptyProtectionMs?: number | false | undefined;
   readonly report: (event: DiscoveryEvent) => void;
 }
+
+/** How long an empty list is doubted at a backend that doesn't say, and how often it is asked again, in milliseconds. */
+const HOLD_MS = 5000;
 
 interface Source {
   readonly backend: string;
@@ -98,12 +101,19 @@ export class ServiceView implements View<Snapshot> {
   }
 
   private openSource(backend: string, driver: DiscoveryDriver): Source {
-    const { clock, emptyProtectionMs, nameFor } = this.options;
+    const { clock, nameFor } = this.options;
+    const holdMs = this.options.emptyProtectionMs ?? driver.emptyHoldMs ?? HOLD_MS;
     const deliver = (report: DiscoveryReport): void => this.receive(source, report);
     const protection =
-      emptyProtectionMs === undefined || driver.emptyIsCertain === true
+      holdMs === false || driver.emptyIsCertain === true
         ? undefined
-        : new EmptyProtection({ clock, holdMs: emptyProtectionMs, confirm: () => source.watch.refresh(), deliver });
+        : new EmptyProtection({
+            clock,
+            holdMs,
+            askEveryMs: Math.min(holdMs, HOLD_MS),
+            confirm: () => source.watch.refresh(),
+            deliver,
+          });
     const source: Source = {
       backend,
       watch: driver.watch(nameFor?.(this.service, backend) ?? this.service, (report) => {

@@ -43,8 +43,9 @@ export interface DiscoveryOptions {
   /** How long an unused watch stays open, in milliseconds. @default 30000 */
   readonly lingerMs?: number;
   /**
-   * Doubt an empty list that follows one that wasn't: hold it this long and believe it when a second read confirms it,
-   * in milliseconds; false believes it at once. @default 5000
+   * Doubt an empty list that follows one that wasn't: hold it this long, asking again and again, and believe it when a read
+   * still confirms it after that; in milliseconds, false believes it at once. @default what the backend needs until
+   * everybody has renewed its registration: 5 s, Consul 25 s, Eureka 60 s, NATS the lease
    */
   readonly emptyProtectionMs?: number | false;
   /** The service's name on a backend, when it differs. */

@@ -30,7 +30,7 @@ export interface ResolvedOptions {
   readonly registrationTimeoutMs: number;
   readonly firstSnapshotTimeoutMs: number;
   readonly lingerMs: number;
-  readonly emptyProtectionMs: number | undefined;
+  readonly emptyProtectionMs: number | false | undefined;
   readonly nameFor: ((service: string, backend: string) => string) | undefined;
   readonly config: Required<Omit<ConfigOptions, 'schema'>> & Pick<ConfigOptions, 'schema'>;
   readonly transport: HttpTransportOptions;
@@ -70,7 +70,7 @@ export function resolveOptions(
     registrationTimeoutMs: options.registrationTimeoutMs ?? 10_000,
     firstSnapshotTimeoutMs: discovery.firstSnapshotTimeoutMs ?? 5000,
     lingerMs: discovery.lingerMs ?? 30_000,
-    emptyProtectionMs: discovery.emptyProtectionMs === false ? undefined : (discovery.emptyProtectionMs ?? 5000),
+    emptyProtectionMs: discovery.emptyProtectionMs,
     nameFor: discovery.nameFor,
     config: {
       optional: configOptions.optional ?? false,

@@ -24,6 +24,12 @@ export interface DiscoveryDriver {
    */
   readonly emptyIsCertain?: boolean;
   /**
+   * How long an empty list that follows one that wasn't is doubted, in milliseconds: within it every living instance of this
+   * product has renewed its registration and was read. A registry that lost its memory is empty until they have.
+   * @default 5000
+   */
+  readonly emptyHoldMs?: number;
+  /**
    * Names of all services that the registry has at present.
    * @throws DiscoveryError `BACKEND_UNAVAILABLE` when it can't be asked
    */

@@ -14,9 +14,12 @@ import type { ReadOptions } from './client/requests.js';
 import type { ServiceEntry } from './client/types.js';
 import { AclDoubt, mayHideAll } from './consul.acl-doubt.js';
 import { decodeEntry, describeEntry } from './consul.codec.js';
-import type { ConsulDiscoveryOptions, ConsulSettings } from './consul.options.js';
+import { renewalMs, type ConsulDiscoveryOptions, type ConsulSettings } from './consul.options.js';
 
 type Instances = readonly ServiceInstance[];
+
+/** A read, and what is told of it, takes no longer than this, in milliseconds. */
+const READ_MS = 5000;
 
 /** How long the first report waits for the other datacentres when one has answered, in milliseconds. */
 const PATIENCE_MS = 1000;
@@ -26,6 +29,7 @@ const SERVERS = [{ Resource: 'service', Access: 'read', Segment: 'consul' }] as 
 
 /** The read side: the health endpoint, watched by blocking queries. */
 export class ConsulDiscoveryDriver implements DiscoveryDriver {
+  readonly emptyHoldMs: number;
   private readonly doubt: AclDoubt;
 
   constructor(
@@ -34,6 +38,8 @@ export class ConsulDiscoveryDriver implements DiscoveryDriver {
     private readonly settings: ConsulSettings,
   ) {
     this.doubt = new AclDoubt(host, client);
+    // An agent that lost its memory gets it back with everybody's next sign of life; theirs are taken to be as ours.
+    this.emptyHoldMs = renewalMs(settings.check, settings.verifyMs) + READ_MS;
   }
 
   async listServices(signal?: AbortSignal): Promise<readonly string[]> {

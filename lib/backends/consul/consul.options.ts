@@ -288,6 +288,13 @@ export function resolveConsulOptions(options: ConsulOptions): ConsulSettings {
   });
 }
 
+/** How often a registration is confirmed: at two thirds of a TTL, and never later than a second before its end. */
+export function renewalMs(check: ConsulCheckOptions, verifyMs: number): number {
+  if (check.type !== 'ttl') return verifyMs;
+  const ttlMs = check.ttlMs ?? DEFAULT_TTL_MS;
+  return Math.min((ttlMs * 2) / 3, ttlMs - 1000);
+}
+
 /** A prefix without slashes around it. */
 function folder(prefix: string): string {
   const clean = prefix.replace(/^\/+|\/+$/g, '');

@@ -19,7 +19,7 @@ import {
   statusOfReason,
   ttlStatusOf,
 } from './consul.codec.js';
-import { DEFAULT_TTL_MS, type ConsulCheckOptions, type ConsulSettings } from './consul.options.js';
+import { DEFAULT_TTL_MS, renewalMs, type ConsulCheckOptions, type ConsulSettings } from './consul.options.js';
 
 /** The write side: services of one agent. */
 export class ConsulRegistryDriver implements RegistryDriver {
@@ -55,13 +55,6 @@ export class ConsulRegistryDriver implements RegistryDriver {
       },
     });
   }
-}
-
-/** How often a registration is confirmed: at two thirds of a TTL, and never later than a second before its end. */
-export function renewalMs(check: ConsulCheckOptions, verifyMs: number): number {
-  if (check.type !== 'ttl') return verifyMs;
-  const ttlMs = check.ttlMs ?? DEFAULT_TTL_MS;
-  return Math.min((ttlMs * 2) / 3, ttlMs - 1000);
 }
 
 /** How long one try may take: one that hangs must leave time for another before the TTL ends. */

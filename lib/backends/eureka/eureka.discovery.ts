@@ -18,13 +18,17 @@ type Instances = readonly ServiceInstance[];
 
 /** The read side. The registry is read once for all watches, and only while there are any. */
 export class EurekaDiscoveryDriver implements DiscoveryDriver {
+  readonly emptyHoldMs: number;
   private readonly registry = new SharedFeed<Applications>((report) => this.read(report));
 
   constructor(
     private readonly host: DriverHost,
     private readonly session: EurekaSession,
     private readonly settings: EurekaSettings,
-  ) {}
+  ) {
+    // A server that lost its memory gets it back with everybody's next heartbeat, and we read it some time after that.
+    this.emptyHoldMs = settings.lease.heartbeatMs + settings.read.fetchIntervalMs;
+  }
 
   async listServices(signal?: AbortSignal): Promise<readonly string[]> {
     const { host, registry } = this;

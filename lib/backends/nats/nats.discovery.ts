@@ -23,9 +23,14 @@ type Instances = readonly ServiceInstance[];
 
 /** The read side: the presence bucket, watched, and the micro services, asked in rounds. */
 export class NatsDiscoveryDriver implements DiscoveryDriver {
+  readonly emptyHoldMs: number;
   private readonly listing = new SingleFlight<readonly string[]>();
 
-  constructor(private readonly shared: NatsShared) {}
+  constructor(private readonly shared: NatsShared) {
+    const { presence, rounds } = shared.settings;
+    // By then everybody has written its record again, or was asked twice.
+    this.emptyHoldMs = Math.max(presence.leaseMs, 2 * (rounds?.intervalMs ?? 0));
+  }
 
   async listServices(signal?: AbortSignal): Promise<readonly string[]> {
     const { host } = this.shared;

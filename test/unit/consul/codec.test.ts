@@ -13,7 +13,7 @@ import {
   type DecodeOptions,
 } from '../../../lib/backends/consul/consul.codec.js';
 import { decodeMetadata, encodeMetadata } from '../../../lib/backends/consul/consul.metadata.js';
-import { renewalMs } from '../../../lib/backends/consul/consul.registry.js';
+import { renewalMs } from '../../../lib/backends/consul/consul.options.js';
 import type { ConsulCheckOptions } from '../../../lib/backends/consul/consul.options.js';
 import {
   createMetadata,

@@ -12,13 +12,14 @@ const some: DiscoveryReport = { instances: [instance()] };
 const none: DiscoveryReport = { instances: [] };
 const failed: DiscoveryReport = { error: new DiscoveryError('BACKEND_UNAVAILABLE', 'down') };
 
-function setUp(confirm?: (protection: EmptyProtection) => Promise<void>) {
+function setUp(confirm?: (protection: EmptyProtection) => Promise<void>, askEveryMs?: number) {
   const clock = new ManualClock();
   const got: string[] = [];
   let asked = 0;
   const protection: EmptyProtection = new EmptyProtection({
     clock,
     holdMs: 1000,
+    ...(askEveryMs === undefined ? {} : { askEveryMs }),
     confirm: () => {
       asked += 1;
       return (confirm ?? (async () => protection.receive(none)))(protection);
@@ -54,6 +55,40 @@ describe('EmptyProtection (R23)', () => {
     protection.receive(none);
     expect(got).toEqual(['1', '0', '0', '1']);
     protection.close();
+  });
+
+  it('asks again and again while it holds, and believes no answer before the time is over', async () => {
+    const { protection, got, clock, asked } = setUp(undefined, 300);
+    protection.receive(some);
+    protection.receive(none);
+    await clock.advance(999);
+    expect([asked(), got]).toEqual([3, ['1']]);
+    await clock.advance(1);
+    expect([asked(), got]).toEqual([4, ['1', '0']]);
+    expect(clock.pending).toBe(0);
+    // Doubted anew, for as long as before.
+    protection.receive(some);
+    protection.receive(none);
+    await clock.advance(999);
+    expect([asked(), got]).toEqual([7, ['1', '0', '1']]);
+    protection.receive(some);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('believes the first answer after an outage that lasted longer than the time', async () => {
+    let down = true;
+    const { protection, got, clock, asked } = setUp(async (one) => {
+      if (down) throw new Error('down');
+      one.receive(none);
+    }, 300);
+    protection.receive(some);
+    protection.receive(none);
+    await clock.advance(10_000);
+    expect(got).toEqual(['1']);
+    const before = asked();
+    down = false;
+    await clock.advance(300);
+    expect([asked() - before, got]).toEqual([1, ['1', '0']]);
   });
 
   it('does not put the question off when more empty lists come', async () => {

@@ -55,7 +55,9 @@ class ScriptedDriver implements DiscoveryDriver {
   }
 }
 
-function setUp(more: { emptyProtectionMs?: number; nameFor?: (service: string, backend: string) => string } = {}) {
+function setUp(
+  more: { emptyProtectionMs?: number | false; nameFor?: (service: string, backend: string) => string } = {},
+) {
   const clock = new ManualClock();
   const [a, b] = [new ScriptedDriver(), new ScriptedDriver()];
   const events: DiscoveryEvent[] = [];
@@ -167,6 +169,26 @@ describe('ServiceView', () => {
     expect(view.current.instances).toHaveLength(1);
     await clock.advance(500);
     expect(a.refreshes).toBe(1);
+    expect(view.current.instances).toEqual([]);
+    await view.close();
+    expect(clock.pending).toBe(0);
+  });
+
+  test.each([
+    ['the backend’s time, unless the app says another', {}, 20_000],
+    ['the app’s time', { emptyProtectionMs: 700 }, 700],
+    ['no time when the app wants none', { emptyProtectionMs: false as const }, 0],
+  ])('an unexpected empty list is doubted for %s', async (_, more, holdMs) => {
+    const { clock, a, b, options } = setUp(more);
+    Object.assign(a, { emptyHoldMs: 20_000 });
+    const view = new ServiceView('S', options);
+    b.report({ instances: [] });
+    a.report({ instances: [instance(1)] });
+    a.onRefresh = async () => a.report({ instances: [] });
+    a.report({ instances: [] });
+    if (holdMs > 0) await clock.advance(holdMs - 1);
+    expect(view.current.instances).toHaveLength(holdMs > 0 ? 1 : 0);
+    await clock.advance(1);
     expect(view.current.instances).toEqual([]);
     await view.close();
     expect(clock.pending).toBe(0);

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { consul, ConsulClient, type ConsulOptions } from '../../../lib/backends/consul/index.js';
-import type { ConfigReport, DiscoveryReport, Lease } from '../../../lib/backend/index.js';
+import { systemClock, type ConfigReport, type DiscoveryReport, type Lease } from '../../../lib/backend/index.js';
+import { ServiceView } from '../../../lib/discovery/index.js';
 import { createRegistration, type DiscoveryEvent, type Registration } from '../../../lib/model/index.js';
 import { createContext, freshPort, portsOf } from '../../contract/contract-harness.js';
 import { withServer } from '../../servers/for-tests.js';
@@ -45,6 +46,10 @@ withServer('consul', { variant: 'dev', private: true }, (server) => {
     return { reports, watch, last: () => reports.at(-1) };
   };
   const registered = (lease: Lease) => until(() => lease.state.current.phase === 'registered', 'it is registered');
+  const registeredTimes = (app: Awaited<ReturnType<typeof open>>, lease: Lease | undefined): number =>
+    app.events.filter(
+      (event) => event.type === 'registration.registered' && event.instanceId === lease?.registration.instanceId,
+    ).length;
   const idsOf = async (service: string) =>
     Object.keys(await observer.services.list({ filter: `Service == "${service}"` }));
 
@@ -82,6 +87,27 @@ withServer('consul', { variant: 'dev', private: true }, (server) => {
     await observer.kv.set('config/application/x', 'after');
     await until(() => JSON.stringify(documents.at(-1)?.documents).includes('after'), 'changes are seen again');
     expect(app.events.filter((event) => event.type === 'registration.registered').length).toBeGreaterThanOrEqual(6);
+  });
+
+  it('killed and restarted empty: who calls is never left with nobody, though instances renew in twenty seconds only', async () => {
+    // Nothing of theirs waits at the agent: they notice with their next heartbeat.
+    const instances = await Promise.all([1, 2].map(() => open({ check: { type: 'ttl', ttlMs: 30_000 } })));
+    const leases = instances.map((app) => app.registry.register(registrationOf('called')));
+    await Promise.all(leases.map((lease) => lease.registered));
+    const caller = await open({ check: { type: 'ttl', ttlMs: 30_000 } });
+    const view = new ServiceView('called', {
+      clock: systemClock,
+      sources: [{ backend: 'consul', driver: caller.discovery }],
+      report: () => {},
+    });
+    closing.push(() => view.close());
+    await until(() => view.current.instances.length === 2, 'both are seen');
+    const seen: number[] = [];
+    view.subscribe(({ instances: list }) => seen.push(list.length));
+    await server.restart({ keepData: false });
+    await until(() => instances.every((app, at) => registeredTimes(app, leases[at]) === 2), 'both are back', 45_000);
+    await until(() => view.current.instances.length === 2 && view.current.state === 'fresh', 'both are seen again');
+    expect(seen).not.toContain(0);
   });
 
   it('paused: noticed long before the blocking query would end; all is well again after it', async () => {
