@@ -35,7 +35,8 @@ describe('when the app registers', () => {
     }
     const registry = new InMemoryRegistry();
     const app = await listen(moduleWith(registry, { service: { name: 'STOCK', metadata: { version: '1' } } }, [Probe]));
-    await expect.poll(() => registry.instancesOf('STOCK').length).toBe(1);
+    // As soon as it listens there is a lease to wait for.
+    await app.get(AppRegistration).lease?.registered;
     expect(seen).toEqual([null]);
     expect(registry.instancesOf('STOCK')[0]).toMatchObject({
       host: '127.0.0.1',

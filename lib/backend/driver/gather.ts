@@ -97,7 +97,8 @@ export class GatheredFeed<T, R> implements Watch {
     this.parts[at] = word.error === undefined || value === undefined ? word : { value, error: word.error };
     this.gathering.heard?.(word, this.parts);
     this.complete ||= this.parts.every((part) => part.value !== undefined || part.error !== undefined);
-    if (!this.complete && word.error === undefined) this.patience ??= this.wait();
+    if (this.complete) this.patience?.cancel();
+    else if (word.error === undefined) this.patience ??= this.wait();
     if (this.refreshing === 0) void this.tell(false);
   }
 

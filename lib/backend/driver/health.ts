@@ -51,8 +51,6 @@ export class Health {
   private readonly probing: object = {};
   private readonly failing = new Map<object, DiscoveryError>();
   private probe: PeriodicTask | undefined;
-  /** Whether what is shown is somebody's word. */
-  private known = false;
   private connected = false;
 
   constructor(private readonly options: HealthOptions) {}
@@ -84,13 +82,12 @@ export class Health {
 
   /** What `key` asked for was answered. */
   ok(key: object): void {
-    const was = this.failing.get(key);
-    this.failing.delete(key);
-    this.known = true;
+    // Any answer says that the server isn't silent any more, also to the probe.
+    const silence = [key, this.probing].filter((one) => this.isSilence(this.failing.get(one)));
+    for (const one of [key, ...silence]) this.failing.delete(one);
     if (key === this.session) this.connected = true;
-    if (this.isSilence(this.failing.get(this.probing))) this.failing.delete(this.probing);
     this.show();
-    if (this.isSilence(was)) this.options.onBack();
+    if (silence.length > 0) this.options.onBack();
   }
 
   /** What `key` asked for could not be had. */
@@ -102,7 +99,6 @@ export class Health {
         : new DiscoveryError('BACKEND_UNAVAILABLE', `${backend} doesn't answer`, { backend, cause: error });
     const news = !this.failing.has(key);
     this.failing.set(key, failure);
-    this.known = true;
     if (key === this.session) this.connected = false;
     this.show();
     if (!news || !this.isSilence(failure)) return;
@@ -115,7 +111,6 @@ export class Health {
   gone(key: object): void {
     if (!this.failing.delete(key)) return;
     if (this.failing.size > 0 || this.connected) return this.show();
-    this.known = false;
     this.look();
   }
 

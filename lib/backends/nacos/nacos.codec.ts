@@ -1,4 +1,4 @@
-import { textDocument } from '../../backend/index.js';
+import { formatByExtension, textDocument } from '../../backend/index.js';
 import {
   createServiceInstance,
   defined,
@@ -149,19 +149,7 @@ function serviceNameOf(name: string): string {
   return at < 0 ? name : name.slice(at + 2);
 }
 
-/** Formats by the names that Nacos has for them; what we don't parse is text. */
-const FORMATS: ReadonlyMap<string, ConfigFormat> = new Map([
-  ['yaml', 'yaml'],
-  ['yml', 'yaml'],
-  ['json', 'json'],
-  ['properties', 'properties'],
-  ['xml', 'text'],
-  ['html', 'text'],
-  ['htm', 'text'],
-  ['toml', 'text'],
-  ['txt', 'text'],
-]);
-
+/** Types by their names and by endings of data ids. */
 const TYPES: ReadonlyMap<string, NacosConfigType> = new Map([
   ['yaml', 'yaml'],
   ['yml', 'yaml'],
@@ -198,24 +186,28 @@ export function toDocumentId(address: Pick<ConfigAddress, 'dataId' | 'group'>, g
   return address.group === group ? address.dataId : `${address.group}/${address.dataId}`;
 }
 
-/** The format of a content: by the type that it was published with, else by the data id's ending, else by `fallback`. */
-export function formatOf(dataId: string, type: string | undefined, fallback: ConfigFormat = 'text'): ConfigFormat {
-  const told = type === undefined || type === 'text' || type === 'unset' ? undefined : FORMATS.get(type.toLowerCase());
-  return told ?? FORMATS.get(endingOf(dataId)) ?? fallback;
+/** The format of a content: by the type that it was published with, else by the data id's ending, else text. */
+export function formatOf(dataId: string, type: string | undefined): ConfigFormat {
+  const told = TYPES.get(type?.toLowerCase() ?? '');
+  return told === undefined ? (formatByExtension(dataId) ?? 'text') : parsedAs(told);
 }
 
 /** The type to publish with. */
 export function typeOf(dataId: string, format: ConfigFormat | undefined): NacosConfigType {
-  if (format === undefined) return TYPES.get(endingOf(dataId)) ?? 'text';
-  if (format !== 'text') return format;
   const byName = TYPES.get(endingOf(dataId));
-  return byName !== undefined && FORMATS.get(byName) === 'text' ? byName : 'text';
+  if (format === undefined) return byName ?? 'text';
+  if (format !== 'text') return format;
+  return byName !== undefined && parsedAs(byName) === 'text' ? byName : 'text';
 }
 
-/** A document of ours. */
+/** What we don't parse is text. */
+function parsedAs(type: NacosConfigType): ConfigFormat {
+  return type === 'yaml' || type === 'json' || type === 'properties' ? type : 'text';
+}
+
+/** A document of ours; its revision is that of the content as it is stored: what a compare-and-set has to name. */
 export function toDocument(id: string, dataId: string, item: NacosConfigItem, text: string): ConfigDocument {
-  // The revision of the content as it is stored: what a compare-and-set has to name.
-  return textDocument(id, item.md5, formatOf(dataId, item.type, 'text'), text);
+  return textDocument(id, item.md5, formatOf(dataId, item.type), text);
 }
 
 function endingOf(dataId: string): string {

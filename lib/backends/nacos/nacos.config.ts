@@ -129,6 +129,8 @@ export class NacosConfigDriver implements ConfigDriver {
     // Decrypting takes a moment; of two contents the later one counts, whichever is ready first.
     let newest: Promise<void> = Promise.resolve();
     let heard = 0;
+    /** What was heard last, when it could not be read: the key service may be back, and the server has no news. */
+    let unread: (() => void) | undefined;
     const hear = (told: Promise<void>): void => {
       newest = told;
       newest.catch(() => {});
@@ -145,7 +147,13 @@ export class NacosConfigDriver implements ConfigDriver {
             if (item !== undefined && text !== undefined) document = toDocument(id, address.dataId, item, text);
           } catch (error) {
             const problem = toDiscoveryError(error, 'CONFIG_DOCUMENT_INVALID', `${id} could not be read`);
-            if (mine === heard) failed(problem);
+            if (mine === heard) {
+              unread = () => {
+                unread = undefined;
+                hear(tell(item, (heard += 1)));
+              };
+              failed(problem);
+            }
             throw problem;
           }
           // Whoever waits for this one waits for the one that has overtaken it.
@@ -153,7 +161,10 @@ export class NacosConfigDriver implements ConfigDriver {
           value(document === undefined ? [] : [document]);
         };
         const joined = protocol.observeConfig(address, {
-          changed: (item) => hear(tell(item, (heard += 1))),
+          changed: (item) => {
+            unread = undefined;
+            hear(tell(item, (heard += 1)));
+          },
           failed: (error) => {
             heard += 1;
             failed(error);
@@ -164,7 +175,10 @@ export class NacosConfigDriver implements ConfigDriver {
         return () => joined.close();
       },
       refresh: (signal) => {
-        const answered = Promise.resolve(observation?.refresh()).then(() => newest);
+        const answered = Promise.resolve(observation?.refresh()).then(() => {
+          unread?.();
+          return newest;
+        });
         return abandonOnAbort(answered, signal, what);
       },
     };

@@ -88,6 +88,19 @@ describe('the health of a backend', () => {
     expect(shown.at(-1)).toBeUndefined();
   });
 
+  it('and whatever else met that silence may try again at once', async () => {
+    const { health, calls, answer } = probing();
+    health.start();
+    const watch = {};
+    health.failed(watch, silence);
+    await answer(silence);
+    expect(calls).not.toContain('back');
+    // Somebody who had not failed is answered: the probe's silence is over with that.
+    health.ok({});
+    expect(calls.filter((call) => call === 'back')).toHaveLength(1);
+    await answer();
+  });
+
   it('an answer that the probe doesn’t like is taken back by the probe alone', async () => {
     const { clock, health, shown, asked, answer } = probing({
       isSilence: ({ message }) => message !== noLeader.message,
