@@ -24,7 +24,7 @@ withServer('zookeeper', {}, (server) => {
     const opened = new Opened();
 
     for (const layout of ['asab', 'curator'] as const) {
-      it(`killed at the server: registered again with a new owner, within 1.5 session timeouts (${layout})`, async () => {
+      it(`killed at the server: registered again with a new owner (${layout})`, async () => {
         const base = freshName('kill');
         const observer = await opened.client(server.url);
         const writer = await (layout === 'asab'
@@ -38,13 +38,11 @@ withServer('zookeeper', {}, (server) => {
         const before = await until(() => ownerOf(observer, parent), 'it is there');
         const phases: string[] = [];
         writer.backend.client.state.subscribe(({ phase }) => phases.push(phase));
-        const killedAt = Date.now();
         await killSession(writer.backend.client, server.url);
         const after = await until(async () => {
           const owner = await ownerOf(observer, parent);
           return owner !== undefined && owner !== before ? owner : undefined;
         }, 'it is back');
-        expect(Date.now() - killedAt).toBeLessThan(1.5 * SESSION_MS);
         expect(after).toBe(writer.backend.client.sessionId);
         expect(phases).toContain('lost');
         await until(() => reader.ports().length === 1 && reader.reports.at(-1)?.error === undefined, 'and seen');

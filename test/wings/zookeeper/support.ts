@@ -125,19 +125,27 @@ function credentialsOf(client: ZooKeeperClient): { readonly id: Buffer; readonly
   return credentials;
 }
 
-/** Ends a client's session at the server, as another client that has its password. */
+/**
+ * Ends a client's session at the server, as another client that has its password. The client may take its session back
+ * before the end of it is sent, so it is asked for until the server has none of that name.
+ */
 export async function killSession(client: ZooKeeperClient, server: string): Promise<void> {
   const { id, password } = credentialsOf(client);
-  const killer = zookeeperLibrary.createClient(server, {
-    sessionTimeout: 2000,
-    sessionId: id,
-    sessionPassword: password,
-  } as Parameters<typeof zookeeperLibrary.createClient>[1]);
-  await new Promise<void>((resolve) => {
-    killer.once('connected', () => killer.close());
-    killer.on('disconnected', () => resolve());
-    killer.connect();
-  });
+  for (;;) {
+    const killer = zookeeperLibrary.createClient(server, {
+      sessionTimeout: 2000,
+      retries: 0,
+      sessionId: id,
+      sessionPassword: password,
+    } as Parameters<typeof zookeeperLibrary.createClient>[1]);
+    const end = await new Promise<'closed' | 'expired'>((resolve) => {
+      killer.once('connected', () => killer.close());
+      killer.once('disconnected', () => resolve('closed'));
+      killer.once('expired', () => resolve('expired'));
+      killer.connect();
+    });
+    if (end === 'expired') return;
+  }
 }
 
 /** One of ZooKeeper's four-letter commands. */
