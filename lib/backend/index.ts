@@ -137,6 +137,7 @@ export {
   renamed,
   required,
   satisfying,
+  serverTexts,
   text,
   withDefaults,
 } from './machinery/index.js';

@@ -14,6 +14,7 @@ export * from './periodic-task.js';
 export * from './rate-limit.js';
 export * from './record-fields.js';
 export * from './server-list.js';
+export * from './server-texts.js';
 export * from './silent-logger.js';
 export * from './single-flight.js';
 export * from './system-clock.js';

@@ -6,7 +6,7 @@ import {
   type LeaseOperations,
   type RegistryDriver,
 } from '../../backend/index.js';
-import { codeOf, messageOf, type InstanceStatus, type Registration } from '../../model/index.js';
+import { codeOf, DiscoveryError, messageOf, type InstanceStatus, type Registration } from '../../model/index.js';
 import type { EurekaSession } from './client/session.js';
 import type { OutgoingInstance } from './eureka.codec.js';
 import type { EurekaInstance } from './eureka.instance.js';
@@ -39,6 +39,7 @@ export class EurekaRegistryDriver implements RegistryDriver {
     const record = new OwnRecord(host, session, settings, this.lookUp);
     const lease = host.lease(registration, record, {
       capabilities: this.capabilities,
+      check: assertPathParts,
       renewEveryMs: () => heartbeatMs,
       timeoutMs: session.operationTimeoutMs,
       // However long an outage was: back within a heartbeat of its end.
@@ -53,6 +54,17 @@ export class EurekaRegistryDriver implements RegistryDriver {
       );
     }
     return { lease, record };
+  }
+}
+
+/**
+ * Both names are a part of every path but the registration's, and servers take these characters for their own there,
+ * encoded or not: the instance would be registered and never be confirmed.
+ */
+function assertPathParts({ service, instanceId }: Registration): void {
+  for (const [field, name] of Object.entries({ service, instanceId })) {
+    if (!/[;%]/.test(name)) continue;
+    throw new DiscoveryError('INVALID_OPTION', `Eureka takes no ${field} with ';' or '%', got '${name}'`, { field });
   }
 }
 

@@ -6,7 +6,7 @@ import type {
   DiscoveryDriver,
   RegistryDriver,
 } from '../../backend/index.js';
-import type { AsabTools } from './asab/asab.tools.js';
+import { rememberTools, type AsabTools } from './asab/asab.tools.js';
 import type { ZooKeeperClient } from './client/zookeeper-client.js';
 import { ZooKeeperBackend as OwnBackend } from './zookeeper.backend.js';
 import { resolveZooKeeperOptions, type ZooKeeperOptions } from './zookeeper.options.js';
@@ -89,9 +89,14 @@ export interface ZooKeeperDefinition extends BackendDefinition {
  */
 export function zookeeper(options: ZooKeeperOptions = {}): ZooKeeperDefinition {
   const settings = resolveZooKeeperOptions(options);
-  return Object.freeze({
+  const definition: ZooKeeperDefinition = Object.freeze({
     kind: 'zookeeper',
     name: settings.name,
-    create: (context: BackendContext) => new OwnBackend(settings, context),
+    create: (context: BackendContext) => {
+      const backend = new OwnBackend(settings, context);
+      rememberTools(definition, backend);
+      return backend;
+    },
   });
+  return definition;
 }

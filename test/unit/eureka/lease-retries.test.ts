@@ -11,6 +11,20 @@ afterEach(async () => {
   for (const end of ending.splice(0).reverse()) await end();
 });
 
+it.each([
+  ['instanceId', { instanceId: 'a;b' }],
+  ['instanceId', { instanceId: 'a%2Fb' }],
+  ['instanceId', { instanceId: '100%' }],
+  ['service', { service: 'a;b' }],
+])('a name that no heartbeat could carry is refused at once, naming %s', async (field, names) => {
+  const backend = eureka({ serviceUrls: 'http://127.0.0.1:1/eureka' }).create(createContext([]));
+  ending.push(() => backend.close());
+  await backend.open();
+  expect(() => backend.registry?.register(registrationOf(names))).toThrow(
+    expect.objectContaining({ code: 'INVALID_OPTION', field }),
+  );
+});
+
 it('however long no server answers, the next try comes within a heartbeat', async () => {
   const { http } = await freePorts('http');
   const clock = new ManualClock(Date.now());

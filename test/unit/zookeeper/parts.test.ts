@@ -1,10 +1,15 @@
 import fc from 'fast-check';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { dirname, join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { isAsabHost, parseAsabHost } from '../../../lib/backends/zookeeper/asab/asab.address.js';
-import { AsabIdentity, launchTime, readManifest } from '../../../lib/backends/zookeeper/asab/asab.identity.js';
+import {
+  AsabIdentity,
+  isContainerized,
+  launchTime,
+  readManifest,
+} from '../../../lib/backends/zookeeper/asab/asab.identity.js';
 import { resolveAsabOptions } from '../../../lib/backends/zookeeper/asab/asab.options.js';
 import { FrameReader } from '../../../lib/backends/zookeeper/client/frames.js';
 import { inParallel } from '../../../lib/backends/zookeeper/client/parallel.js';
@@ -79,6 +84,56 @@ describe('connection strings', () => {
     });
     expect(parseServers(['a', 'a:2181'], 'servers').servers).toHaveLength(1);
     expect(parseServers('a/', 'servers').chroot).toBeUndefined();
+    for (const given of ['zk1:2181/apps,zk2:2181/apps', ['zk1:2181/apps', 'zk2:2181/apps'], ['zk1', 'zk2/apps']]) {
+      const { servers, chroot } = parseServers(given, 'servers');
+      expect([servers.map(({ name }) => name), chroot]).toEqual([['zk1:2181', 'zk2:2181'], '/apps']);
+    }
+    for (const given of ['zk1/apps,zk2/other', 'zk1/apps,zk2', ['zk1/apps', 'zk2', 'zk3/apps']]) {
+      expect(() => parseServers(given, 'servers')).toThrow(
+        expect.objectContaining({ code: 'INVALID_OPTION', field: 'servers' }),
+      );
+    }
+  });
+});
+
+describe('being in a container', () => {
+  const cases: readonly (readonly [string, Readonly<Record<string, string>>, NodeJS.ProcessEnv, boolean])[] = [
+    ['nothing', {}, {}, false],
+    ['Docker', { '.dockerenv': '' }, {}, true],
+    ['Podman', { 'run/.containerenv': '' }, {}, true],
+    ['Kubernetes', {}, { KUBERNETES_SERVICE_HOST: '10.0.0.1' }, true],
+    ['LXC and nspawn', {}, { container: 'lxc' }, true],
+    ['cgroup v1', { 'proc/1/cgroup': '11:pids:/kubepods/burstable/pod1\n' }, {}, true],
+    [
+      'containerd on cgroup v2',
+      {
+        'proc/1/cgroup': '0::/\n',
+        'proc/self/mountinfo':
+          '500 400 0:60 / / rw,relatime - overlay overlay rw,lowerdir=/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/1/fs\n501 500 0:61 / /proc rw - proc proc rw\n',
+      },
+      {},
+      true,
+    ],
+    [
+      'a machine whose root is an overlay, and one with engines on it',
+      {
+        'proc/1/cgroup': '0::/init.scope\n',
+        'proc/self/mountinfo':
+          '25 1 0:2 / / rw - overlay overlay rw,lowerdir=/ro,upperdir=/rw\n90 25 0:60 / /var/lib/docker/overlay2/x rw - overlay overlay rw,lowerdir=/var/lib/docker/1\n',
+      },
+      {},
+      false,
+    ],
+  ];
+
+  it.each(cases)('%s', async (_what, files, environment, expected) => {
+    const root = await mkdtemp(join(tmpdir(), 'container-'));
+    onTestFinished(() => rm(root, { recursive: true }));
+    for (const [file, content] of Object.entries(files)) {
+      await mkdir(dirname(join(root, file)), { recursive: true });
+      await writeFile(join(root, file), content);
+    }
+    expect(isContainerized(root, environment)).toBe(expected);
   });
 });
 

@@ -4,6 +4,7 @@ import { hostname, tmpdir } from 'node:os';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { NestFactory } from '@nestjs/core';
 import axios from 'axios';
 import { describe, expect, it } from 'vitest';
 import { Agent, request as undiciRequest } from 'undici';
@@ -13,8 +14,10 @@ import {
   curator,
   discoverable,
   NotDiscoveredError,
+  zookeeper,
   type ZooKeeperClient,
 } from '../../../lib/backends/zookeeper/index.js';
+import { DiscoveryModule } from '../../../lib/index.js';
 import { createRegistration } from '../../../lib/model/index.js';
 import { freshName, freshPort } from '../../contract/contract-harness.js';
 import { withServer } from '../../servers/for-tests.js';
@@ -526,6 +529,24 @@ withServer('zookeeper', {}, (server) => {
       await until(() => view.current.state === 'stale', 'it is stale');
       expect(view.current.instances).toHaveLength(2);
       expect(() => resolver.resolve('x.asab')).toThrow(expect.objectContaining({ code: 'INVALID_NAME' }));
+    });
+
+    it('by what zookeeper() returned, which is what an application has in its hands', async () => {
+      const definition = zookeeper({ servers: server.url, sessionTimeoutMs: 2000, layout: asab({ manifest: false }) });
+      // Before there is an app nobody could be asked.
+      expect(() => discoverable(axios.create(), definition)).toThrow(/an app that has been created/);
+      const path = freshName('public');
+      const own = zookeeper({ servers: server.url, sessionTimeoutMs: 2000, layout: asab({ path, manifest: false }) });
+      const port = await answering(opened, 'public');
+      const app = await opened.client(server.url);
+      await advertise(app, path, { host: 'localhost', service_id: 'pub', web: [['0.0.0.0', port]] });
+      const runtime = await NestFactory.createApplicationContext(
+        { module: class {}, imports: [DiscoveryModule.forRoot({ registry: own })] },
+        { logger: false },
+      );
+      opened.add(() => runtime.close());
+      const { data } = await discoverable(axios.create(), own).get<{ name: string }>('http://pub.service_id.asab/x');
+      expect(data.name).toBe('public');
     });
 
     it('without the ASAB layout they are an error at once', async () => {

@@ -1,3 +1,4 @@
+import { serverTexts } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
 
 /** What is added to a server that is given without it. */
@@ -21,11 +22,7 @@ export function parseServiceUrls(
   what: string,
   field: string,
 ): readonly string[] {
-  const entries = (typeof given === 'string' ? [given] : given)
-    .flatMap((one) => one.split(','))
-    .map((one) => one.trim())
-    .filter((one) => one !== '');
-  if (entries.length === 0) throw new DiscoveryError('INVALID_OPTION', `${what} names no server`, { field });
+  const entries = serverTexts(given, what, field);
   return [...new Set(entries.map((entry) => parseServiceUrl(entry, defaults, what, field)))];
 }
 

@@ -1,3 +1,4 @@
+import { serverTexts } from '../../../backend/index.js';
 import { authority, DiscoveryError } from '../../../model/index.js';
 
 /** Where a Nacos server listens for HTTP; its gRPC port is computed from that. */
@@ -41,18 +42,7 @@ export function parseServerAddress(text: string, field: string): ServerAddress {
 
 /** One address, a list of addresses, or a text with commas between them. */
 export function parseServerAddresses(given: string | readonly string[], field: string): readonly ServerAddress[] {
-  const texts = (typeof given === 'string' ? [given] : given).flatMap((one) => one.split(','));
-  const filled = texts.filter((one) => one.trim() !== '');
-  if (filled.length === 0) {
-    throw new DiscoveryError(
-      'INVALID_OPTION',
-      `nacos: ${field} must name at least one server, such as localhost:8848`,
-      {
-        field,
-      },
-    );
-  }
-  return filled.map((one) => parseServerAddress(one, field));
+  return serverTexts(given, `nacos: ${field}`, field).map((one) => parseServerAddress(one, field));
 }
 
 /** `http://host:port`, with brackets around an IPv6 address. */

@@ -7,6 +7,7 @@ import {
   milliseconds,
   oneOf,
   renamed,
+  serverTexts,
   text,
   tlsCheck,
   withDefaults,
@@ -130,8 +131,10 @@ export function resolveConnectionOptions(what: string, options: NatsConnectionOp
   const ways = AUTHENTICATION.filter((way) => options[way] !== undefined);
   if (ways.length > 1) throw refuse(ways[1] ?? '', `can not be used together with ${ways[0]}`);
   if (password !== undefined && username === undefined) throw refuse('password', 'needs a username');
-  const servers = typeof options.servers === 'string' ? options.servers.split(',') : (options.servers ?? []);
-  const given = servers.map((server) => server.trim());
+  const given =
+    options.servers === undefined || options.servers.length === 0
+      ? []
+      : serverTexts(options.servers, `${what}: servers`, 'servers');
   given.forEach((server, index) => {
     if (!/^(?:(?:nats|tls):\/\/)?(?:[^@\s/]*@)?[^@\s/?#]+$/.test(server)) {
       throw refuse(`servers[${index}]`, 'must be an address such as nats://10.0.0.5:4222');

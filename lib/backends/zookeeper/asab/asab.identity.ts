@@ -92,14 +92,30 @@ export function launchTime(origin = performance.timeOrigin): string {
   return new Date(Math.floor(origin)).toISOString().replace('Z', `${String(micros).padStart(3, '0')}Z`);
 }
 
-/** True inside Docker, containerd and Kubernetes. */
-export function isContainerized(): boolean {
-  if (process.env['KUBERNETES_SERVICE_HOST'] !== undefined || existsSync('/.dockerenv')) return true;
-  try {
-    return /docker|kubepods|containerd|libpod/.test(readFileSync('/proc/1/cgroup', 'utf8'));
-  } catch {
-    return false;
-  }
+/** What the engines leave in the root of what they run. */
+const MARKERS = ['/.dockerenv', '/run/.containerenv'];
+
+/** Engines by the names that their control groups and layers have. */
+const ENGINES = /docker|kubepods|containerd|libpod|crio|containers\/storage|lxc/;
+
+/**
+ * True inside Docker, Podman, containerd, CRI-O, LXC and Kubernetes. A container that has a cgroup namespace of its own,
+ * as is usual with version 2, sees no name there: the layers of its root still tell.
+ *
+ * @param root where `/` is, for tests
+ */
+export function isContainerized(root = '/', environment: NodeJS.ProcessEnv = process.env): boolean {
+  if (environment['KUBERNETES_SERVICE_HOST'] !== undefined || (environment['container'] ?? '') !== '') return true;
+  if (MARKERS.some((file) => existsSync(join(root, file)))) return true;
+  const read = (file: string): string => {
+    try {
+      return readFileSync(join(root, file), 'utf8');
+    } catch {
+      return '';
+    }
+  };
+  const layers = /^\d+ \d+ \S+ \S+ \/ .* - overlay .*$/m.exec(read('proc/self/mountinfo'))?.[0] ?? '';
+  return ENGINES.test(read('proc/1/cgroup')) || ENGINES.test(layers);
 }
 
 /** @throws DiscoveryError `INVALID_OPTION` when a file that was named is missing, or any that is there is no JSON object */

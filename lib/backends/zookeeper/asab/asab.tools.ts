@@ -1,6 +1,7 @@
 import type { Agent as HttpAgent } from 'node:http';
 import type { Agent as HttpsAgent } from 'node:https';
 import type { AxiosInstance } from 'axios';
+import type { Backend, BackendDefinition } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
 import type { AsabAuthorization } from './asab.authorization.js';
 import { asabConnector, asabLookup } from './asab.connect.js';
@@ -66,21 +67,34 @@ export class AsabTools {
 }
 
 /** Whoever may have ASAB's tools: a backend of `zookeeper()`. */
-export interface HasAsabTools {
+interface HasAsabTools {
   readonly asab?: AsabTools;
+}
+
+/** Tools of the newest backend that was made of each definition: an application holds the definition in its hands. */
+const toolsOfDefinitions = new WeakMap<object, AsabTools>();
+
+/** Lets the tools be found by what `zookeeper()` returned. */
+export function rememberTools(definition: BackendDefinition, { asab }: HasAsabTools): void {
+  if (asab !== undefined) toolsOfDefinitions.set(definition, asab);
 }
 
 /**
  * The ASAB tools of a backend.
  *
- * @throws DiscoveryError `UNSUPPORTED` unless it is a ZooKeeper backend with the ASAB layout
+ * @param backend a backend, or what `zookeeper()` returned: then those of the app that was made with it, the newest of
+ *   several
+ * @throws DiscoveryError `UNSUPPORTED` unless it is a ZooKeeper backend with the ASAB layout, of an app that there is
  */
-export function asabTools(backend: unknown): AsabTools {
-  const tools = typeof backend === 'object' && backend !== null ? (backend as HasAsabTools).asab : undefined;
+export function asabTools(backend: Backend | BackendDefinition | undefined): AsabTools {
+  const given: unknown = backend;
+  const isObject = typeof given === 'object' && given !== null;
+  const tools = isObject ? ((given as HasAsabTools).asab ?? toolsOfDefinitions.get(given)) : undefined;
   if (tools instanceof AsabTools) return tools;
   throw new DiscoveryError(
     'UNSUPPORTED',
-    'discovered addresses (.asab) need a ZooKeeper backend with the ASAB layout: zookeeper({ servers, layout: asab() })',
+    'discovered addresses (.asab) need a ZooKeeper backend with the ASAB layout, zookeeper({ servers, layout: asab() }), ' +
+      'in an app that has been created',
     { field: 'layout' },
   );
 }
@@ -97,7 +111,7 @@ export function asabTools(backend: unknown): AsabTools {
  */
 export function discoverable(
   instance: AxiosInstance,
-  source: unknown,
+  source: AsabTools | Backend | BackendDefinition,
   options: DiscoverableOptions = {},
 ): AxiosInstance {
   const tools = source instanceof AsabTools ? source : asabTools(source);

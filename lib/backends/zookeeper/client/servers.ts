@@ -1,3 +1,4 @@
+import { serverTexts } from '../../../backend/index.js';
 import { authority, DiscoveryError } from '../../../model/index.js';
 
 /** One server of an ensemble. */
@@ -20,21 +21,23 @@ export interface ConnectionString {
 
 /**
  * Reads ZooKeeper's connection strings: `host:port,host:port/chroot`, the port being 2181 when it is left out, IPv6
- * addresses in brackets.
+ * addresses in brackets. The chroot may be written after every server; then it must be the same, as all are asked for
+ * the same tree.
  *
  * @throws DiscoveryError `INVALID_OPTION`
  */
 export function parseServers(given: string | readonly string[], field: string): ConnectionString {
-  const text = typeof given === 'string' ? given : given.join(',');
-  const slash = text.indexOf('/');
-  const list = slash === -1 ? text : text.slice(0, slash);
-  const chroot = slash === -1 ? '' : text.slice(slash).replace(/\/+$/, '');
-  const servers = list
-    .split(',')
-    .map((one) => one.trim())
-    .filter((one) => one !== '')
-    .map((one) => parseServer(one, field));
-  if (servers.length === 0) throw invalid(field, 'must name at least one server');
+  const entries = serverTexts(given, `zookeeper(): ${field}`, field).map((text) => {
+    const slash = text.indexOf('/');
+    const chroot = slash === -1 ? '' : text.slice(slash).replace(/\/+$/, '');
+    return { server: parseServer(slash === -1 ? text : text.slice(0, slash), field), chroot };
+  });
+  const servers = entries.map(({ server }) => server);
+  const chroot = entries.at(-1)?.chroot ?? '';
+  const others = new Set(entries.slice(0, -1).map((entry) => entry.chroot));
+  if (others.size > 1 || [...others].some((one) => one !== '' && one !== chroot)) {
+    throw invalid(field, 'must have one chroot, after the last server or after each: zk1:2181,zk2:2181/apps');
+  }
   const unique = new Map(servers.map((server) => [server.name, server]));
   return { servers: [...unique.values()], ...(chroot === '' ? {} : { chroot }) };
 }
