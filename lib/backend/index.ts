@@ -160,7 +160,7 @@ export type { LeaseRecord } from './machinery/index.js';
 export {
   chooseAddress,
   firstNonLoopbackIp,
-  loadOptionalPeer,
+  peerError,
   silentLogger,
   strangersProblem,
   withoutSecrets,

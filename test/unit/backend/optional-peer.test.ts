@@ -3,7 +3,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadOptionalPeer } from '../../../lib/backend/index.js';
+import { peerError } from '../../../lib/backend/index.js';
 import { rejectionOf } from './helpers.js';
 
 let root = '';
@@ -33,7 +33,16 @@ afterAll(async () => {
 const load = (file: string): Promise<unknown> =>
   (createRequire(join(root, 'x.js'))('./load.cjs') as (file: string) => Promise<unknown>)(`./${file}`);
 
-describe('loadOptionalPeer', () => {
+/** As each backend loads its package. */
+async function loadOptionalPeer(backend: string, name: string, load: () => Promise<unknown>): Promise<unknown> {
+  try {
+    return await load();
+  } catch (error) {
+    throw peerError(backend, name, error);
+  }
+}
+
+describe('peerError', () => {
   it('gives the package', async () => {
     expect(await loadOptionalPeer('nats', 'good', () => load('good.mjs'))).toMatchObject({ answer: 42 });
   });

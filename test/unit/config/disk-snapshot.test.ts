@@ -1,7 +1,7 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { writeFileAtomically } from '../../../lib/backend/index.js';
 import { DiskSnapshot } from '../../../lib/config/index.js';
 import { noUnhandledRejections, rejectionOf } from '../backend/helpers.js';
@@ -136,6 +136,20 @@ describe('writeFileAtomically', () => {
     expect(await readdir(root)).toEqual(['target']);
     expect(await readFile(join(target, 'inside'), 'utf8')).toBe('old');
     await expect(writeFileAtomically(join(root, 'missing', 'x'), 'new')).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('does without flushing where the file system has none, and not where it fails', async () => {
+    const handle = await open(join(root, 'any'), 'w');
+    const sync = vi.spyOn(Object.getPrototypeOf(handle) as typeof handle, 'sync');
+    await handle.close();
+    onTestFinished(() => sync.mockRestore());
+    // Yarn's Plug'n'Play.
+    sync.mockRejectedValueOnce(new Error('Method not implemented.'));
+    await writeFileAtomically(join(root, 'written'), 'x');
+    expect(await readFile(join(root, 'written'), 'utf8')).toBe('x');
+    sync.mockRejectedValueOnce(Object.assign(new Error('broken disk'), { code: 'EIO' }));
+    await expect(writeFileAtomically(join(root, 'written'), 'y')).rejects.toThrow('broken disk');
+    expect(await readFile(join(root, 'written'), 'utf8')).toBe('x');
   });
 
   it('writes bytes as they are', async () => {

@@ -1,4 +1,4 @@
-import { loadOptionalPeer } from '../../../backend/index.js';
+import { peerError } from '../../../backend/index.js';
 import { defined } from '../../../model/index.js';
 import type { ConnectionSettings } from './connection-options.js';
 import type { NatsConnection } from './port.js';
@@ -14,13 +14,12 @@ export interface NatsLibrary {
  *
  * @throws DiscoveryError `MISSING_PEER`
  */
-export function loadNatsLibrary(backend: string, library: ConnectionSettings['library']): Promise<NatsLibrary> {
-  if (library === 'nats') {
-    return loadOptionalPeer(backend, 'nats', async () => asLibrary(await import('nats')));
+export async function loadNatsLibrary(backend: string, library: ConnectionSettings['library']): Promise<NatsLibrary> {
+  try {
+    return asLibrary(await (library === 'nats' ? import('nats') : import('@nats-io/transport-node')));
+  } catch (error) {
+    throw peerError(backend, library, error);
   }
-  return loadOptionalPeer(backend, '@nats-io/transport-node', async () =>
-    asLibrary(await import('@nats-io/transport-node')),
-  );
 }
 
 /** What both packages export under the same names. */

@@ -1,4 +1,4 @@
-import { loadOptionalPeer } from '../../../backend/index.js';
+import { peerError } from '../../../backend/index.js';
 
 /*
  * jose as far as we use it. Declared here and not imported from its types, which users may not have.
@@ -29,5 +29,9 @@ export interface Jose {
 
 /** @throws DiscoveryError `MISSING_PEER` with the command that installs it */
 export async function loadJose(backend: string): Promise<Jose> {
-  return (await loadOptionalPeer(backend, 'jose', () => import('jose'))) as unknown as Jose;
+  try {
+    return (await import('jose')) as unknown as Jose;
+  } catch (error) {
+    throw peerError(backend, 'jose', error);
+  }
 }

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { loadOptionalPeer } from '../../../backend/index.js';
+import { peerError } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
 
 /*
@@ -77,14 +77,13 @@ export interface ZooKeeperLibrary {
 
 /** @throws DiscoveryError `MISSING_PEER` */
 export async function loadLibrary(backend: string): Promise<ZooKeeperLibrary> {
-  const loaded: unknown = await loadOptionalPeer(
-    backend,
-    'node-zookeeper-client',
-    () => import('node-zookeeper-client'),
-  );
-  // CommonJS: everything is in `default` too, and in some loaders only there.
-  const inside = (loaded as { readonly default?: unknown }).default ?? loaded;
-  return inside as ZooKeeperLibrary;
+  try {
+    const loaded: unknown = await import('node-zookeeper-client');
+    // CommonJS: everything is in `default` too, and in some loaders only there.
+    return ((loaded as { readonly default?: unknown }).default ?? loaded) as ZooKeeperLibrary;
+  } catch (error) {
+    throw peerError(backend, 'node-zookeeper-client', error);
+  }
 }
 
 /** @throws DiscoveryError `MISSING_PEER` when the installed version isn't built as version 1.1 is */

@@ -1,6 +1,6 @@
 import {
   Backoff,
-  loadOptionalPeer,
+  peerError,
   PeriodicTask,
   readTls,
   until,
@@ -114,7 +114,7 @@ export class RpcClient {
    * @throws DiscoveryError `MISSING_PEER`, or `INVALID_OPTION` for certificates that can't be read
    */
   async start(): Promise<void> {
-    this.grpc = await loadOptionalPeer(this.env.backend, '@grpc/grpc-js', () => import('@grpc/grpc-js'));
+    this.grpc = await loadGrpc(this.env.backend);
     const tls = this.settings.tls === undefined ? undefined : await readTls(this.settings.tls, this.env.backend);
     if (this.closing.signal.aborted) return;
     warnOfTrust(this.env, this.settings.tls);
@@ -377,5 +377,14 @@ export class RpcClient {
     if (current.phase === 'closed') return;
     if (current.phase === state.phase && current.error?.message === state.error?.message) return;
     this.stateView.set(Object.freeze(state));
+  }
+}
+
+/** @throws DiscoveryError `MISSING_PEER` */
+async function loadGrpc(backend: string): Promise<GrpcModule> {
+  try {
+    return await import('@grpc/grpc-js');
+  } catch (error) {
+    throw peerError(backend, '@grpc/grpc-js', error);
   }
 }
