@@ -52,6 +52,49 @@ for (const variant of ['current', '2.9'] as const) {
         expect(await other.call(`subject:${name}.v3.get`)).toBe(3);
       });
 
+      it('calls what fits a pattern, and says so when it is called by its name', async () => {
+        const connection = await opened.connection(server.url);
+        const client = await opened.client(server.url);
+        const name = fresh('wild');
+        const service = await opened.service(connection, { name });
+        await service.addEndpoint('one', (request) => request.respond(JSON.stringify(request.subject)), {
+          subject: `${name}.*.get`,
+        });
+        const caller = client.serviceClient(name);
+        for (const endpoint of ['one', `subject:${name}.*.get`]) {
+          await expect(caller.call(endpoint)).rejects.toMatchObject({
+            code: 'INVALID_NAME',
+            message: expect.stringContaining(`${name}.*.get`) as string,
+          });
+        }
+        expect(await caller.call(`subject:${name}.7.get`)).toBe(`${name}.7.get`);
+      });
+
+      it('an answer of another service, or of another instance, is none', async () => {
+        const connection = await opened.connection(server.url);
+        const client = await opened.client(server.url);
+        const service = await opened.service(connection);
+        const identity = { id: 'LIAR', name: 'liar', version: '1.0.0', metadata: {} };
+        const liar = connection.subscribe(`$SRV.PING.${service.name}.>`, {
+          callback: (_error, message) => {
+            message.respond(JSON.stringify({ ...identity, type: 'io.nats.micro.v1.ping_response' }));
+          },
+        });
+        const everybody = connection.subscribe(`$SRV.PING.${service.name}`, {
+          callback: (_error, message) => {
+            message.respond(JSON.stringify({ ...identity, type: 'io.nats.micro.v1.ping_response' }));
+          },
+        });
+        await connection.flush();
+        const answers = await client.queries().ping({ name: service.name });
+        expect(answers.map(({ name }) => name)).toEqual([service.name]);
+        await expect(client.queries().instance(service.name, 'nobody').ping()).rejects.toMatchObject({
+          code: 'INVALID_INSTANCE',
+        });
+        liar.unsubscribe();
+        everybody.unsubscribe();
+      });
+
       it('tries again only what nobody has seen, unless it may be dealt with twice', async () => {
         const connection = await opened.connection(server.url);
         const client = await opened.client(server.url);

@@ -236,7 +236,7 @@ export class NatsServiceClient {
     if (endpoint.startsWith('subject:')) {
       const subject = endpoint.slice('subject:'.length);
       assertSubject(subject, 'endpoint');
-      return subject;
+      return callable(this.service, endpoint, subject);
     }
     const { subjects } = this;
     if (subjects === undefined) return undefined;
@@ -294,10 +294,22 @@ function onlySubject(
   subjects: ReadonlyMap<string, readonly string[]>,
 ): string | undefined {
   const found = subjects.get(endpoint) ?? [];
-  if (found.length <= 1) return found[0];
+  const [only] = found;
+  if (only === undefined) return undefined;
+  if (found.length === 1) return callable(service, endpoint, only);
   throw new DiscoveryError(
     'INVALID_NAME',
     `${service} has several endpoints '${endpoint}': say which by 'subject:' and one of ${found.join(', ')}`,
+    { service, field: 'endpoint' },
+  );
+}
+
+/** A pattern is subscribed, not called: a request to it would go to a subject of that very name, where nobody listens. */
+function callable(service: string, endpoint: string, subject: string): string {
+  if (!/(?:^|\.)[*>](?:\.|$)/.test(subject)) return subject;
+  throw new DiscoveryError(
+    'INVALID_NAME',
+    `the endpoint '${endpoint}' of ${service} listens to the pattern ${subject}: say which subject by 'subject:' and one that fits`,
     { service, field: 'endpoint' },
   );
 }

@@ -1,4 +1,5 @@
 import { systemClock, type Clock } from '../../../backend/index.js';
+import { DiscoveryError } from '../../../model/index.js';
 import { toRequestError } from '../connection/errors.js';
 import type { NatsConnection } from '../connection/port.js';
 import { assertPrefix, assertServiceName, DEFAULT_API_PREFIX } from '../service/names.js';
@@ -89,7 +90,7 @@ export class ServiceQueries {
       const subject = `${this.prefix}.${verb}.${name}.${id}`;
       try {
         const message = await this.current().request(subject, undefined, { timeout: timeoutMs });
-        return decodeAnswer(verb, message.data);
+        return identified(decodeAnswer(verb, message.data), subject, name, id);
       } catch (error) {
         throw toRequestError(error, subject, timeoutMs, name);
       }
@@ -117,14 +118,19 @@ export class ServiceQueries {
     const inbox = `${this.options.inboxPrefix ?? '_INBOX'}.${randomId()}`;
     const answers = gather(this.current(), this.clock, inbox, subject, { ...this.options.defaults, ...limits });
     for await (const message of answers) {
-      const answer = this.read(verb, message.data, subject);
+      const answer = this.read(verb, message.data, subject, name);
       if (answer !== undefined) yield answer;
     }
   }
 
-  private read<V extends ServiceVerb>(verb: V, data: Uint8Array, subject: string): ServiceAnswers[V] | undefined {
+  private read<V extends ServiceVerb>(
+    verb: V,
+    data: Uint8Array,
+    subject: string,
+    name: string | undefined,
+  ): ServiceAnswers[V] | undefined {
     try {
-      return decodeAnswer(verb, data);
+      return identified(decodeAnswer(verb, data), subject, name);
     } catch (error) {
       this.options.onSkipped?.(error, subject);
       return undefined;
@@ -141,4 +147,13 @@ export interface InstanceQueries {
   ping(timeoutMs?: number): Promise<ServiceIdentity>;
   info(timeoutMs?: number): Promise<ServiceInfo>;
   stats(timeoutMs?: number): Promise<ServiceStats>;
+}
+
+/** Whoever answers for another one than was asked for would be taken for it. @throws DiscoveryError `INVALID_INSTANCE` */
+function identified<T extends ServiceIdentity>(answer: T, subject: string, name?: string, id?: string): T {
+  const others = (name !== undefined && answer.name !== name) || (id !== undefined && answer.id !== id);
+  if (!others) return answer;
+  throw new DiscoveryError('INVALID_INSTANCE', `${subject} was answered by ${answer.name} (${answer.id})`, {
+    service: answer.name,
+  });
 }
