@@ -5,6 +5,7 @@ import { buffer, text } from 'node:stream/consumers';
 import zlib from 'node:zlib';
 import { AxiosError, type AxiosRequestConfig } from 'axios';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { PooledTransport } from '../../../../lib/http/transport/index.js';
 import { httpServer, openPath, outcome, rawServer, readAll, until, type Path, type TestServer } from './support.js';
 
 const JSON_TEXT = JSON.stringify({ a: [1, 'ü'], text: 'x'.repeat(2000) });
@@ -202,6 +203,31 @@ describe.each(['adapter', 'direct'] as const)('an answer comes by %s as by axios
     expect(sent).toBeLessThan(15_000_000);
     expect((await buffer(data)).length).toBeGreaterThan(19_000_000);
     await Promise.all([ours.close(), slow.close()]);
+  });
+
+  it('a stream over its limit fails for listeners that come when the call has answered', async () => {
+    const ours = openPath(name);
+    for (const path of ['big', 'gzip', 'json']) {
+      const config = { url: `${server.url}/${path}`, responseType: 'stream' as const, maxContentLength: 100 };
+      const { data } = await ours.request(config);
+      await new Promise((resolve) => setImmediate(resolve));
+      const [error] = await new Promise<unknown[]>((resolve) => {
+        data.on('error', (thrown: unknown) => resolve([thrown]));
+        data.on('end', () => resolve(['ended']));
+        data.resume();
+      });
+      expect(error).toMatchObject({ code: 'ERR_BAD_RESPONSE', message: 'maxContentLength size of 100 exceeded' });
+    }
+    await ours.close();
+  });
+
+  it('a limited stream that nobody reads gives its socket back', async () => {
+    const ours = openPath(name);
+    const config = { url: `${server.url}/big`, responseType: 'stream' as const, maxContentLength: 5_000_000 };
+    const { data } = await ours.request(config);
+    data.destroy();
+    await until(() => (ours.transport as PooledTransport).stats.inFlight === 0, 'the end of the call');
+    await ours.close();
   });
 
   it('download progress ends with all bytes', async () => {
