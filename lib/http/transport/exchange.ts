@@ -10,6 +10,7 @@ import type { RequestBody } from './request-body.js';
 import { toResponseHeaders, toStatusText } from './response-head.js';
 import { ResponseStream, toUserStream } from './response-stream.js';
 import { SentRequest } from './sent-request.js';
+import type { Target } from './target.js';
 import { brokenOff, endsQuietly, markUnsent, timedOut, toAxiosError, tooLarge } from './transport-errors.js';
 
 /** A cancel token, with the methods that axios's own adapters use. */
@@ -24,6 +25,7 @@ const ENCODED_SLACK = 64 * 1024;
 /** One request and its answer: its hops, its time. Settled once, and everything is given back then. */
 export class Exchange implements HopListener {
   private settled = false;
+  private readonly firstTarget: Target;
   private hop: Hop | undefined;
   private request: SentRequest | undefined;
   private redirects = 0;
@@ -43,14 +45,11 @@ export class Exchange implements HopListener {
     private plan: HopPlan,
     private readonly body: RequestBody | undefined,
     private readonly timeoutMs: number,
-    private readonly basicAuth: string | undefined,
     private readonly resolve: (response: AxiosResponse) => void,
     private readonly reject: (error: unknown) => void,
   ) {
-    this.firstOrigin = plan.target.origin;
+    this.firstTarget = plan.target;
   }
-
-  private readonly firstOrigin: string;
 
   start(): void {
     if (this.timeoutMs > 0) this.timer = setTimeout(onTimeout, this.timeoutMs, this);
@@ -163,8 +162,7 @@ export class Exchange implements HopListener {
     if (request === undefined) return;
     this.redirects += 1;
     try {
-      const first = { origin: this.firstOrigin, basicAuth: this.basicAuth };
-      this.plan = followRedirect(config, this.plan, { status, headers }, first, this.redirects, request);
+      this.plan = followRedirect(config, this.plan, { status, headers }, this.firstTarget, this.redirects, request);
     } catch (error) {
       this.fail(error);
       return;

@@ -6,7 +6,7 @@ import { Exchange } from './exchange.js';
 import type { Destination, HttpTransport, TransportStats } from './http-transport.js';
 import { OriginPool } from './origin-pool.js';
 import { toRequestBody } from './request-body.js';
-import { basic, needsNodeClient, toWireHeaders } from './request-head.js';
+import { needsNodeClient, toWireHeaders } from './request-head.js';
 import { checkScheme, parseTarget, type Target } from './target.js';
 import { SentRequest } from './sent-request.js';
 import { resolveTransportOptions, type ResolvedTransportOptions, type TransportOptions } from './transport.options.js';
@@ -16,7 +16,7 @@ import { loadWire, type Wire, type WireClientOptions } from './undici-port.js';
 const KEEP_ALIVE_MAX_MS = 600_000;
 
 /** Builds the path of calls with `params`, by axios's rules. */
-const uriBuilder = new Axios();
+const uriBuilder = new Axios({});
 
 /**
  * Sends axios requests over undici connections, one pool for each origin, made on the first call and gone when its last
@@ -114,11 +114,10 @@ export class PooledTransport implements HttpTransport {
     }
     const { params } = config;
     const path = params === undefined || params === null ? target.path : withParams(target.path, config);
-    const plan = { method, target: { origin: target.origin, path }, headers, sendsBody: true };
+    const plan = { method, target: { origin: target.origin, path, auth }, headers, sendsBody: true };
     const timeoutMs = destination?.timeoutMs ?? timeoutOf(config, method, target);
-    const basicAuth = auth === undefined ? undefined : basic(auth);
     return new Promise((resolve, reject) => {
-      new Exchange(this.poolFor, config, plan, body, timeoutMs, basicAuth, resolve, reject).start();
+      new Exchange(this.poolFor, config, plan, body, timeoutMs, resolve, reject).start();
     });
   }
 
