@@ -11,7 +11,16 @@ import { toResponseHeaders, toStatusText } from './response-head.js';
 import { ResponseStream, toUserStream } from './response-stream.js';
 import { SentRequest } from './sent-request.js';
 import type { Target } from './target.js';
-import { brokenOff, endsQuietly, markUnsent, timedOut, toAxiosError, tooLarge } from './transport-errors.js';
+import {
+  brokenOff,
+  endsQuietly,
+  handshakeFailed,
+  isTlsFailure,
+  markUnsent,
+  timedOut,
+  toAxiosError,
+  tooLarge,
+} from './transport-errors.js';
 
 /** A cancel token, with the methods that axios's own adapters use. */
 interface Cancelation {
@@ -120,10 +129,11 @@ export class Exchange implements HopListener {
     const { config, request, response, stream } = this;
     if (stream !== undefined) stream.destroy(toAxiosError(error, config, request, response));
     else if (response === undefined || request === undefined) {
-      const failure = toAxiosError(error, config, request);
-      if (this.redirects === 0 && this.hop?.wasSent === false) markUnsent(failure);
+      const isUnsent = this.hop?.wasSent === false;
+      const failure = toAxiosError(isUnsent && isTlsFailure(error) ? handshakeFailed(error) : error, config, request);
+      if (this.redirects === 0 && isUnsent) markUnsent(failure);
       this.fail(failure);
-    } else if (endsQuietly(error)) this.fail(brokenOff(error, config, request, response));
+    } else if (endsQuietly(error)) this.fail(brokenOff(error, config, request, response, this.coding !== undefined));
     else this.fail(toAxiosError(error, config, request));
   }
 

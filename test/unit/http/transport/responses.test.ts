@@ -78,6 +78,8 @@ const answers: Record<string, RequestListener> = {
   },
 };
 
+const half = zlib.gzipSync(JSON_TEXT).subarray(0, 40);
+
 /** What a server says that isn't Node's, and how it goes on. */
 const raw: Record<string, (socket: Socket) => void> = {
   noReason: (s) => s.end('HTTP/1.1 200\r\ncontent-length: 2\r\n\r\n{}'),
@@ -106,6 +108,19 @@ const raw: Record<string, (socket: Socket) => void> = {
   cutHead: (s) => s.end('HTTP/1.1 200 OK\r\nContent-Le'),
   cutBody: (s) => s.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc'),
   cutChunks: (s) => s.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n'),
+  cutEncodedBody: (s) => {
+    s.write('HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 100\r\n\r\n');
+    s.end(half);
+  },
+  cutEncodedChunks: (s) => {
+    s.write(`HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n28\r\n`);
+    s.end(Buffer.concat([half, Buffer.from('\r\n')]));
+  },
+  resetEncodedBody: (s) => {
+    s.write('HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 100\r\n\r\n');
+    s.write(half);
+    setTimeout(() => s.resetAndDestroy(), 20);
+  },
   resetBody: (s) => {
     s.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc');
     setTimeout(() => s.resetAndDestroy(), 20);
@@ -261,6 +276,21 @@ describe.each(['adapter', 'direct'] as const)('an answer comes by %s as by axios
     await until(() => other.data.closed, 'the end of the stream');
     await ours.close();
   });
+
+  it.each(['closes', 'cutHead', 'cutBody', 'cutEncodedBody', 'cutEncodedChunks'])(
+    'the words of a connection that broke: %s',
+    async (path) => {
+      const [theirs, own] = await Promise.all(
+        (['axios', name] as const).map(async (one) => {
+          const opened = openPath(one);
+          const error = await opened.request({ url: `${rawOne.url}/${path}` }).catch((thrown: unknown) => thrown);
+          await opened.close();
+          return { code: (error as AxiosError).code, message: (error as AxiosError).message };
+        }),
+      );
+      expect(own).toEqual(theirs);
+    },
+  );
 
   it('an answer that broke off has its head and its cause', async () => {
     const ours = openPath(name);
