@@ -135,35 +135,48 @@ function isPlainHeaders(headers: Bag): boolean {
   return true;
 }
 
+/**
+ * The prototype of the configs that adapters get. As with axios's own, an option that somebody smuggled into
+ * `Object.prototype` doesn't become one of the call's. Not null itself, since objects without a prototype are slow.
+ */
+const BARE: object = Object.freeze(
+  Object.defineProperty(Object.create(null) as object, 'hasOwnProperty', { value: Object.prototype.hasOwnProperty }),
+);
+
 /** The config that an adapter gets: defaults merged in, body transformed. */
 function prepare(instance: AxiosInstance, given: AxiosRequestConfig): InternalAxiosRequestConfig {
   const defaults = instance.defaults as unknown as Bag;
-  const merged: Bag = { ...defaults };
+  const merged: Bag = Object.assign(Object.create(BARE) as Bag, defaults);
   for (const key of Object.keys(given)) {
     const value = (given as Bag)[key];
     if (value !== undefined || key === 'validateStatus') merged[key] = value;
   }
   const config = merged as unknown as InternalAxiosRequestConfig;
-  config.method = (given.method ?? instance.defaults.method ?? 'get').toLowerCase();
-  merged['url'] = given.url;
+  const method = (own(given, 'method') ?? own(defaults, 'method') ?? 'get') as string;
+  config.method = method.toLowerCase();
+  merged['url'] = own(given, 'url');
   config.allowAbsoluteUrls ??= true;
   if (typeof config.paramsSerializer === 'function') {
     merged['paramsSerializer'] = { serialize: config.paramsSerializer as unknown };
   }
   throwIfCanceled(config);
-  const headers = mergeHeaders(defaults['headers'] as Bag, config.method, given.headers);
+  const headers = mergeHeaders(defaults['headers'] as Bag, config.method, own(given, 'headers'));
   config.headers = headers;
-  config.data = transformRequest(config, headers, given.data);
+  config.data = transformRequest(config, headers, own(given, 'data'));
   if (config.method === 'post' || config.method === 'put' || config.method === 'patch') {
     headers.setContentType('application/x-www-form-urlencoded', false);
   }
   return config;
 }
 
+function own(object: object, key: string): unknown {
+  return Object.hasOwn(object, key) ? (object as Bag)[key] : undefined;
+}
+
 function mergeHeaders(defaults: Bag, method: string, given: unknown): HeaderBag {
   const headers = new AxiosHeaders();
   const target = headers as unknown as Bag;
-  const common = defaults['common'];
+  const common = own(defaults, 'common');
   // The first ones can't meet others: no need for axios's search through all names.
   if (typeof common === 'object' && common !== null) {
     for (const name of Object.keys(common)) {
@@ -172,7 +185,7 @@ function mergeHeaders(defaults: Bag, method: string, given: unknown): HeaderBag 
       else headers.set(name, value as string);
     }
   }
-  setAll(headers, defaults[method]);
+  setAll(headers, own(defaults, method));
   for (const name of Object.keys(defaults)) {
     if (!BUCKETS.has(name)) headers.set(name, defaults[name] as string);
   }

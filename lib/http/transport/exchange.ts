@@ -10,7 +10,17 @@ import type { RequestBody } from './request-body.js';
 import { toResponseHeaders, toStatusText } from './response-head.js';
 import { ResponseStream, toUserStream } from './response-stream.js';
 import { SentRequest } from './sent-request.js';
-import { brokenOff, endsQuietly, markUnsent, timedOut, toAxiosError, tooLarge } from './transport-errors.js';
+import type { Target } from './target.js';
+import {
+  brokenOff,
+  endsQuietly,
+  handshakeFailed,
+  isTlsFailure,
+  markUnsent,
+  timedOut,
+  toAxiosError,
+  tooLarge,
+} from './transport-errors.js';
 
 /** A cancel token, with the methods that axios's own adapters use. */
 interface Cancelation {
@@ -24,6 +34,7 @@ const ENCODED_SLACK = 64 * 1024;
 /** One request and its answer: its hops, its time. Settled once, and everything is given back then. */
 export class Exchange implements HopListener {
   private settled = false;
+  private readonly firstTarget: Target;
   private hop: Hop | undefined;
   private request: SentRequest | undefined;
   private redirects = 0;
@@ -43,14 +54,11 @@ export class Exchange implements HopListener {
     private plan: HopPlan,
     private readonly body: RequestBody | undefined,
     private readonly timeoutMs: number,
-    private readonly basicAuth: string | undefined,
     private readonly resolve: (response: AxiosResponse) => void,
     private readonly reject: (error: unknown) => void,
   ) {
-    this.firstOrigin = plan.target.origin;
+    this.firstTarget = plan.target;
   }
-
-  private readonly firstOrigin: string;
 
   start(): void {
     if (this.timeoutMs > 0) this.timer = setTimeout(onTimeout, this.timeoutMs, this);
@@ -121,10 +129,11 @@ export class Exchange implements HopListener {
     const { config, request, response, stream } = this;
     if (stream !== undefined) stream.destroy(toAxiosError(error, config, request, response));
     else if (response === undefined || request === undefined) {
-      const failure = toAxiosError(error, config, request);
-      if (this.redirects === 0 && this.hop?.wasSent === false) markUnsent(failure);
+      const isUnsent = this.hop?.wasSent === false;
+      const failure = toAxiosError(isUnsent && isTlsFailure(error) ? handshakeFailed(error) : error, config, request);
+      if (this.redirects === 0 && isUnsent) markUnsent(failure);
       this.fail(failure);
-    } else if (endsQuietly(error)) this.fail(brokenOff(error, config, request, response));
+    } else if (endsQuietly(error)) this.fail(brokenOff(error, config, request, response, this.coding !== undefined));
     else this.fail(toAxiosError(error, config, request));
   }
 
@@ -163,8 +172,7 @@ export class Exchange implements HopListener {
     if (request === undefined) return;
     this.redirects += 1;
     try {
-      const first = { origin: this.firstOrigin, basicAuth: this.basicAuth };
-      this.plan = followRedirect(config, this.plan, { status, headers }, first, this.redirects, request);
+      this.plan = followRedirect(config, this.plan, { status, headers }, this.firstTarget, this.redirects, request);
     } catch (error) {
       this.fail(error);
       return;

@@ -3,10 +3,11 @@ import { DiscoveryError } from '../../model/index.js';
 import { fullUrl } from '../address.js';
 import { AxiosTransport } from './axios-transport.js';
 import { Exchange } from './exchange.js';
+import { isUnmeasuredForm, measureForm } from './form-data.js';
 import type { Destination, HttpTransport, TransportStats } from './http-transport.js';
 import { OriginPool } from './origin-pool.js';
 import { toRequestBody } from './request-body.js';
-import { basic, needsNodeClient, toWireHeaders } from './request-head.js';
+import { needsNodeClient, toWireHeaders } from './request-head.js';
 import { checkScheme, parseTarget, type Target } from './target.js';
 import { SentRequest } from './sent-request.js';
 import { resolveTransportOptions, type ResolvedTransportOptions, type TransportOptions } from './transport.options.js';
@@ -16,7 +17,7 @@ import { loadWire, type Wire, type WireClientOptions } from './undici-port.js';
 const KEEP_ALIVE_MAX_MS = 600_000;
 
 /** Builds the path of calls with `params`, by axios's rules. */
-const uriBuilder = new Axios();
+const uriBuilder = new Axios({});
 
 /**
  * Sends axios requests over undici connections, one pool for each origin, made on the first call and gone when its last
@@ -25,7 +26,7 @@ const uriBuilder = new Axios();
  * - proxies from the environment count only when asked for;
  * - what undici can't do (`httpAgent`, `httpsAgent`, `proxy`, `socketPath`, `lookup`, `family`, `maxRate`,
  *   `insecureHTTPParser`, `transport`, HTTP/2, the headers `Expect`, `Upgrade`, `Transfer-Encoding`; `data:` URLs) goes
- *   through axios's Node adapter, so that it is honoured.
+ *   through axios's Node adapter, so that it is honoured; so does everything where the runtime has no undici (Bun).
  *
  * A request is written to a socket at most once: nothing is ever sent again by itself.
  */
@@ -35,6 +36,8 @@ export class PooledTransport implements HttpTransport {
   /** Those that were released with calls on them. */
   private readonly released = new Set<OriginPool>();
   private wire: Wire | undefined;
+  /** This runtime has no undici that calls could go over. */
+  private hasNoWire = false;
   private loading: Promise<void> | undefined;
   private clientOptions: WireClientOptions | undefined;
   private fallback: AxiosTransport | undefined;
@@ -67,7 +70,7 @@ export class PooledTransport implements HttpTransport {
     if (this.closed) {
       return Promise.reject(new DiscoveryError('BACKEND_CLOSED', 'the HTTP transport is closed: the app shuts down'));
     }
-    if (this.wire === undefined) return this.warmUp().then(() => this.send(config, destination));
+    if (this.wire === undefined && !this.hasNoWire) return this.warmUp().then(() => this.send(config, destination));
     try {
       return this.start(config, destination);
     } catch (error) {
@@ -98,11 +101,20 @@ export class PooledTransport implements HttpTransport {
   }
 
   private start(config: InternalAxiosRequestConfig, destination: Destination | undefined): Promise<AxiosResponse> {
-    if (this.environmentProxy || needsAxios(config)) return this.sendByAxios(config, destination);
+    if (this.hasNoWire || this.environmentProxy || needsAxios(config)) return this.sendByAxios(config, destination);
     if (destination === undefined) checkScheme(config.url, config);
     const url = destination?.url ?? fullUrl(config.baseURL, config.url, config.allowAbsoluteUrls !== false);
     if (url.startsWith('data:')) return this.sendByAxios(config, destination);
     const target = parseTarget(url, config);
+    if (isUnmeasuredForm(config)) return measureForm(config).then(() => this.exchange(config, target, destination));
+    return this.exchange(config, target, destination);
+  }
+
+  private exchange(
+    config: InternalAxiosRequestConfig,
+    target: Target,
+    destination: Destination | undefined,
+  ): Promise<AxiosResponse> {
     const method = (config.method ?? 'get').toUpperCase();
     const body = toRequestBody(config);
     const auth = config.auth === undefined || config.auth === null ? target.auth : credentials(config.auth);
@@ -114,11 +126,10 @@ export class PooledTransport implements HttpTransport {
     }
     const { params } = config;
     const path = params === undefined || params === null ? target.path : withParams(target.path, config);
-    const plan = { method, target: { origin: target.origin, path }, headers, sendsBody: true };
+    const plan = { method, target: { origin: target.origin, path, auth }, headers, sendsBody: true };
     const timeoutMs = destination?.timeoutMs ?? timeoutOf(config, method, target);
-    const basicAuth = auth === undefined ? undefined : basic(auth);
     return new Promise((resolve, reject) => {
-      new Exchange(this.poolFor, config, plan, body, timeoutMs, basicAuth, resolve, reject).start();
+      new Exchange(this.poolFor, config, plan, body, timeoutMs, resolve, reject).start();
     });
   }
 
@@ -132,6 +143,14 @@ export class PooledTransport implements HttpTransport {
 
   private async load(): Promise<void> {
     const wire = await loadWire();
+    if (wire === undefined) {
+      this.hasNoWire = true;
+      process.emitWarning("this runtime replaces undici by one of its own: HTTP calls go through axios's adapter", {
+        type: 'DiscoveryWarning',
+        code: 'NO_UNDICI',
+      });
+      return;
+    }
     const { connectTimeoutMs, keepAliveMs, keepAliveMarginMs, tls } = this.options;
     this.clientOptions = {
       connect: wire.buildConnector({ ...tls, timeout: connectTimeoutMs }),

@@ -1,7 +1,7 @@
 import { AxiosError, type InternalAxiosRequestConfig } from 'axios';
 import { DiscoveryError, messageOf } from '../../model/index.js';
 import type { HeaderBag } from './axios-headers.js';
-import type { WireHeaders } from './request-head.js';
+import { basic, type WireHeaders } from './request-head.js';
 import type { SentRequest } from './sent-request.js';
 import type { Target } from './target.js';
 
@@ -33,7 +33,7 @@ export function isRedirect(status: number, headers: HeaderBag, config: InternalA
  * into a GET without a body; credentials go on to the same origin only.
  *
  * @param count redirects so far, this one included
- * @param basicAuth the `Authorization` that came from `auth` or from the URL, given again to the first origin only
+ * @param first where the call went first: its `auth` is given again to this origin only
  * @throws AxiosError `ERR_FR_TOO_MANY_REDIRECTS`, or `ERR_FR_REDIRECTION_FAILURE` for a bad address and for what
  * `beforeRedirect` throws
  */
@@ -41,7 +41,7 @@ export function followRedirect(
   config: InternalAxiosRequestConfig,
   last: HopPlan,
   answer: { readonly status: number; readonly headers: HeaderBag },
-  first: { readonly origin: string; readonly basicAuth: string | undefined },
+  first: Target,
   count: number,
   request: SentRequest,
 ): HopPlan {
@@ -72,9 +72,11 @@ function next(
   config: InternalAxiosRequestConfig,
   last: HopPlan,
   { status, headers: answerHeaders }: { readonly status: number; readonly headers: HeaderBag },
-  first: { readonly origin: string; readonly basicAuth: string | undefined },
+  first: Target,
 ): HopPlan {
   const headers = toMap(last.headers);
+  // That of `auth` is made anew for each hop that it is for.
+  if (last.target.auth !== undefined) remove(headers, (name) => name === 'authorization');
   const sent = { ...headers };
   let { method, sendsBody } = last;
   if (((status === 301 || status === 302) && method === 'POST') || (status === 303 && !/^(?:GET|HEAD)$/.test(method))) {
@@ -85,37 +87,48 @@ function next(
   const lastUrl = new URL(last.target.origin + last.target.path);
   const location = String(answerHeaders['location']);
   const host = remove(headers, (name) => name === 'host');
-  // A relative address belongs to the host that the request was meant for.
-  const base = host === undefined || /^\w+:/.test(location) ? lastUrl : new URL(`${lastUrl.protocol}//${host}`);
-  const url = new URL(location, base);
+  // What the request was meant for, which a `Host` header says: relative addresses belong to it, and credentials go no
+  // further than both this and the server that was asked.
+  const meant = new URL(lastUrl);
+  if (host !== undefined) meant.host = host;
+  const url = new URL(location, /^\w+:/.test(location) ? lastUrl : meant);
   if (url.protocol !== 'http:' && url.protocol !== 'https:')
     throw new TypeError(`Unsupported protocol ${url.protocol}`);
   // Was meant for a proxy of the last hop.
   remove(headers, (name) => name === 'proxy-authorization');
-  if (url.origin !== lastUrl.origin) {
+  if (url.origin !== meant.origin || url.origin !== lastUrl.origin) {
     const names = [...CREDENTIALS, ...sensitiveHeaders(config)];
     remove(headers, (name) => names.includes(name));
   }
-  if (url.origin === first.origin && first.basicAuth !== undefined) headers['Authorization'] = first.basicAuth;
+  const auth = url.origin === first.origin ? first.auth : undefined;
   return withHook(
     config,
-    { method, url, headers, sendsBody },
+    { method, url, headers, sendsBody, auth },
     { headers: answerHeaders, statusCode: status },
     { url: lastUrl.href, method: last.method, headers: { Host: host ?? lastUrl.host, ...sent } },
   );
 }
 
+/** The next hop, as `beforeRedirect` gets to see it. */
+interface NextHop {
+  readonly method: string;
+  readonly url: URL;
+  readonly headers: HeaderMap;
+  readonly sendsBody: boolean;
+  readonly auth: string | undefined;
+}
+
 /** Lets `beforeRedirect` see and change where the call goes. */
 function withHook(
   config: InternalAxiosRequestConfig,
-  { method, url, headers, sendsBody }: { method: string; url: URL; headers: HeaderMap; sendsBody: boolean },
+  { method, url, headers, sendsBody, auth }: NextHop,
   response: { readonly headers: HeaderBag; readonly statusCode: number },
   request: { readonly url: string; readonly method: string; readonly headers: HeaderMap },
 ): HopPlan {
   const path = url.pathname + url.search;
   const { beforeRedirect } = config;
   if (typeof beforeRedirect !== 'function') {
-    return { method, sendsBody, target: { origin: url.origin, path }, headers: toWire(headers) };
+    return toPlan(method, sendsBody, { origin: url.origin, path, auth }, headers);
   }
   const options: Record<string, unknown> = {
     href: url.href,
@@ -129,6 +142,7 @@ function withHook(
     path,
     method,
     headers,
+    auth,
   };
   const details = response.headers as unknown as Record<string, string>;
   beforeRedirect(options, { headers: details, statusCode: response.statusCode }, request as never);
@@ -143,12 +157,25 @@ function withHook(
   const changed = new URL(
     `${String(options['protocol'])}//${hostname.includes(':') ? `[${hostname}]` : hostname}${port}`,
   );
-  return {
-    method: String(options['method']).toUpperCase(),
+  return toPlan(
+    String(options['method']).toUpperCase(),
     sendsBody,
-    target: { origin: changed.origin, path: String(options['path']) },
-    headers: toWire(options['headers'] as HeaderMap),
-  };
+    {
+      origin: changed.origin,
+      path: String(options['path']),
+      auth: typeof options['auth'] === 'string' && options['auth'] !== '' ? options['auth'] : undefined,
+    },
+    options['headers'] as HeaderMap,
+  );
+}
+
+/** As in Node's client a header `Authorization` wins over `auth`. */
+function toPlan(method: string, sendsBody: boolean, target: Target, headers: HeaderMap): HopPlan {
+  const wire = toWire(headers);
+  const hasOwn = Object.keys(headers).some((name) => name.toLowerCase() === 'authorization');
+  const auth = hasOwn ? undefined : target.auth;
+  if (auth !== undefined) wire.push('Authorization', basic(auth));
+  return { method, sendsBody, target: { ...target, auth }, headers: wire };
 }
 
 /** Names, in lower case, that the caller wants to keep from other origins. */

@@ -1,6 +1,7 @@
 import { PassThrough, type Readable } from 'node:stream';
 import { AxiosError, CanceledError, type InternalAxiosRequestConfig } from 'axios';
 import { codeOf } from '../../model/index.js';
+import { isForm, setFormHeaders } from './form-data.js';
 import { toMultipart } from './multipart.js';
 import { Progress } from './progress.js';
 import type { WireRequest } from './undici-port.js';
@@ -131,31 +132,12 @@ function isStream(data: unknown): data is Pipeable {
 
 /** The stream to read; for forms of the package form-data also its headers. */
 function readable(data: Pipeable, config: InternalAxiosRequestConfig): Readable {
-  if ('getHeaders' in data && typeof data.getHeaders === 'function') formHeaders(data.getHeaders(), data, config);
+  if (isForm(data)) setFormHeaders(data, config);
   if (Symbol.asyncIterator in data && 'destroy' in data) return data as unknown as Readable;
   const through = new PassThrough();
   data.on?.('error', (error) => through.destroy(error));
   data.pipe(through);
   return through;
-}
-
-function formHeaders(own: object, form: object, config: InternalAxiosRequestConfig): void {
-  const { headers } = config;
-  const onlyContent = 'formDataHeaderPolicy' in config && config.formDataHeaderPolicy === 'content-only';
-  for (const [name, value] of Object.entries(own)) {
-    if (!onlyContent || /^content-(?:type|length)$/i.test(name)) headers.set(name, value);
-  }
-  if (!headers.hasContentLength() && hasKnownLength(form)) headers.setContentLength(String(form.getLengthSync()));
-}
-
-/** Whether a form of the package form-data can tell its length at once: when it has no files. */
-function hasKnownLength(form: object): form is { getLengthSync(): number } {
-  return (
-    'hasKnownLength' in form &&
-    typeof form.hasKnownLength === 'function' &&
-    form.hasKnownLength() === true &&
-    'getLengthSync' in form
-  );
 }
 
 /**

@@ -1,4 +1,4 @@
-import { pipeline, Readable, Transform, type TransformCallback } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
 import { decompressors, type Coding } from './decompression.js';
 import type { Hop } from './hop.js';
 
@@ -38,28 +38,48 @@ export function toUserStream(
   limit: number,
   onTooLarge: () => Error,
 ): Readable {
-  const through: Transform[] = coding === undefined ? [] : decompressors(coding);
-  if (limit > -1) through.push(new Limiter(limit, onTooLarge));
+  const through = coding === undefined ? [] : decompressors(coding);
   const last = through.at(-1);
-  if (last === undefined) return source;
   // Errors reach the last stream, which is the user's.
-  pipeline([source, ...through], () => {});
-  return last;
+  if (last !== undefined) pipeline([source, ...through], () => {});
+  const decoded = last ?? source;
+  return limit > -1 ? new LimitedStream(decoded, limit, onTooLarge) : decoded;
 }
 
-class Limiter extends Transform {
+/**
+ * A stream that fails when more bytes come than it may have. Counts what is read, when it is read: a failure before the
+ * caller has the stream in his hands would be one that none of his listeners hears.
+ */
+class LimitedStream extends Readable {
   private bytes = 0;
+  private readonly chunks: AsyncIterator<Buffer>;
 
   constructor(
+    private readonly source: Readable,
     private readonly limit: number,
     private readonly onTooLarge: () => Error,
   ) {
-    super();
+    super({ highWaterMark: source.readableHighWaterMark });
+    // Also before anything was read: a time-out, an abort.
+    source.on('error', (error) => this.destroy(error));
+    this.chunks = source[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   }
 
-  override _transform(chunk: Buffer, _encoding: BufferEncoding, callback: TransformCallback): void {
-    this.bytes += chunk.length;
-    if (this.bytes > this.limit) callback(this.onTooLarge());
-    else callback(null, chunk);
+  override _read(): void {
+    this.chunks.next().then(
+      ({ done, value }) => this.count(done === true ? null : value),
+      (error: Error) => this.destroy(error),
+    );
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.source.destroy();
+    callback(this.listenerCount('error') === 0 ? null : error);
+  }
+
+  private count(chunk: Buffer | null): void {
+    this.bytes += chunk?.length ?? 0;
+    if (this.bytes > this.limit) this.destroy(this.onTooLarge());
+    else this.push(chunk);
   }
 }

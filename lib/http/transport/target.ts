@@ -6,8 +6,8 @@ export interface Target {
   readonly origin: string;
   /** Path and query, as they go over the wire. */
   readonly path: string;
-  /** `user:password` from the URL. */
-  readonly auth?: string;
+  /** `user:password` for `Authorization`, from the URL or from `auth`; undefined as a property of its own, whatever `Object.prototype` was made to have. */
+  readonly auth: string | undefined;
 }
 
 /** URLs that are as they would come out of a URL object: most of them, and much cheaper to take apart so. */
@@ -23,7 +23,7 @@ export function parseTarget(url: string, config: InternalAxiosRequestConfig): Ta
   const plain = PLAIN.exec(url);
   if (plain !== null) {
     const [, origin = '', path = '/', query = ''] = plain;
-    if (!origin.endsWith(':80') && !origin.endsWith(':443')) return { origin, path: path + query };
+    if (!origin.endsWith(':80') && !origin.endsWith(':443')) return { origin, path: path + query, auth: undefined };
   }
   checkScheme(url, config);
   return fromUrl(new URL(url), config);
@@ -43,9 +43,9 @@ function fromUrl(parsed: URL, config: InternalAxiosRequestConfig): Target {
   if (parsed.protocol !== 'http:' && parsed.protocol !== 'https:') {
     throw new AxiosError(`Unsupported protocol ${parsed.protocol}`, AxiosError.ERR_BAD_REQUEST, config);
   }
-  const target = { origin: parsed.origin, path: parsed.pathname + parsed.search };
-  if (parsed.username === '' && parsed.password === '') return target;
-  return { ...target, auth: `${decoded(parsed.username)}:${decoded(parsed.password)}` };
+  const { origin, pathname, search, username, password } = parsed;
+  const auth = username === '' && password === '' ? undefined : `${decoded(username)}:${decoded(password)}`;
+  return { origin, path: pathname + search, auth };
 }
 
 function decoded(text: string): string {

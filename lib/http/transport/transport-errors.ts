@@ -51,10 +51,21 @@ export function toAxiosError(
     error.request ??= request;
     return error;
   }
-  const result = AxiosError.from(withSyscall(error, codeOf(error)), codeFor(error), config, request, response);
+  const told = inNodesWords(error, response !== undefined);
+  const result = AxiosError.from(told, codeFor(told), config, request, response);
   // Node's client has no classes for them.
   if (isUndiciError(error)) result.name = 'Error';
   return result;
+}
+
+/** The connection couldn't be secured. Node's client tells so as a failed write, whatever OpenSSL calls it. */
+export function isTlsFailure(error: Error): boolean {
+  return codeOf(error)?.startsWith('ERR_SSL_') === true;
+}
+
+/** A failed handshake, as Node's client tells it. */
+export function handshakeFailed(error: Error): Error {
+  return nodeError(`write EPROTO ${error.message}`, error, { code: 'EPROTO', syscall: 'write' });
 }
 
 function isUndiciError(error: Error): boolean {
@@ -66,18 +77,39 @@ export function endsQuietly(error: Error): boolean {
   return isUndiciError(error) && error.name !== 'HTTPParserError';
 }
 
-function withSyscall(error: Error, code: string | undefined): Error {
-  if (code !== 'UND_ERR_CONNECT_TIMEOUT') return error;
-  return Object.assign(new Error(error.message, { cause: error }), { code: 'ETIMEDOUT', syscall: 'connect' });
+/** The socket is gone without an error of its own. */
+const GONE = new Set(['UND_ERR_SOCKET', 'UND_ERR_DESTROYED', 'UND_ERR_CLOSED']);
+
+/** What undici words differently: retries and alarms go by what Node's client, and with it axios, says. */
+function inNodesWords(error: Error, wasAnswered: boolean): Error {
+  const code = codeOf(error) ?? '';
+  if (code === 'UND_ERR_CONNECT_TIMEOUT') {
+    return nodeError(error.message, error, { code: 'ETIMEDOUT', syscall: 'connect' });
+  }
+  if (GONE.has(code)) return nodeError(wasAnswered ? 'aborted' : 'socket hang up', error, { code: 'ECONNRESET' });
+  return error;
 }
 
-/** The answer broke off after its head, in the words and the code of axios. */
+function nodeError(
+  message: string,
+  cause: Error,
+  details: { readonly code: string; readonly syscall?: string },
+): Error {
+  return Object.assign(new Error(message, { cause }), details);
+}
+
+/**
+ * The answer broke off after its head, in the words and the code of axios: of one that it decodes it tells what the socket
+ * said, of any other what it makes of it.
+ */
 export function brokenOff(
   error: Error,
   config: InternalAxiosRequestConfig,
   request: SentRequest,
   response: AxiosResponse,
+  isEncoded: boolean,
 ): AxiosError {
+  if (isEncoded) return toAxiosError(error, config, request, response);
   const broken = new AxiosError('stream has been aborted', AxiosError.ERR_BAD_RESPONSE, config, request, response);
   Object.defineProperty(broken, 'cause', { value: error, writable: true, enumerable: false, configurable: true });
   return broken;

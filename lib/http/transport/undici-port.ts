@@ -64,9 +64,12 @@ export interface Wire {
 /**
  * Loads undici. Takes some 50 to 100 ms, more than the rest of this package together: hence on the first call (or by
  * `warmUp()`) and not at start-up.
+ *
+ * @returns undefined where the runtime gives something else by that name: Bun's has no `dispatch`
  */
-export async function loadWire(): Promise<Wire> {
+export async function loadWire(): Promise<Wire | undefined> {
   const { Client, buildConnector } = await import('undici');
+  if (typeof (Client.prototype as Partial<typeof Client.prototype>).dispatch !== 'function') return undefined;
   return {
     // The one border where our types meet undici's: see above.
     createClient: (origin, options) => new Client(origin, options as object) as unknown as WireClient,

@@ -52,6 +52,14 @@ describe.each(['adapter', 'direct'] as const)('by %s as by axios', (name) => {
     expect(error.message).toContain('ECONNREFUSED');
   });
 
+  it('TLS to a server that speaks none', async () => {
+    const plain = await httpServer((_, response) => response.end());
+    const url = plain.url.replace('http:', 'https:');
+    expect(await same(() => ({ url }))).toMatchObject({ error: { code: 'EPROTO' } });
+    expect((await failure(open(name).request({ url }))).message).toMatch(/^write EPROTO /);
+    await plain.close();
+  });
+
   it('a host that nobody knows', async () => {
     const error = await failure(open(name).request({ url: 'http://nobody.invalid/' }));
     expect(['ENOTFOUND', 'EAI_AGAIN']).toContain(error.code);

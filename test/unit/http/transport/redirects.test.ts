@@ -132,6 +132,48 @@ describe.each(['adapter', 'direct'] as const)('redirects by %s as by axios', (na
     expect(await same(refuse)).toMatchObject({ error: { code: 'ERR_FR_REDIRECTION_FAILURE' } });
   });
 
+  it('beforeRedirect sees and gives `auth`', async () => {
+    const seen: unknown[] = [];
+    const give = (auth: unknown): AxiosRequestConfig => ({
+      url: '/to/302/echo',
+      beforeRedirect: (options) => {
+        seen.push(options['auth']);
+        options['auth'] = auth;
+      },
+    });
+    for (const auth of ['user:password', '', undefined]) {
+      await same(() => give(auth));
+      await same(() => ({ ...give(auth), auth: { username: 'u', password: 'p' } }));
+      await same(() => ({ ...give(auth), headers: { Authorization: 'Bearer t' } }));
+      await same(() => ({ ...give(auth), url: '/to/302/back' }));
+    }
+    expect(seen).toContain('u:p');
+    const { data } = await ours.request(give('user:password'));
+    expect(data.headers.authorization).toBe(`Basic ${Buffer.from('user:password').toString('base64')}`);
+  });
+
+  it.each(['next', '../v2/new', '?page=2', '/abs', ''])(
+    'a relative address, with a Host header: %s',
+    async (location) => {
+      const api = await httpServer((request, response) => {
+        if (request.url === '/api/v1/old') response.writeHead(302, { location }).end();
+        else response.end(JSON.stringify({ url: request.url, host: request.headers.host }));
+      });
+      const url = `${api.url}/api/v1/old`;
+      await same(() => ({ url, headers: { Host: `localhost:${api.port}` } }));
+      await same(() => ({ url, headers: { Host: 'localhost' } }));
+      await api.close();
+    },
+  );
+
+  it('credentials stay with the virtual host that a Host header names', async () => {
+    const headers = { ...SECRETS, Host: 'tenant.invalid' };
+    await same(() => ({ url: '/to/302/full', headers, sensitiveHeaders: ['x-secret'] }) as AxiosRequestConfig);
+    const { data } = await ours.request({ url: '/to/302/full', headers });
+    expect(Object.keys(data.headers)).not.toEqual(expect.arrayContaining(['authorization']));
+    expect(data.headers).not.toHaveProperty('cookie');
+  });
+
   it('the URL that answered', async () => {
     for (const path of [oracle, ours]) {
       const { request } = await path.request({ url: '/to/302/echo' });

@@ -116,6 +116,8 @@ const cases: readonly (readonly [name: string, config: () => AxiosRequestConfig]
   ['no URL at all', () => ({ url: 'http://', baseURL: '' })],
 ];
 
+type Measured = (error: Error | null, length?: number) => void;
+
 describe.each(['adapter', 'direct'] as const)('a request by %s goes out as by axios', (name) => {
   let server: TestServer;
   let oracle: Path;
@@ -162,6 +164,20 @@ describe.each(['adapter', 'direct'] as const)('a request by %s goes out as by ax
     expect(data.headers['content-type']).toMatch(/^multipart\/form-data; boundary=/);
     expect(data.headers['content-length']).toBe(String(data.data.length));
     expect(data.data).toContain('name="b[]"');
+  });
+
+  it.each([
+    ['a form with a file has its length', (done: Measured) => setImmediate(done, null, 4), '4'],
+    ['one that cannot tell it has none', (done: Measured) => done(new Error('no such file')), undefined],
+  ] as const)('%s', async (_, getLength, length) => {
+    const form = Object.assign(Readable.from(['ab', 'cd']), {
+      getHeaders: () => ({ 'content-type': 'multipart/form-data; boundary=b' }),
+      hasKnownLength: () => false,
+      getLength,
+    });
+    const { data } = await ours.request({ method: 'post', url: '/', data: form });
+    expect(data).toMatchObject({ data: 'abcd', headers: { 'content-type': 'multipart/form-data; boundary=b' } });
+    expect(data.headers['content-length']).toBe(length);
   });
 
   it('credentials in the URL', async () => {

@@ -5,6 +5,7 @@ import { buffer, text } from 'node:stream/consumers';
 import zlib from 'node:zlib';
 import { AxiosError, type AxiosRequestConfig } from 'axios';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { PooledTransport } from '../../../../lib/http/transport/index.js';
 import { httpServer, openPath, outcome, rawServer, readAll, until, type Path, type TestServer } from './support.js';
 
 const JSON_TEXT = JSON.stringify({ a: [1, 'ü'], text: 'x'.repeat(2000) });
@@ -77,6 +78,8 @@ const answers: Record<string, RequestListener> = {
   },
 };
 
+const half = zlib.gzipSync(JSON_TEXT).subarray(0, 40);
+
 /** What a server says that isn't Node's, and how it goes on. */
 const raw: Record<string, (socket: Socket) => void> = {
   noReason: (s) => s.end('HTTP/1.1 200\r\ncontent-length: 2\r\n\r\n{}'),
@@ -105,6 +108,19 @@ const raw: Record<string, (socket: Socket) => void> = {
   cutHead: (s) => s.end('HTTP/1.1 200 OK\r\nContent-Le'),
   cutBody: (s) => s.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc'),
   cutChunks: (s) => s.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n'),
+  cutEncodedBody: (s) => {
+    s.write('HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 100\r\n\r\n');
+    s.end(half);
+  },
+  cutEncodedChunks: (s) => {
+    s.write(`HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n28\r\n`);
+    s.end(Buffer.concat([half, Buffer.from('\r\n')]));
+  },
+  resetEncodedBody: (s) => {
+    s.write('HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 100\r\n\r\n');
+    s.write(half);
+    setTimeout(() => s.resetAndDestroy(), 20);
+  },
   resetBody: (s) => {
     s.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc');
     setTimeout(() => s.resetAndDestroy(), 20);
@@ -204,6 +220,31 @@ describe.each(['adapter', 'direct'] as const)('an answer comes by %s as by axios
     await Promise.all([ours.close(), slow.close()]);
   });
 
+  it('a stream over its limit fails for listeners that come when the call has answered', async () => {
+    const ours = openPath(name);
+    for (const path of ['big', 'gzip', 'json']) {
+      const config = { url: `${server.url}/${path}`, responseType: 'stream' as const, maxContentLength: 100 };
+      const { data } = await ours.request(config);
+      await new Promise((resolve) => setImmediate(resolve));
+      const [error] = await new Promise<unknown[]>((resolve) => {
+        data.on('error', (thrown: unknown) => resolve([thrown]));
+        data.on('end', () => resolve(['ended']));
+        data.resume();
+      });
+      expect(error).toMatchObject({ code: 'ERR_BAD_RESPONSE', message: 'maxContentLength size of 100 exceeded' });
+    }
+    await ours.close();
+  });
+
+  it('a limited stream that nobody reads gives its socket back', async () => {
+    const ours = openPath(name);
+    const config = { url: `${server.url}/big`, responseType: 'stream' as const, maxContentLength: 5_000_000 };
+    const { data } = await ours.request(config);
+    data.destroy();
+    await until(() => (ours.transport as PooledTransport).stats.inFlight === 0, 'the end of the call');
+    await ours.close();
+  });
+
   it('download progress ends with all bytes', async () => {
     for (const responseType of ['arraybuffer', 'stream'] as const) {
       const ours = openPath(name);
@@ -235,6 +276,21 @@ describe.each(['adapter', 'direct'] as const)('an answer comes by %s as by axios
     await until(() => other.data.closed, 'the end of the stream');
     await ours.close();
   });
+
+  it.each(['closes', 'cutHead', 'cutBody', 'cutEncodedBody', 'cutEncodedChunks'])(
+    'the words of a connection that broke: %s',
+    async (path) => {
+      const [theirs, own] = await Promise.all(
+        (['axios', name] as const).map(async (one) => {
+          const opened = openPath(one);
+          const error = await opened.request({ url: `${rawOne.url}/${path}` }).catch((thrown: unknown) => thrown);
+          await opened.close();
+          return { code: (error as AxiosError).code, message: (error as AxiosError).message };
+        }),
+      );
+      expect(own).toEqual(theirs);
+    },
+  );
 
   it('an answer that broke off has its head and its cause', async () => {
     const ours = openPath(name);
