@@ -117,12 +117,12 @@ withServer('consul', { variant: 'dev', private: true }, (server) => {
     expect(seen.urls()).toEqual(addresses.map((address) => `http://${address}:80`).sort());
   }, 120_000);
 
-  it('a thousand SRV records, each with a target of its own', async () => {
+  it('hundreds of SRV records, each with a target of its own', async () => {
     const service = fresh('srv');
-    const addresses = Array.from({ length: 1000 }, (_, index) => `10.8.${index >> 8}.${index & 255}`);
+    const addresses = Array.from({ length: 600 }, (_, index) => `10.8.${index >> 8}.${index & 255}`);
     await registerMany(service, addresses);
     const seen = watching(await app({ timeoutMs: 20_000 }), service);
-    await expect.poll(() => seen.urls()?.length, { timeout: 30_000 }).toBe(1000);
+    await expect.poll(() => seen.urls()?.length, { timeout: 30_000 }).toBe(600);
     expect(seen.urls()).toEqual(addresses.map((address) => `http://${address}:8080`).sort());
   }, 120_000);
 
