@@ -1,15 +1,8 @@
 import { Resolver } from 'node:dns/promises';
 import type { DiscoveryDriver, DiscoveryReport, DriverHost, PullSource, Watch } from '../../backend/index.js';
 import { codeOf, DiscoveryError, type ServiceInstance } from '../../model/index.js';
-import { recordName, targetsOf, toInstance, type Target } from './dns.codec.js';
+import { recordName, targetsOf, toInstances, type Addresses, type Target } from './dns.codec.js';
 import type { DnsSettings } from './dns.options.js';
-
-/** The addresses of a name until their TTL is over; with an error, those of before. */
-interface Addresses {
-  readonly list: readonly string[];
-  readonly until: number;
-  readonly error?: unknown;
-}
 
 /** How many names are asked for at a time: what a name server's socket can't hold is lost. */
 const PARALLEL = 64;
@@ -38,28 +31,25 @@ export class DnsDiscoveryDriver implements DiscoveryDriver {
   }
 
   private sourceOf(service: string): PullSource<readonly ServiceInstance[]> {
-    const { host, settings } = this;
-    const { pattern, refreshMs, timeoutMs } = settings;
+    const { pattern, refreshMs, timeoutMs } = this.settings;
     const name = recordName(pattern, service);
     let known = new Map<string, Addresses>();
     return {
       what: `the instances of ${service}`,
       timeoutMs,
-      tickMs: () => refreshMs * (1 - host.context.random() * 0.1),
-      retry: { initialMs: Math.min(500, refreshMs), maxMs: refreshMs },
-      read: async ({ changed, signal }) => {
+      everyMs: refreshMs,
+      read: async ({ signal }) => {
         const resolver = this.resolver(signal);
         const targets = await this.targetsAt(name, resolver);
-        const names = [...new Set(targets.map((target) => target.host))];
+        const names = [...new Set(targets.map((target) => target.name))];
         const found = new Map<string, Addresses>();
-        const ask = async (one: string) =>
-          found.set(one, await this.addressesOf(one, resolver, known.get(one), changed === 'all'));
+        const ask = async (one: string) => found.set(one, await this.addressesOf(one, resolver, known.get(one)));
         for (let at = 0; at < names.length; at += PARALLEL) await Promise.all(names.slice(at, at + PARALLEL).map(ask));
         const answers = [...found.values()];
         // One target of many may fail: it is left out, or stays where it was.
         if (answers.length > 0 && answers.every(({ error }) => error !== undefined)) throw answers[0]?.error;
         known = found;
-        return this.instancesOf(service, targets, known);
+        return this.instancesOf(service, targets, found);
       },
     };
   }
@@ -76,13 +66,13 @@ export class DnsDiscoveryDriver implements DiscoveryDriver {
 
   private async targetsAt(name: string, resolver: Resolver): Promise<readonly Target[]> {
     const { port } = this.settings;
-    return port === undefined ? targetsOf(await orNone(resolver.resolveSrv(name))) : [{ host: name, port, weight: 1 }];
+    return port === undefined ? targetsOf(await orNone(resolver.resolveSrv(name))) : [{ name, port, weight: 1 }];
   }
 
-  private async addressesOf(name: string, resolver: Resolver, before: Addresses | undefined, anew: boolean) {
+  private async addressesOf(name: string, resolver: Resolver, before?: Addresses) {
     const { record } = this.settings;
     const now = this.host.context.clock.now();
-    if (before !== undefined && !anew && now < before.until) return before;
+    if (before !== undefined && now < before.until) return before;
     try {
       let records = record === 'AAAA' ? [] : await orNone(resolver.resolve4(name, { ttl: true }));
       if (records.length === 0 && record !== 'A') records = await orNone(resolver.resolve6(name, { ttl: true }));
@@ -97,16 +87,11 @@ export class DnsDiscoveryDriver implements DiscoveryDriver {
   private instancesOf(service: string, targets: readonly Target[], known: ReadonlyMap<string, Addresses>) {
     const byUrl = new Map<string, ServiceInstance>();
     for (const target of targets) {
-      const { list = [], error = 'it has no address' } = known.get(target.host) ?? {};
-      const skip = (problem: unknown): void => this.host.skip(`${service}/${target.host}:${target.port}`, problem);
-      if (list.length === 0 && this.settings.record === 'SRV') skip(error);
-      for (const address of list) {
-        try {
-          const instance = toInstance(service, target, address, this.settings);
-          byUrl.set(instance.url, instance);
-        } catch (problem) {
-          skip(problem);
-        }
+      try {
+        const instances = toInstances(service, target, known.get(target.name), this.settings);
+        for (const one of instances) byUrl.set(one.url, one);
+      } catch (error) {
+        this.host.skip(`${service}/${target.name}:${target.port}`, error);
       }
     }
     return Object.freeze([...byUrl.values()].sort((a, b) => (a.url < b.url ? -1 : 1)));

@@ -1,15 +1,5 @@
 import { isIP } from 'node:net';
-import {
-  checked,
-  listOf,
-  milliseconds,
-  oneOf,
-  port,
-  renamed,
-  satisfying,
-  text,
-  type Resolved,
-} from '../../backend/index.js';
+import { checked, listOf, milliseconds, oneOf, port, satisfying, text, type Resolved } from '../../backend/index.js';
 import { assertName, DiscoveryError } from '../../model/index.js';
 
 /** Options of {@link dns}. */
@@ -51,7 +41,7 @@ const CHECKS = {
   pattern: satisfying(
     "a DNS name with '{service}' in it, such as '{service}.service.consul'",
     (value) =>
-      typeof value === 'string' && value.includes('{service}') && isRecordName(value.replaceAll('{service}', 'x')),
+      typeof value === 'string' && value.includes('{service}') && DNS_NAME.test(value.replaceAll('{service}', 'x')),
   ),
   record: oneOf('SRV', 'A', 'AAAA'),
   port,
@@ -59,8 +49,6 @@ const CHECKS = {
   servers: listOf(satisfying("an IP address with or without a port, such as '127.0.0.1:8600'", isServer)),
   refreshMs: milliseconds(50),
   timeoutMs: milliseconds(50),
-  pollMs: renamed('refreshMs'),
-  requestTimeoutMs: renamed('timeoutMs'),
 };
 
 const DEFAULTS = {
@@ -73,7 +61,8 @@ const DEFAULTS = {
   timeoutMs: 5000,
 } satisfies DnsOptions;
 
-const NAME = /^(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.(?!$)|\.?$))+$/i;
+/** What DNS can have as a name. */
+export const DNS_NAME = /^(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.(?!$)|\.?$))+$/i;
 const SCHEME = /^[a-z][a-z0-9+.-]{0,31}$/;
 const SERVER = /^(?:\[(.+)\]|([^:]+))(?::([1-9][0-9]{0,4}))?$/;
 
@@ -89,11 +78,6 @@ export function resolveDnsOptions(options: DnsOptions): DnsSettings {
   if ((record === 'SRV') === (given === undefined)) return settings;
   const problem = record === 'SRV' ? 'is for A and AAAA: SRV records say it' : `is required with ${record}`;
   throw new DiscoveryError('INVALID_OPTION', `dns(): port ${problem}`, { field: 'port' });
-}
-
-/** True when DNS can have a name. */
-export function isRecordName(name: string): boolean {
-  return NAME.test(name);
 }
 
 /** Not left to Node, which takes any port, and ends the process at 0. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { recordName, targetsOf, toInstance } from '../../../lib/backends/dns/dns.codec.js';
+import { recordName, targetsOf, toInstances } from '../../../lib/backends/dns/dns.codec.js';
 import { resolveDnsOptions } from '../../../lib/backends/dns/dns.options.js';
 
 const record = (name: string, priority = 0, weight = 0, port = 80) => ({ name, priority, weight, port });
@@ -27,9 +27,9 @@ describe('the name of the records', () => {
 describe('targets', () => {
   it('are those of the lowest priority', () => {
     const records = [record('c', 20, 9), record('a', 10, 5), record('b', 10, 1), record('d', 30, 1)];
-    expect(targetsOf(records)).toEqual([
-      { host: 'a', port: 80, weight: 5 },
-      { host: 'b', port: 80, weight: 1 },
+    expect(targetsOf(records)).toMatchObject([
+      { name: 'a', port: 80, weight: 5 },
+      { name: 'b', port: 80, weight: 1 },
     ]);
   });
 
@@ -46,16 +46,18 @@ describe('targets', () => {
   it('are none when there are no records, or the service is said not to be there', () => {
     expect(targetsOf([])).toEqual([]);
     expect(targetsOf([record('')])).toEqual([]);
-    expect(targetsOf([record('.'), record('b', 5)])).toEqual([{ host: 'b', port: 80, weight: 1 }]);
+    expect(targetsOf([record('.'), record('b', 5)])).toMatchObject([{ name: 'b', port: 80, weight: 1 }]);
   });
 });
 
-describe('an instance', () => {
-  const target = { host: 'node-1.example.org', port: 8080, weight: 3 };
+describe('instances', () => {
+  const target = { name: 'node-1.example.org', port: 8080, weight: 3 };
+  const at = (...list: string[]) => ({ list, until: 0 });
 
-  it('has the address, and its target as metadata', () => {
+  it('have the addresses, and their target as metadata', () => {
     const settings = resolveDnsOptions({ scheme: 'https' });
-    expect(toInstance('ORDERS', target, '2001:db8::1', settings)).toMatchObject({
+    const [one, other] = toInstances('ORDERS', target, at('2001:db8::1', '10.0.0.1'), settings);
+    expect(one).toMatchObject({
       service: 'ORDERS',
       id: '2001:db8::1:8080',
       url: 'https://[2001:db8::1]:8080',
@@ -64,16 +66,21 @@ describe('an instance', () => {
       backend: 'dns',
       metadata: { target: 'node-1.example.org' },
     });
+    expect(other?.url).toBe('https://10.0.0.1:8080');
   });
 
-  it('of an address record has no metadata', () => {
+  it('of address records have no metadata, and there may be none', () => {
     const settings = resolveDnsOptions({ record: 'A', port: 80 });
-    expect(Object.keys(toInstance('ORDERS', target, '10.0.0.1', settings).metadata)).toEqual([]);
+    const [one] = toInstances('ORDERS', target, at('10.0.0.1'), settings);
+    expect(Object.keys(one?.metadata ?? {})).toEqual([]);
+    expect(toInstances('ORDERS', target, at(), settings)).toEqual([]);
   });
 
-  it('has a port that can be called', () => {
-    expect(() => toInstance('ORDERS', { ...target, port: 0 }, '10.0.0.1', resolveDnsOptions({}))).toThrow(
-      expect.objectContaining({ code: 'INVALID_INSTANCE', field: 'port' }),
-    );
+  it('have a port that can be called, and an address', () => {
+    const refused = expect.objectContaining({ code: 'INVALID_INSTANCE' });
+    const settings = resolveDnsOptions({});
+    expect(() => toInstances('ORDERS', { ...target, port: 0 }, at('10.0.0.1'), settings)).toThrow(refused);
+    expect(() => toInstances('ORDERS', target, at(), settings)).toThrow(refused);
+    expect(() => toInstances('ORDERS', target, undefined, settings)).toThrow(refused);
   });
 });

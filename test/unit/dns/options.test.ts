@@ -47,7 +47,6 @@ describe('options of dns()', () => {
     ['a scheme that is none', 'scheme', { scheme: 'HTTP://' }],
     ['a poll without a pause', 'refreshMs', { refreshMs: 0 }],
     ['a time limit of nothing', 'timeoutMs', { timeoutMs: 0 }],
-    ['what others call it', 'pollMs', { pollMs: 1000 }],
     ['an option that is none', 'domain', { domain: 'consul' }],
   ])('refuse %s', (_, field, options) => {
     expect(() => dns(options as DnsOptions)).toThrow(expect.objectContaining({ code: 'INVALID_OPTION', field }));

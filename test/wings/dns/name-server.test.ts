@@ -48,8 +48,8 @@ it('only the lowest priority is given, with its weights', async () => {
   await expect.poll(seen.urls).toEqual(['http://10.0.0.1:80']);
 });
 
-it('an address is not asked for again before its TTL is over, but for a refresh', async () => {
-  const { server, seen } = await setUp({
+it('an address is not asked for again before its TTL is over', async () => {
+  const { server } = await setUp({
     'orders.x': { srv: [srv('a.x'), srv('b.x')] },
     'a.x': { a: ['10.0.0.1'], ttl: 3600 },
     'b.x': { a: ['10.0.0.2'] },
@@ -58,8 +58,6 @@ it('an address is not asked for again before its TTL is over, but for a refresh'
   await expect.poll(() => count('SRV orders.x')).toBeGreaterThan(4);
   await expect.poll(() => count('A b.x')).toBeGreaterThan(4);
   expect(count('A a.x')).toBe(1);
-  await seen.watch.refresh();
-  expect(count('A a.x')).toBe(2);
 });
 
 it('no name, no record and no service are an empty list; SERVFAIL is an error, and the list stays', async () => {
