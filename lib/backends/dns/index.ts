@@ -7,11 +7,11 @@ export type { BackendDefinition } from '../../backend/index.js';
 export type { DnsOptions } from './dns.options.js';
 
 /**
- * DNS: discovery through SRV, A or AAAA records. Nothing is registered, so an app that registers elsewhere names it
- * with `register: false`.
+ * DNS: discovery through SRV, A or AAAA records. Nothing can be registered in it, which an app says with `register: false`.
  *
  * ```ts
- * DiscoveryModule.forRoot({ registry: dns({ servers: ['127.0.0.1:8600'], pattern: '{service}.service.consul' }) });
+ * const backend = dns({ servers: ['127.0.0.1:8600'], pattern: '{service}.service.consul' });
+ * DiscoveryModule.forRoot({ registry: { backend, register: false } });
  * ```
  *
  * @throws DiscoveryError `INVALID_OPTION` or `INVALID_NAME`, naming the field
