@@ -20,7 +20,7 @@ class GatewayController {
 
   @Get()
   index(): Observable<unknown> {
-    return this.stock.get('/quote').pipe(map(({ data }) => data as unknown));
+    return this.stock.get('/quote').pipe(map(({ data }): unknown => data));
   }
 
   @Get('peers')
