@@ -31,7 +31,7 @@ export interface DiscoveryDriver {
   readonly emptyHoldMs?: number;
   /**
    * Names of all services that the registry has at present.
-   * @throws DiscoveryError `BACKEND_UNAVAILABLE` when it can't be asked
+   * @throws DiscoveryError `BACKEND_UNAVAILABLE` when it can't be asked; `UNSUPPORTED` when the product has no such list
    */
   listServices(signal?: AbortSignal): Promise<readonly string[]>;
   /**

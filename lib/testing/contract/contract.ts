@@ -44,6 +44,8 @@ export interface ContractHarness {
   pause?(): Promise<() => Promise<void>>;
   /** Handles that the clients hold open at the server or in the driver, whatever counts for the product. */
   openHandles?(): number;
+  /** Discovery only: false when the product can't say which services there are. @default true */
+  readonly lists?: boolean;
   /** Configuration only: how the product names and holds documents. @default names as they are */
   readonly config?: ConfigHarness;
   close(): Promise<void>;

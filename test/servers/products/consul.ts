@@ -37,7 +37,7 @@ async function program(): Promise<Program> {
   return { path: join(folder, 'consul'), source: `Go module ${wanted}` };
 }
 
-type Ports = Record<'http' | 'rpc' | 'serfLan' | 'serfWan', number>;
+type Ports = Record<'http' | 'dns' | 'rpc' | 'serfLan' | 'serfWan', number>;
 
 function configuration(variant: string, ports: Ports, token: string | undefined, settings: Settings): object {
   return {
@@ -47,9 +47,11 @@ function configuration(variant: string, ports: Ports, token: string | undefined,
     log_level: 'warn',
     disable_update_check: true,
     ports: {
-      ...{ http: ports.http, server: ports.rpc, serf_lan: ports.serfLan, serf_wan: ports.serfWan },
-      ...{ dns: -1, grpc: -1, grpc_tls: -1 },
+      ...{ http: ports.http, dns: ports.dns, server: ports.rpc, serf_lan: ports.serfLan, serf_wan: ports.serfWan },
+      ...{ grpc: -1, grpc_tls: -1 },
     },
+    // Else an answer that is too long for UDP is cut without a sign.
+    dns_config: { enable_truncate: true },
     limits: { http_max_conns_per_client: 10_000 },
     performance: { raft_multiplier: 1 },
     ...(variant === 'dev' ? {} : { server: true, bootstrap_expect: 1, ui_config: { enabled: true } }),
@@ -63,7 +65,7 @@ function configuration(variant: string, ports: Ports, token: string | undefined,
 async function start({ variant, settings = {}, guard }: StartOptions): Promise<RunningServer> {
   const { path, source } = await program();
   const folder = await temporaryFolder(guard, `consul-${variant}`);
-  const ports = await freePorts('http', 'rpc', 'serfLan', 'serfWan');
+  const ports = await freePorts('http', 'dns', 'rpc', 'serfLan', 'serfWan');
   const token = variant === 'acl' ? randomUUID() : undefined;
   const config = join(folder, 'consul.json');
   const url = `http://127.0.0.1:${ports.http}`;
