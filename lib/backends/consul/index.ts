@@ -20,7 +20,7 @@ export type { ConsulLock, LockOptions } from './consul.lock.js';
 export { ConsulClient, type WatchOptions } from './client/consul-client.js';
 export type { ConsulClientOptions, ConsulConnectionOptions } from './client/client-options.js';
 export type { WatchReport, WatchSettings } from './client/blocking-query.js';
-export type { Answer, ConsulMeta } from './client/meta.js';
+export type { Answer, ConsulMeta, WriteAnswer } from './client/meta.js';
 export type { ConsulCallOptions, ConsulResponse, ReadOptions, RequestOptions } from './client/requests.js';
 export { durationMs, goDuration } from './client/values.js';
 export type {

@@ -1,7 +1,23 @@
 import { describe, expect, it } from 'vitest';
 import type { LogLevel } from '../../../lib/backend/index.js';
 import { standaloneEnvironment } from '../../../lib/backends/nacos/client/environment.js';
-import { assertContent, checkConfigKey, publishExtras } from '../../../lib/backends/nacos/client/config/model.js';
+import {
+  assertContent,
+  checkConfigKey,
+  publishExtras,
+  toConfigItem,
+} from '../../../lib/backends/nacos/client/config/model.js';
+
+describe('an item of configuration', () => {
+  it('is read with the MD5 of old servers, which leave zeros out, and not with a wrong one', () => {
+    // Its MD5 begins with a zero.
+    const [content, whole] = ['jk8ssl', '0000000018e6137ac2caab16074784a6'];
+    for (const given of [whole, whole.replace(/^0+/, ''), whole.slice(1).toUpperCase()]) {
+      expect(toConfigItem({ content, md5: given }, 'a')).toMatchObject({ content, md5: whole });
+    }
+    expect(() => toConfigItem({ content: 'other', md5: whole }, 'a')).toThrow(/MD5/);
+  });
+});
 
 describe('publications of configuration', () => {
   it('carry every parameter under the name that the server knows', () => {

@@ -54,6 +54,22 @@ withServer('consul', { variant: 'dev' }, (server) => {
   };
   const checkOf = async (id: string) => (await observer.checks.list())[`service:${id}`];
 
+  it('a service is found however it is written, as Consul itself finds it', async () => {
+    const app = await open();
+    const name = fresh('Case');
+    const { registration } = await app.register({ service: name });
+    const other = app.watch(name.toUpperCase());
+    await other.until('UP');
+    // Under the name that was asked for: an app knows it by no other.
+    expect(other.reports.at(-1)?.instances?.[0]).toMatchObject({
+      service: name.toUpperCase(),
+      port: registration.port,
+    });
+    // The catalogue has it once, as it was written.
+    const [services] = await observer.catalog.services();
+    expect(Object.keys(services).filter((one) => one.toLowerCase() === name.toLowerCase())).toEqual([name]);
+  });
+
   it('everything of a registration is at the agent', async () => {
     const app = await open({ deregisterCriticalServiceAfterMs: 90_000, enableTagOverride: true });
     const lease = await app.register({

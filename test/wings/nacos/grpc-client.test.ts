@@ -64,7 +64,7 @@ for (const variant of ['auth', '3'] as const) {
         const serviceName = freshName('batch');
         const make = (port: number, healthy = true) => ({ ip: '1.1.1.1', port, healthy, clusterName: 'c1' });
         await writer.naming.batchRegisterInstances({ serviceName, instances: [make(1), make(2), make(3, false)] });
-        const list = async (healthyOnly?: boolean): Promise<number[]> =>
+        const list = async (healthyOnly?: boolean | null): Promise<number[]> =>
           ports(
             await reader.naming.listInstances({ serviceName, ...(healthyOnly === undefined ? {} : { healthyOnly }) }),
           );
@@ -72,6 +72,12 @@ for (const variant of ['auth', '3'] as const) {
         expect(await list(true)).toEqual([1, 2]);
         expect(await list(false)).toEqual([3]);
         expect(await list()).toEqual([1, 2, 3]);
+        expect(await list(null)).toEqual([1, 2, 3]);
+        // The original's parameter is another one here; a filter that nobody knows must not be passed over.
+        await expect(reader.naming.listInstances({ serviceName, clusterName: 'c2' } as never)).rejects.toMatchObject({
+          code: 'INVALID_OPTION',
+          field: 'clusterName',
+        });
         expect(await reader.naming.listInstances({ serviceName, clusters: ['c1'], subscribe: false })).toHaveLength(3);
         const picked = new Set<number | undefined>();
         for (let index = 0; index < 50; index += 1) {

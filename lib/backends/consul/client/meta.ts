@@ -30,6 +30,14 @@ export interface ConsulMeta {
 /** A value, and what Consul said about it. */
 export type Answer<T> = readonly [value: T, meta: ConsulMeta];
 
+/** A value whose answer may come without meta: Consul sends none with most writes. */
+export type WriteAnswer<T> = readonly [value: T, meta: ConsulMeta | undefined];
+
+/** Whether an answer says anything of the state that it is of. */
+export function hasMeta(headers: IncomingHttpHeaders): boolean {
+  return headers['x-consul-index'] !== undefined || headers['x-consul-knownleader'] !== undefined;
+}
+
 /** Reads the meta of an answer. What is missing or malformed counts as the safest value: index 0, no leader. */
 export function metaOf(headers: IncomingHttpHeaders): ConsulMeta {
   const text = (name: string): string | undefined => {

@@ -2,7 +2,7 @@ import { defined } from '../../../model/index.js';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock, HttpAnswer, Logger } from '../../../backend/index.js';
 import { ConsulError, errorOf, isConsulError } from './errors.js';
-import { metaOf, type Answer, type ConsulMeta } from './meta.js';
+import { hasMeta, metaOf, type Answer, type ConsulMeta, type WriteAnswer } from './meta.js';
 import type { TokenSource } from './token.js';
 import type { Transport } from './transport.js';
 import {
@@ -146,6 +146,11 @@ export class ConsulResponse {
   /** `value` with the meta of this answer. */
   with<T>(value: T): Answer<T> {
     return [value, this.meta];
+  }
+
+  /** `value` with the meta of this answer if it has one: nothing is made up. */
+  written<T>(value: T): WriteAnswer<T> {
+    return [value, hasMeta(this.headers) ? this.meta : undefined];
   }
 
   private unexpected(what: string, cause?: unknown): ConsulError {

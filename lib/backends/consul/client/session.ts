@@ -1,6 +1,6 @@
 import { ConsulError } from './errors.js';
 import type { NodeLike } from './catalog.js';
-import type { Answer } from './meta.js';
+import type { Answer, WriteAnswer } from './meta.js';
 import type { ConsulCallOptions, ConsulRequests, ReadOptions } from './requests.js';
 import { definition, segment, type Duration, type ObjectId } from './values.js';
 
@@ -59,14 +59,14 @@ export class SessionApi {
   }
 
   /**
-   * Lets a session live on for another TTL.
+   * Lets a session live on for another TTL. Its meta is undefined unless Consul sends one.
    * @throws ConsulError `not-found` when it has ended
    */
-  async renew(session: ObjectId, options?: ConsulCallOptions): Promise<Answer<Session>> {
+  async renew(session: ObjectId, options?: ConsulCallOptions): Promise<WriteAnswer<Session>> {
     const path = `/session/renew/${segment(session, ['ID'], 'session')}`;
     const response = await this.http.request('PUT', path, options);
     const [renewed] = response.list<Session>();
-    if (renewed !== undefined) return response.with(renewed);
+    if (renewed !== undefined) return response.written(renewed);
     throw new ConsulError('protocol', 'Consul renewed a session and told none', {
       operation: 'PUT /v1/session/renew',
     });

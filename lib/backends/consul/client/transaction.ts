@@ -1,7 +1,7 @@
 import { defined, DiscoveryError } from '../../../model/index.js';
 import { ConsulError, isConsulError } from './errors.js';
 import { decodeEntry, keepFlags, type KVEntry, type RawKVEntry } from './kv-entry.js';
-import type { Answer } from './meta.js';
+import type { WriteAnswer } from './meta.js';
 import type { ConsulCallOptions, ConsulRequests } from './requests.js';
 import { bytesOf, idOf, indexOf, keyPath, type ObjectId, type ObjectIndex, type Payload } from './values.js';
 
@@ -114,7 +114,7 @@ export class Transaction {
    * @throws ConsulError `transaction` with what was wrong, by operation: nothing is in force;
    * `unauthorized` when an operation needs more rights; `request` for what is too large
    */
-  async execute(options?: ConsulCallOptions): Promise<Answer<readonly TransactionResult[]>> {
+  async execute(options?: ConsulCallOptions): Promise<WriteAnswer<readonly TransactionResult[]>> {
     try {
       const response = await this.http.request('PUT', '/txn', {
         ...options,
@@ -128,8 +128,8 @@ export class Transaction {
         });
       }
       const results = ((Results ?? []) as Record<string, object>[]).map(decodeResult);
-      // A transaction that only reads has its meta in the body.
-      if (Index === undefined) return response.with(results);
+      // A transaction that only reads has its meta in the body, one that writes has none.
+      if (Index === undefined) return response.written(results);
       const meta = { ...response.meta, Index: String(Index), KnownLeader: KnownLeader === true };
       return [results, { ...meta, LastContact: LastContact ?? 0 }];
     } catch (error) {

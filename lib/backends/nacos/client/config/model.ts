@@ -130,7 +130,8 @@ export function toConfigItem(json: Json, dataId: string): NacosConfigItem {
   const content = textAt(json, 'content') ?? '';
   const given = textAt(json, 'md5');
   const own = md5(content);
-  if (given !== undefined && given !== '' && given.toLowerCase() !== own) {
+  // Servers up to 1.2.1 leave zeros out in front.
+  if (given !== undefined && given !== '' && given.toLowerCase().padStart(32, '0') !== own) {
     throw new DiscoveryError('BACKEND_UNAVAILABLE', `the content of ${dataId} doesn't have the MD5 that came with it`);
   }
   const [type, key] = [textAt(json, 'contentType'), textAt(json, 'encryptedDataKey')];

@@ -1,3 +1,4 @@
+import { checkOptions, text } from '../../../../backend/index.js';
 import { defined, DiscoveryError, messageOf } from '../../../../model/index.js';
 import { encrypted } from '../config/cipher.js';
 import { classicFiles, type ConfigFiles } from '../config/files.js';
@@ -25,6 +26,7 @@ import { HttpSubscribers, type NacosInstanceListener } from './subscribers.js';
 import { isObject } from '../json.js';
 import {
   checkServiceName,
+  LIST_CHECKS,
   toNacosInstance,
   type NacosInstance,
   type NacosInstanceInput,
@@ -46,7 +48,7 @@ export interface NacosHttpListParam extends NacosServiceName {
   /** @default the client's */
   readonly namespaceId?: string;
   /** @default false */
-  readonly healthyOnly?: boolean;
+  readonly healthyOnly?: boolean | null;
 }
 
 /** What {@link NacosHttpClient.subscribe} follows. */
@@ -254,6 +256,7 @@ export class NacosHttpClient {
 
   /** A service with its instances; one that never was has none. */
   async listNamingInstances(param: NacosHttpListParam, signal?: AbortSignal): Promise<NacosServiceInfo> {
+    checkOptions('listNamingInstances()', param, { ...LIST_CHECKS, namespaceId: text });
     const { service, group } = checkServiceName(param);
     this.assertOpen();
     const clusters = typeof param.clusters === 'string' ? param.clusters.split(',') : param.clusters;
@@ -261,7 +264,7 @@ export class NacosHttpClient {
       {
         service,
         group,
-        ...defined({ clusters, namespace: param.namespaceId, healthyOnly: param.healthyOnly, signal }),
+        ...defined({ clusters, namespace: param.namespaceId, healthyOnly: param.healthyOnly ?? undefined, signal }),
       },
       (record, error) => this.env.report({ type: 'record.skipped', backend: this.env.backend, record, error }),
     );

@@ -1,3 +1,4 @@
+import { anything, either, listOf, satisfying, text, type Check } from '../../../../backend/index.js';
 import { describe, DiscoveryError, isPrototypeKey } from '../../../../model/index.js';
 import { flagAt, isObject, numberAt, objectsAt, textAt, type Json } from '../json.js';
 
@@ -254,6 +255,19 @@ export function pickByWeight(hosts: readonly NacosInstance[], random: number): N
   }
   return usable.at(-1);
 }
+
+/** What may be asked for of a service: a filter that is misspelt must not be answered as if it weren't there. */
+export const SERVICE_CHECKS: Readonly<Record<string, Check>> = {
+  serviceName: anything,
+  groupName: anything,
+  clusters: either('names of clusters', text, listOf(text)),
+};
+
+/** What may be asked for in a list of instances. */
+export const LIST_CHECKS: Readonly<Record<string, Check>> = {
+  ...SERVICE_CHECKS,
+  healthyOnly: satisfying('true, false or null', (value) => value === null || typeof value === 'boolean'),
+};
 
 /**
  * Checks a service's name and group and fills in the default.

@@ -1,5 +1,5 @@
 import { DiscoveryError } from '../../../../model/index.js';
-import { PeriodicTask } from '../../../../backend/index.js';
+import { checkOptions, flag, listOf, PeriodicTask, text } from '../../../../backend/index.js';
 import { messageOf } from '../../../../model/index.js';
 import { openParts, type ClientParts } from '../client-parts.js';
 import type { Environment } from '../environment.js';
@@ -9,7 +9,9 @@ import { NamingListeners, type NacosServiceListener } from './listeners.js';
 import {
   checkServiceName,
   inClusters,
+  LIST_CHECKS,
   pickByWeight,
+  SERVICE_CHECKS,
   toNacosInstance,
   type NacosInstance,
   type NacosInstanceInput,
@@ -30,10 +32,10 @@ export interface NacosListInstancesParam extends NacosServiceName {
   /** Only instances of these clusters. @default all */
   readonly clusters?: readonly string[];
   /**
-   * `true`: those that are healthy; `false`: those that aren't; left out: all. With `true` and `false` only those that
+   * `true`: those that are healthy; `false`: those that aren't; left out or null: all. With `true` and `false` only those that
    * are enabled and have a weight.
    */
-  readonly healthyOnly?: boolean;
+  readonly healthyOnly?: boolean | null;
   /** Follow the service from now on, so that the next call is answered from memory. @default true */
   readonly subscribe?: boolean;
 }
@@ -225,6 +227,7 @@ export class NacosNamingService {
     param: NacosServiceName & { readonly clusters?: readonly string[] },
     signal?: AbortSignal,
   ): Promise<NacosServiceInfo> {
+    checkOptions('getService()', param, { ...SERVICE_CHECKS, clusters: listOf(text) });
     const { service, group } = checkServiceName(param);
     const info = await this.requests.query(service, group, signal);
     return Object.freeze({ ...info, hosts: inClusters(info.hosts, param.clusters) });
@@ -246,11 +249,12 @@ export class NacosNamingService {
    * @throws DiscoveryError `INVALID_NAME`, `BACKEND_UNAVAILABLE`, `BACKEND_REFUSED`
    */
   async listInstances(param: NacosListInstancesParam, signal?: AbortSignal): Promise<readonly NacosInstance[]> {
+    checkOptions('listInstances()', param, { ...LIST_CHECKS, clusters: listOf(text), subscribe: flag });
     const { service, group } = checkServiceName(param);
     const info =
       param.subscribe === false ? await this.requests.query(service, group, signal) : await this.follow(service, group);
     const hosts = inClusters(info.hosts, param.clusters);
-    if (param.healthyOnly === undefined) return hosts;
+    if (typeof param.healthyOnly !== 'boolean') return hosts;
     return hosts.filter((host) => host.healthy === param.healthyOnly && host.enabled && host.weight > 0);
   }
 
