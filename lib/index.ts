@@ -12,6 +12,8 @@ export type {
   NarrowedBackend,
   OnServiceDeregistered,
   OnServiceRegistered,
+  ProbeOptions,
+  Readiness,
   Registries,
   RegistrationDraft,
   ServiceOptions,
@@ -23,6 +25,7 @@ export {
   DiscoverableClient,
   getConfigRefToken,
   getDiscoverableClientToken,
+  HealthCheckOf,
   HttpServiceClient,
   ImplementsClient,
   OnConfigChange,
@@ -34,7 +37,7 @@ export type { ConfigValueOptions, DiscoverableClientOptions, HttpServiceClientOp
 
 // Registration.
 export { firstNonLoopbackIp, ServiceRegistry } from './registration/index.js';
-export type { AddressOptions, ShutdownOptions } from './registration/index.js';
+export type { AddressOptions, HealthOptions, RequiredService, ShutdownOptions } from './registration/index.js';
 export type { Registration, RegistrationInput, RegistrationPatch } from './model/index.js';
 
 // Discovery.

@@ -51,6 +51,20 @@ export type DiscoveryEvent =
       readonly record: string;
       readonly error: DiscoveryError;
     }
+  | {
+      /** The app's own health became good or bad. */
+      readonly type: 'health.changed';
+      readonly healthy: boolean;
+      readonly failing: readonly { readonly check: string; readonly reason: string }[];
+    }
+  | {
+      /** Whether the app may take traffic, and if not, why. */
+      readonly type: 'readiness.changed';
+      readonly ready: boolean;
+      readonly reasons: readonly string[];
+      /** It is shutting down. */
+      readonly stopping: boolean;
+    }
   | { readonly type: 'config.changed'; readonly keys: readonly string[] }
   | { readonly type: 'config.rejected'; readonly backend?: string; readonly error: DiscoveryError }
   | { readonly type: 'listener.failed'; readonly where: string; readonly error: unknown };

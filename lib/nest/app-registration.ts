@@ -1,53 +1,94 @@
+import { errorMonitor, type EventEmitter } from 'node:events';
 import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
-import { HttpAdapterHost } from '@nestjs/core';
+import type { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { until, type Lease, type LeaseState } from '../backend/index.js';
-import { DiscoveryError, messageOf } from '../model/index.js';
-import { chooseAddress, RequestsInFlight, ShutdownSequence } from '../registration/index.js';
-import { methodOf, type AppInstances } from './app-instances.js';
+import { messageOf, type InstanceStatus } from '../model/index.js';
+import { RequiredServices, ServerConnections, ShutdownSequence, WorkInFlight } from '../registration/index.js';
+import { AppReadiness, type Readiness } from './app-readiness.js';
 import { registrationFailed, type DiscoveryRuntime } from './discovery-runtime.js';
-import type { LifecycleHook, RegistrationDraft } from './lifecycle-hooks.interface.js';
+import type { HookCaller } from './hook-caller.js';
+import { MessageServers } from './message-servers.js';
+import { ProbeServer } from './probe-server.js';
+import { draftRegistration, portsOf, type Listening } from './registration-draft.js';
+
+/** Within this time after a server failed to listen, it may be told to listen elsewhere. */
+const LISTEN_AGAIN_MS = 2000;
 
 /** This app's own registration: when it begins, what it says, and how it ends. Injectable. */
 export class AppRegistration {
-  private readonly requests = new RequestsInFlight(() => this.warnOfRefusals());
+  private readonly work = new WorkInFlight();
+  private readonly connections = new ServerConnections(this.work, () => this.warnOfRefusals());
+  private readonly messages: MessageServers;
+  private readonly required: RequiredServices;
+  private readonly readinessOf = new AppReadiness(() => this.whyNotReady());
   private readonly shutdownSequence: ShutdownSequence;
   private server: Server | undefined;
   private registering: Promise<Lease> | undefined;
-  private notReady = false;
+  private paused: string | undefined;
   private warned = false;
-  private listening: { unsubscribe(): void } | undefined;
+  private probes: ProbeServer | undefined;
+  private readonly releases: (() => void)[] = [];
 
   /** @internal Made by the module. */
   constructor(
     private readonly runtime: DiscoveryRuntime,
-    private readonly instances: AppInstances,
+    private readonly hooks: HookCaller,
     private readonly host: HttpAdapterHost,
+    modules: ModulesContainer,
   ) {
-    const { clock, shutdown } = runtime.options;
+    const { clock, shutdown, requires } = runtime.options;
+    this.messages = new MessageServers(modules, this.work);
+    this.required = new RequiredServices(requires);
     this.shutdownSequence = new ShutdownSequence(
       {
         clock,
         logger: runtime.logger,
         registry: runtime.registry,
-        requests: this.requests,
-        setNotReady: () => {
-          this.notReady = true;
-        },
-        beforeDeregister: () => this.callHooks('beforeServiceDeregister'),
-        afterDeregister: () => this.callHooks('onServiceDeregistered'),
+        work: this.work,
+        connections: this.connections,
+        setNotReady: () => this.readinessOf.stopping(),
+        beforeDeregister: (timeoutMs) => hooks.together('beforeServiceDeregister', timeoutMs),
+        afterDeregister: (timeoutMs) => hooks.together('onServiceDeregistered', timeoutMs),
       },
       shutdown,
     );
+    this.releases.push(
+      this.readinessOf.view.subscribe((readiness) =>
+        runtime.events.report({ type: 'readiness.changed', ...readiness }),
+      ),
+    );
   }
 
-  /** True from the moment that the app is registered until it begins to shut down; for readiness probes. */
+  /**
+   * True while the app may take traffic: it has started and isn't stopping, its health is good, nobody has paused it, and
+   * the services that it requires are there. A registry that is down doesn't change it, unless
+   * `readiness.registered` asks for that. For readiness probes.
+   */
   get isReady(): boolean {
-    return !this.notReady && this.lease?.state.current.phase === 'registered';
+    return this.readinessOf.current.ready;
+  }
+
+  /** {@link isReady}, and why not. */
+  get readiness(): Readiness {
+    return this.readinessOf.current;
+  }
+
+  /** True until the app is closed; depends on nothing outside. For liveness probes. */
+  get isLive(): boolean {
+    return !this.runtime.isClosed;
   }
 
   /** The app's lease, once it began to register. */
   lease: Lease | undefined;
+
+  /** The port on which probes are answered (`probes`), once the app is complete. */
+  get probePort(): number | undefined {
+    return this.probes?.port;
+  }
+
+  /** @internal Set by `enableGracefulShutdown`. */
+  isShutdownWired = false;
 
   /**
    * Registers the app now, with the port that it listens on; joins a registration that has begun. Resolves with the lease
@@ -60,30 +101,116 @@ export class AppRegistration {
     return this.registering;
   }
 
-  /** Waits for the server to listen, or does what the app does without one. Called when the app is complete. */
+  /**
+   * Takes the app out of traffic without taking it down: every registry has it as `OUT_OF_SERVICE`, whatever its health
+   * says and through every new registration, until {@link resume}. Resolves when the registries have it so.
+   *
+   * @param reason for the log, and for whoever asks why it isn't ready
+   * @throws DiscoveryError `UNSUPPORTED` when a registry can't say it
+   */
+  async pause(reason: string): Promise<void> {
+    this.paused = reason;
+    this.readinessOf.check();
+    await this.tellStatus();
+  }
+
+  /** Ends a {@link pause}: the app's health counts again. */
+  async resume(): Promise<void> {
+    this.paused = undefined;
+    this.readinessOf.check();
+    await this.tellStatus();
+  }
+
+  /** @internal Waits for the server to listen, or does what the app does without one. Called when the app is complete. */
   async start(): Promise<void> {
-    const { service, registration, registrationTimeoutMs } = this.runtime.options;
-    const server = this.httpServer();
-    if (server !== undefined) {
-      this.server = server;
-      this.requests.watch(server);
+    const { runtime } = this;
+    const { service, registration, registrationTimeoutMs } = runtime.options;
+    this.server = this.httpServer();
+    if (this.server !== undefined) {
+      this.connections.watch(this.server);
+      (this.server as EventEmitter).on(errorMonitor, this.serverFailed);
     }
+    await this.openProbes();
+    this.required.start(runtime.views, this.readinessOf.check);
+    await runtime.health.start();
+    this.releases.push(
+      runtime.health.state.subscribe(() => {
+        this.readinessOf.check();
+        this.tellStatusSoon();
+      }),
+    );
+    const waitsForListening = this.server !== undefined || this.messages.expected;
+    if (waitsForListening) this.whenListening(() => this.readinessOf.started());
+    else this.readinessOf.started();
     if (service === undefined || registration === 'manual') return;
-    if (registration === 'fail-fast') await this.runtime.registriesReady(registrationTimeoutMs);
-    if (server !== undefined) this.listening = this.host.listen$.subscribe(() => void this.registerInBackground());
+    if (registration === 'fail-fast') await runtime.registriesReady(registrationTimeoutMs);
+    if (waitsForListening) this.whenListening(() => void this.registerInBackground());
     else if (service.port !== undefined) await this.registerInBackground();
     else {
-      this.runtime.logger.warn(
-        `${service.name} has no HTTP server, so it isn't registered: give service.port, or call AppRegistration.register()`,
+      runtime.logger.warn(
+        `${service.name} has no server that listens, so it isn't registered: give service.port, or call AppRegistration.register()`,
       );
     }
   }
 
-  /** Takes the app out of service; whoever asks first, it happens once. Never rejects. */
-  shutDown(): Promise<void> {
-    this.listening?.unsubscribe();
-    return this.shutdownSequence.run();
+  /** @internal Takes the app out of service; whoever asks first, it happens once. Never rejects. */
+  async shutDown(): Promise<void> {
+    for (const release of this.releases.splice(1)) release();
+    await this.shutdownSequence.run();
+    this.messages.close();
+    this.required.close();
+    for (const release of this.releases.splice(0)) release();
+    this.connections.release();
+    (this.server as EventEmitter | undefined)?.removeListener(errorMonitor, this.serverFailed);
   }
+
+  /** @internal The order in which the app stops. */
+  get shutdown(): ShutdownSequence {
+    return this.shutdownSequence;
+  }
+
+  private async openProbes(): Promise<void> {
+    const { probes } = this.runtime.options;
+    if (probes === undefined) return;
+    const server = new ProbeServer(probes, {
+      isLive: () => this.isLive,
+      notReady: () => this.readinessOf.current.reasons,
+    });
+    await server.listen();
+    this.probes = server;
+    this.runtime.closeLast(() => server.close());
+  }
+
+  private whenListening(then: () => void): void {
+    let told = false;
+    const once = (): void => {
+      if (told) return;
+      told = true;
+      then();
+    };
+    if (this.server !== undefined) {
+      const listening = this.host.listen$.subscribe(once);
+      this.releases.push(() => listening.unsubscribe());
+      return;
+    }
+    if (this.messages.listening.current.length > 0) once();
+    else this.releases.push(this.messages.listening.subscribe(once));
+  }
+
+  /**
+   * A port that can't be had ends most apps, but not their process, as long as the backends are open. Whoever tries another
+   * port does so at once.
+   */
+  private readonly serverFailed = (error: unknown): void => {
+    const { runtime, server } = this;
+    if (server?.listening !== false || this.registering !== undefined) return;
+    const giveUp = (): void => {
+      if (server.listening || this.shutdownSequence.started || runtime.isClosed) return;
+      runtime.logger.error(`the server doesn't listen (${messageOf(error)}), so everything of discovery is closed`);
+      void runtime.close();
+    };
+    runtime.options.clock.setTimer(giveUp, LISTEN_AGAIN_MS, { background: true });
+  };
 
   private async registerInBackground(): Promise<void> {
     const { registration, registrationTimeoutMs, service } = this.runtime.options;
@@ -94,21 +221,37 @@ export class AppRegistration {
     } catch (error) {
       if (this.shutdownSequence.started) return;
       this.runtime.logger.error(`${service?.name ?? 'the app'} is not registered: ${messageOf(error)}`);
+      if (registration !== 'fail-fast') return;
       // Told to fail fast, the process must not go on as if it were reachable; nobody awaits a listening server's events.
-      if (registration === 'fail-fast')
-        queueMicrotask(() => {
-          throw error;
-        });
+      await this.runtime.close();
+      queueMicrotask(() => {
+        throw error;
+      });
     }
   }
 
   private async registerOnce(): Promise<Lease> {
-    const draft = this.draft();
-    await this.callHooks('beforeServiceRegister', draft);
-    const lease = this.runtime.registry.register(draft);
+    const { options, logger, registry } = this.runtime;
+    const { draft, isLoopback } = draftRegistration(options.service, options.zone, this.listening(), this.status);
+    if (isLoopback) logger.warn(`${draft.service} registers ${draft.host}, which only this machine can call`);
+    await this.hooks.inOrder('beforeServiceRegister', draft);
+    const told = this.messages.listening.current;
+    const lease = registry.register(draft);
     this.lease = lease;
+    // A server that listens later than the one with which the app registered.
+    const tellPorts = (): void => {
+      const metadata = { ...lease.registration.metadata };
+      for (const [name, port] of Object.entries(portsOf(this.messages.listening.current)))
+        metadata[name] ??= String(port);
+      lease.update({ metadata }).catch(() => {});
+    };
+    this.releases.push(this.messages.listening.subscribe(tellPorts));
+    if (this.messages.listening.current !== told) tellPorts();
+    // The health or the operator may have changed it while the hooks ran.
+    if (draft.status !== this.status && draft.status !== 'OUT_OF_SERVICE') this.tellStatusSoon();
+    this.releases.push(lease.state.subscribe(this.readinessOf.check));
     void lease.registered.then(
-      () => this.callHooks('onServiceRegistered', lease).catch((error: unknown) => this.hookFailed(error)),
+      () => this.hooks.inOrder('onServiceRegistered', lease).catch((error: unknown) => this.hookFailed(error)),
       () => {},
     );
     return lease;
@@ -123,42 +266,50 @@ export class AppRegistration {
     throw registrationFailed(error?.backend ?? 'its registry', reason, error);
   }
 
-  private draft(): RegistrationDraft {
-    const { service, zone } = this.runtime.options;
-    if (service === undefined) {
-      throw new DiscoveryError(
-        'INVALID_OPTION',
-        'this app has no `service` in its options, so there is nothing to register',
-        {
-          field: 'service',
-        },
-      );
+  /** What the registries are to have: the operator's word, else the app's health. */
+  private get status(): InstanceStatus {
+    if (this.paused !== undefined) return 'OUT_OF_SERVICE';
+    const { options, health } = this.runtime;
+    const { healthy } = health.state.current;
+    const initial = options.service?.health?.initialStatus ?? 'UP';
+    if (healthy === undefined) return health.hasChecks ? initial : 'UP';
+    if (healthy) return 'UP';
+    // Until it was well once, it is starting; after that, it is down.
+    return initial === 'STARTING' && !health.wasHealthy ? 'STARTING' : 'DOWN';
+  }
+
+  private async tellStatus(): Promise<void> {
+    await this.lease?.setStatus(this.status);
+  }
+
+  private tellStatusSoon(): void {
+    if (this.shutdownSequence.started) return;
+    this.tellStatus().catch((error: unknown) => {
+      this.runtime.logger.warn(`the app's status ${this.status} can't be told: ${messageOf(error)}`);
+    });
+  }
+
+  private whyNotReady(): readonly string[] {
+    const { health, options } = this.runtime;
+    const reasons = this.required.missing().slice();
+    if (this.paused !== undefined) reasons.unshift(`it is paused: ${this.paused}`);
+    const { healthy, failing } = health.state.current;
+    if (health.hasChecks && healthy !== true) {
+      const why = failing.map(({ check, reason }) => `${check}: ${reason}`);
+      reasons.push(...(why.length === 0 ? ['its health is not known yet'] : why));
     }
-    const bound = this.boundAddress();
-    const port = service.port ?? bound?.port;
-    if (port === undefined) {
-      throw new DiscoveryError(
-        'INVALID_OPTION',
-        `service.port is missing: ${service.name} doesn't listen on a TCP port`,
-        {
-          field: 'service.port',
-        },
-      );
+    if (options.readiness.registered && this.lease?.state.current.phase !== 'registered') {
+      reasons.push('it is not registered');
     }
-    const { host, ip, loopback } = chooseAddress(service, bound?.address);
-    if (loopback) this.runtime.logger.warn(`${service.name} registers ${host}, which only this machine can call`);
+    return reasons;
+  }
+
+  private listening(): Listening {
+    const address = this.server?.address();
+    const bound = typeof address === 'object' && address !== null ? address : undefined;
     return {
-      service: service.name,
-      host,
-      ip,
-      port,
-      scheme: service.scheme ?? (this.server instanceof TlsServer ? 'https' : 'http'),
-      ...(service.instanceId === undefined ? {} : { instanceId: service.instanceId }),
-      ...(service.metadata === undefined ? {} : { metadata: { ...service.metadata } }),
-      ...(service.tags === undefined ? {} : { tags: service.tags }),
-      ...(service.weight === undefined ? {} : { weight: service.weight }),
-      ...(service.healthPath === undefined ? {} : { healthPath: service.healthPath }),
-      ...(zone === undefined ? {} : { zone }),
+      http: bound && { address: bound.address, port: bound.port, tls: this.server instanceof TlsServer },
+      messages: this.messages.listening.current,
     };
   }
 
@@ -167,19 +318,6 @@ export class AppRegistration {
     const adapter = this.host.httpAdapter as HttpAdapterHost['httpAdapter'] | undefined;
     const server = adapter?.getHttpServer() as Server | undefined | null;
     return typeof server?.address === 'function' ? server : undefined;
-  }
-
-  private boundAddress(): { readonly address: string; readonly port: number } | undefined {
-    const address = this.server?.address();
-    return typeof address === 'object' && address !== null ? address : undefined;
-  }
-
-  private async callHooks(hook: LifecycleHook, argument?: unknown): Promise<void> {
-    for (const { instance } of this.instances.all()) {
-      // Who has no such hook costs no turn of its own: the lease is there as soon as the server listens.
-      const method = methodOf(instance, hook);
-      if (method !== undefined) await method(argument);
-    }
   }
 
   private hookFailed(error: unknown): void {

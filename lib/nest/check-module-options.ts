@@ -27,7 +27,9 @@ import {
   type RetryOptions,
 } from '../http/index.js';
 import { assertName, assertPort, createMetadata } from '../model/index.js';
+import type { HealthOptions, ShutdownOptions } from '../registration/index.js';
 import type { DiscoveryModuleOptions, ServiceOptions } from './discovery-options.interface.js';
+import type { ProbeOptions } from './probe-server.js';
 
 const definition = satisfying(
   'a backend, as local() or consul({ … }) gives it',
@@ -113,6 +115,8 @@ export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Check>> = {
   keyHeader: text,
 };
 
+const path = satisfying("a path that begins with '/'", (value) => typeof value === 'string' && value.startsWith('/'));
+
 const SERVICE_OPTIONS: Readonly<Record<keyof ServiceOptions, Check>> = {
   name: text,
   instanceId: text,
@@ -128,6 +132,14 @@ const SERVICE_OPTIONS: Readonly<Record<keyof ServiceOptions, Check>> = {
   tags: listOf(text),
   weight: numberBetween(0, 1e9),
   healthPath: text,
+  health: object({
+    check: callable,
+    intervalMs: milliseconds(1),
+    timeoutMs: milliseconds(1),
+    failuresToDown: integerBetween(1, 1000),
+    successesToUp: integerBetween(1, 1000),
+    initialStatus: oneOf('UP', 'STARTING'),
+  } satisfies Record<keyof HealthOptions, Check>),
 };
 
 const MODULE_OPTIONS: Readonly<Record<keyof DiscoveryModuleOptions, Check>> = {
@@ -156,7 +168,26 @@ const MODULE_OPTIONS: Readonly<Record<keyof DiscoveryModuleOptions, Check>> = {
     deregisterTimeoutMs: milliseconds(),
     propagationDelayMs: milliseconds(),
     drainTimeoutMs: milliseconds(),
-  }),
+    hookTimeoutMs: milliseconds(1),
+    totalTimeoutMs: milliseconds(1),
+  } satisfies Record<keyof ShutdownOptions, Check>),
+  requires: listOf(
+    either(
+      'the name of a service, or { name, atLeast }',
+      text,
+      required(['name'], object({ name: text, atLeast: integerBetween(1, 1e6) })),
+    ),
+  ),
+  readiness: object({ registered: flag }),
+  probes: required(
+    ['port'],
+    object({
+      port: integerBetween(0, 65535),
+      host: text,
+      livePath: path,
+      readyPath: path,
+    } satisfies Record<keyof ProbeOptions, Check>),
+  ),
   zone: text,
   profiles: listOf(text),
   snapshotDirectory: text,

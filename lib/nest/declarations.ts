@@ -14,8 +14,8 @@ export interface Declarations {
 
 /** A method that wants to be told. */
 export interface Handler {
-  readonly kind: 'config' | 'instances';
-  /** The key or prefix, or the service. */
+  readonly kind: 'config' | 'instances' | 'health';
+  /** The key or prefix, the service, or what is checked. */
   readonly subject: string;
   readonly method: PropertyKey;
 }

@@ -22,6 +22,7 @@ import { DISCOVERY_MODULE_OPTIONS, DISCOVERY_TRANSPORT } from './discovery.const
 import type { DiscoveryModuleOptions } from './discovery-options.interface.js';
 import { DiscoveryRuntime } from './discovery-runtime.js';
 import { HandlerExplorer } from './handler-explorer.js';
+import { HookCaller } from './hook-caller.js';
 import { resolveOptions, transportOptions } from './resolve-options.js';
 
 /** The clients and values that decorators declared. Its lists go on growing until Nest reads them. */
@@ -55,10 +56,16 @@ const PROVIDERS: Provider[] = [
   },
   AppInstances,
   {
+    provide: HookCaller,
+    useFactory: (instances: AppInstances, { options, logger }: DiscoveryRuntime) =>
+      new HookCaller(instances, options.clock, logger),
+    inject: [AppInstances, DiscoveryRuntime],
+  },
+  {
     provide: AppRegistration,
-    useFactory: (runtime: DiscoveryRuntime, instances: AppInstances, host: HttpAdapterHost) =>
-      new AppRegistration(runtime, instances, host),
-    inject: [DiscoveryRuntime, AppInstances, HttpAdapterHost],
+    useFactory: (runtime: DiscoveryRuntime, hooks: HookCaller, host: HttpAdapterHost, modules: ModulesContainer) =>
+      new AppRegistration(runtime, hooks, host, modules),
+    inject: [DiscoveryRuntime, HookCaller, HttpAdapterHost, ModulesContainer],
   },
   {
     provide: InstanceBinder,
@@ -82,6 +89,7 @@ const EXPORTS = [
   AppRegistration,
   InstanceBinder,
   HandlerExplorer,
+  HookCaller,
 ];
 
 /** What every module of the app may inject. Global, and therefore the last to be closed: it closes the backends. */

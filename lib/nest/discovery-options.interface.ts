@@ -2,7 +2,8 @@ import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } 
 import type { BackendDefinition, Clock } from '../backend/index.js';
 import type { CallOptions, HttpTransportOptions } from '../http/index.js';
 import type { StandardSchema } from '../config/index.js';
-import type { AddressOptions, ShutdownOptions } from '../registration/index.js';
+import type { AddressOptions, HealthOptions, RequiredService, ShutdownOptions } from '../registration/index.js';
+import type { ProbeOptions } from './probe-server.js';
 
 /** A backend used for some of what it can do, as in a migration from one registry to another. */
 export interface NarrowedBackend {
@@ -34,6 +35,8 @@ export interface ServiceOptions extends AddressOptions {
   readonly weight?: number;
   /** Path that answers 200 while the instance is healthy, for registries that ask by themselves. */
   readonly healthPath?: string;
+  /** How the app's health is found out, which decides whether others may call it. @default healthy as long as it runs */
+  readonly health?: HealthOptions;
 }
 
 /** How services are looked up. */
@@ -90,6 +93,18 @@ export interface DiscoveryModuleOptions {
   /** How calls are made, to one service; what is left out is as in `http`. */
   readonly clients?: Readonly<Record<string, CallOptions>>;
   readonly shutdown?: ShutdownOptions;
+  /**
+   * Services without which the app can't work: it isn't ready before they are there. `'STOCK'`, or
+   * `{ name: 'DB', atLeast: 2 }`. @default []
+   */
+  readonly requires?: readonly RequiredService[];
+  /** What the app's readiness depends on besides. */
+  readonly readiness?: {
+    /** Not ready while a registry doesn't have the app. @default false: an outage of the registry takes no app out */
+    readonly registered?: boolean;
+  };
+  /** A server for an orchestrator's probes, on a port of its own. @default none */
+  readonly probes?: ProbeOptions;
   /** The zone that this app runs in. */
   readonly zone?: string;
   /** Which layers of configuration apply. @default `SERVICE_PROFILES` (comma list), else `NODE_ENV` */

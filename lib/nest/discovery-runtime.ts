@@ -16,7 +16,7 @@ import {
 } from '../http/index.js';
 import { DiscoveryError } from '../model/index.js';
 import { EventHub, EventLog } from '../observability/index.js';
-import { ServiceRegistry } from '../registration/index.js';
+import { AppHealth, ServiceRegistry } from '../registration/index.js';
 import { nestLogger } from './nest-logger.js';
 import type { ResolvedOptions } from './resolve-options.js';
 
@@ -31,6 +31,7 @@ export class DiscoveryRuntime {
   private readonly balancers: Balancers;
   readonly discovery: DiscoveryClient;
   readonly registry: ServiceRegistry;
+  readonly health: AppHealth;
   readonly configStore: ConfigStore;
   readonly configValues: ConfigValues;
   readonly config: ConfigClient;
@@ -41,6 +42,8 @@ export class DiscoveryRuntime {
   private readonly clients = new Map<string, ServiceHttpClient>();
   private forwarding = false;
   private closing: Promise<void> | undefined;
+  /** What is closed when all else is. */
+  private readonly last: (() => Promise<void>)[] = [];
 
   private constructor(readonly options: ResolvedOptions) {
     const { appId } = this;
@@ -71,6 +74,15 @@ export class DiscoveryRuntime {
       firstSnapshotTimeoutMs: options.firstSnapshotTimeoutMs,
       balancers: this.balancers,
       routeFor: (service) => routeSettings(options.callOptionsFor(service)),
+    });
+    this.health = new AppHealth(clock, options.service?.health, (error) =>
+      report({ type: 'listener.failed', where: 'health', error }),
+    );
+    let healthy: boolean | undefined = true;
+    this.health.state.subscribe((state) => {
+      if (state.healthy !== healthy)
+        report({ type: 'health.changed', healthy: state.healthy === true, failing: state.failing });
+      healthy = state.healthy;
     });
     this.registry = new ServiceRegistry({ registries: this.backends.registries, report, nameFor });
     this.configStore = new ConfigStore({
@@ -154,6 +166,16 @@ export class DiscoveryRuntime {
     );
   }
 
+  /** Closes something when all else is closed: what answers until the end. */
+  closeLast(close: () => Promise<void>): void {
+    this.last.push(close);
+  }
+
+  /** True from the moment that it begins to close. */
+  get isClosed(): boolean {
+    return this.closing !== undefined;
+  }
+
   /** Releases everything. Never rejects; may be called again. */
   close(): Promise<void> {
     this.closing ??= this.closeParts();
@@ -162,10 +184,14 @@ export class DiscoveryRuntime {
 
   private async closeParts(): Promise<void> {
     // Whatever was not taken out by the shutdown sequence is left to its lease: there is no time to wait any more.
-    await this.registry.revokeAll(AbortSignal.timeout(this.options.shutdown.deregisterTimeoutMs));
+    await Promise.all([
+      this.registry.revokeAll(AbortSignal.timeout(this.options.shutdown.deregisterTimeoutMs)),
+      this.health.close(),
+    ]);
     await Promise.allSettled([this.views.close(), this.configStore.close()]);
     await this.backends.close();
     await this.transport.close();
+    await Promise.allSettled(this.last.map((close) => close()));
     this.events.close();
   }
 

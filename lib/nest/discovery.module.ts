@@ -83,18 +83,33 @@ export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationB
     consumer.apply(remember).forRoutes('{*path}');
   }
 
-  onModuleInit(): void {
-    if (this.binder instanceof AppInstanceBinder) this.binder.start(this.handlers.exploreSoon);
+  async onModuleInit(): Promise<void> {
+    await this.orCloseAll(() => {
+      if (this.binder instanceof AppInstanceBinder) this.binder.start(this.handlers.exploreSoon);
+    });
   }
 
   async onApplicationBootstrap(): Promise<void> {
-    this.handlers.explore();
-    await this.registration.start();
+    await this.orCloseAll(async () => {
+      this.handlers.explore();
+      await this.registration.start();
+    });
   }
 
   async onModuleDestroy(): Promise<void> {
     await this.registration.shutDown();
     this.handlers.close();
+  }
+
+  /** A start that fails leaves nothing open: nobody closes an app that never was. */
+  private async orCloseAll(step: () => void | Promise<void>): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      this.handlers.close();
+      await this.runtime.close();
+      throw error;
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import { methodOf, type AppInstances } from './app-instances.js';
 import { declarationsFor, type Handler } from './declarations.js';
 import type { DiscoveryRuntime } from './discovery-runtime.js';
 
-/** Subscribes the methods that `@OnConfigChange` and `@OnInstancesChange` decorate. */
+/** Subscribes the methods that `@OnConfigChange`, `@OnInstancesChange` and `@HealthCheckOf` decorate. */
 export class HandlerExplorer {
   private readonly seen = new WeakSet<object>();
   private readonly releases: (() => void)[] = [];
@@ -27,7 +27,7 @@ export class HandlerExplorer {
       this.seen.add(prototype);
       if (declarationsFor(Object.create(prototype) as object).handlers.length === 0) continue;
       this.runtime.logger.warn(
-        `${name} is request-scoped or transient: its @OnConfigChange and @OnInstancesChange methods are never called`,
+        `${name} is request-scoped or transient: its @OnConfigChange, @OnInstancesChange and @HealthCheckOf methods are never called`,
       );
     }
   }
@@ -59,6 +59,10 @@ export class HandlerExplorer {
         failed(error);
       }
     };
+    if (kind === 'health') {
+      this.runtime.health.add(subject, () => methodOf(instance, method)?.());
+      return;
+    }
     if (kind === 'config') {
       this.releases.push(this.runtime.config.onChange(subject, call));
       return;

@@ -7,7 +7,8 @@ import {
   type HttpTransportOptions,
   type ResolvedCallOptions,
 } from '../http/index.js';
-import type { ShutdownOptions } from '../registration/index.js';
+import type { RequiredService, ShutdownOptions } from '../registration/index.js';
+import type { ProbeOptions } from './probe-server.js';
 import { defaultProfiles, defaultServiceName, stateFolder } from './app-environment.js';
 import { checkModuleOptions } from './check-module-options.js';
 import type {
@@ -38,6 +39,9 @@ export interface ResolvedOptions {
   readonly forwardsHeaders: boolean;
   readonly callOptionsFor: (service: string, own?: CallOptions) => ResolvedCallOptions;
   readonly shutdown: Required<ShutdownOptions>;
+  readonly requires: readonly RequiredService[];
+  readonly readiness: { readonly registered: boolean };
+  readonly probes: ProbeOptions | undefined;
   readonly zone: string | undefined;
   readonly profiles: readonly string[];
   readonly snapshotDirectory: string;
@@ -61,10 +65,13 @@ export function resolveOptions(
   const standIn = options.registry === undefined || options.config === undefined ? standInFor(options) : undefined;
   const { discovery = {}, configOptions = {}, shutdown = {}, http = {}, clients = {} } = options;
   const production = env['NODE_ENV'] === 'production';
+  const uses = [...registryUses(options, standIn), ...configUses(options, standIn)];
+  const propagationDelayMs =
+    shutdown.propagationDelayMs ?? (production && service !== undefined ? slowestNews(uses) : 0);
   return {
     application,
     service,
-    uses: [...registryUses(options, standIn), ...configUses(options, standIn)],
+    uses,
     isLocalInProduction: production && standIn !== undefined,
     registration: options.registration ?? 'background',
     registrationTimeoutMs: options.registrationTimeoutMs ?? 10_000,
@@ -87,15 +94,26 @@ export function resolveOptions(
     },
     shutdown: {
       deregisterTimeoutMs: shutdown.deregisterTimeoutMs ?? 5000,
-      propagationDelayMs: shutdown.propagationDelayMs ?? (production ? 3000 : 0),
+      propagationDelayMs,
       drainTimeoutMs: shutdown.drainTimeoutMs ?? 10_000,
+      hookTimeoutMs: shutdown.hookTimeoutMs ?? 5000,
+      totalTimeoutMs: shutdown.totalTimeoutMs ?? propagationDelayMs + 20_000,
     },
+    requires: options.requires ?? [],
+    readiness: { registered: options.readiness?.registered ?? false },
+    probes: options.probes,
     zone: options.zone,
     profiles: options.profiles ?? defaultProfiles(env),
     snapshotDirectory:
       options.snapshotDirectory ?? join(stateFolder(env), 'nestjs-service-discovery', application, 'snapshots'),
     clock: options.clock ?? systemClock,
   };
+}
+
+/** How long the slowest of the registries needs until all callers know that an instance is gone. */
+function slowestNews(uses: readonly BackendUse[]): number {
+  const registering = uses.filter(({ register }) => register);
+  return Math.max(0, ...registering.map(({ definition }) => definition.propagationMs ?? 3000));
 }
 
 /** What sends the calls, in its long form. */

@@ -62,6 +62,17 @@ export class EventLog {
       case 'record.skipped':
         this.failed(`record ${event.backend} ${event.record}`, `left out: ${event.error.message}`, this.badRecords);
         break;
+      case 'health.changed': {
+        const why = event.failing.map(({ check, reason }) => `${check}: ${reason}`).join('; ');
+        if (event.healthy) this.log('the app is healthy again');
+        else this.warn(`the app is not healthy: ${why}`);
+        break;
+      }
+      case 'readiness.changed':
+        if (event.ready) this.log('the app is ready for traffic');
+        else if (event.stopping) this.log('the app takes no more traffic: it is shutting down');
+        else this.warn(`the app takes no traffic: ${event.reasons.join('; ')}`);
+        break;
       case 'config.changed':
         this.log(`configuration changed: ${shortList(event.keys)}`);
         break;

@@ -4,7 +4,6 @@ import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { firstValueFrom } from 'rxjs';
 import { afterEach, describe, expect, test } from 'vitest';
 import {
-  AppRegistration,
   DiscoverableClient,
   DiscoveryModule,
   enableGracefulShutdown,
@@ -13,7 +12,7 @@ import {
 } from '../../lib/index.js';
 import { InMemoryRegistry } from '../../lib/testing/index.js';
 import { load } from './load.js';
-import { portOf } from './support.js';
+import { portOf, registered } from './support.js';
 
 const apps: INestApplication[] = [];
 afterEach(async () => {
@@ -63,7 +62,7 @@ describe('on Fastify', () => {
   test('the app registers with the port that listens, and leaves the registry before it stops serving', async () => {
     const registry = new InMemoryRegistry();
     const app = await start(registry, { shutdown: { propagationDelayMs: 150 } });
-    await expect.poll(() => app.get(AppRegistration).isReady).toBe(true);
+    await registered(app);
     expect(registry.instancesOf('STOCK')[0]).toMatchObject({ host: '127.0.0.1', port: portOf(app), status: 'UP' });
     const traffic = load(app, registry, 50);
     await expect.poll(() => traffic.statuses.get(200) ?? 0).toBeGreaterThan(20);
@@ -76,7 +75,7 @@ describe('on Fastify', () => {
   test('calls carry on headers of the request in whose course they are made', async () => {
     const registry = new InMemoryRegistry();
     const app = await start(registry, { http: { forwardHeaders: ['authorization'] } });
-    await expect.poll(() => app.get(AppRegistration).isReady).toBe(true);
+    await registered(app);
     const ask = async (user: string): Promise<unknown> => {
       const response = await fetch(`http://127.0.0.1:${portOf(app)}/through`, { headers: { authorization: user } });
       return ((await response.json()) as { authorization?: string }).authorization;

@@ -5,7 +5,6 @@ import {
   Injectable,
   Module,
   type BeforeApplicationShutdown,
-  type INestApplication,
   type OnApplicationShutdown,
   type OnModuleDestroy,
   type Type,
@@ -20,7 +19,7 @@ import {
 } from '../../lib/index.js';
 import { InMemoryRegistry } from '../../lib/testing/index.js';
 import { load } from './load.js';
-import { createApp, listen, LogCollector } from './support.js';
+import { createApp, listen, LogCollector, registered } from './support.js';
 
 /** A database that closes, as Prisma's recipe does, in `onModuleDestroy`. */
 @Injectable()
@@ -62,10 +61,6 @@ function appModule(registry: InMemoryRegistry, more: { imports?: Type[]; propaga
   })
   class AppModule {}
   return AppModule;
-}
-
-async function registered(app: INestApplication): Promise<void> {
-  await expect.poll(() => app.get(AppRegistration).isReady).toBe(true);
 }
 
 describe('the hook path: app.close() alone', () => {

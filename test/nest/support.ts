@@ -1,7 +1,8 @@
 import type { AddressInfo } from 'node:net';
 import type { INestApplication, LoggerService, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { afterEach } from 'vitest';
+import { afterEach, expect } from 'vitest';
+import { AppRegistration } from '../../lib/index.js';
 
 const apps: INestApplication[] = [];
 
@@ -59,4 +60,9 @@ export async function init(module: unknown, logger?: LoggerService): Promise<INe
 /** The port that an app listens on. */
 export function portOf(app: INestApplication): number {
   return (app.getHttpServer() as { address(): AddressInfo }).address().port;
+}
+
+/** Waits until every registry has the app. */
+export async function registered(app: INestApplication): Promise<void> {
+  await expect.poll(() => app.get(AppRegistration).lease?.state.current.phase).toBe('registered');
 }

@@ -34,6 +34,11 @@ export interface BackendDefinition {
   readonly kind: string;
   /** Unique within an app. @default the kind */
   readonly name: string;
+  /**
+   * How long after an instance was taken out some caller may still have it, in milliseconds, with the product's own
+   * defaults and callers that aren't ours: so long an app that stops serves on. @default 3000
+   */
+  readonly propagationMs?: number;
   /** Makes this app's backend. Nothing starts before `open()`. */
   create(context: BackendContext): Backend;
 }

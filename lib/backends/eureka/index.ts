@@ -62,6 +62,8 @@ export function eureka(options: EurekaOptions = {}): BackendDefinition {
   return Object.freeze({
     kind: 'eureka',
     name: settings.name,
+    // The server's cache of answers, a client's cache of the registry and Spring's cache of a balancer: 30 s each.
+    propagationMs: 90_000,
     create: (context: BackendContext) => new EurekaBackend(settings, context),
   });
 }
