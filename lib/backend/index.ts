@@ -170,7 +170,18 @@ export {
 export type { AddressOptions, BackendUse, ChosenAddress, NamedDriver } from './machinery/index.js';
 
 // The machinery: HTTP, TLS, log levels.
-export { HttpClient, isWritten, LOG_LEVELS, readTls, tlsCheck, withLevel } from './machinery/index.js';
+export {
+  hostsOf,
+  HttpClient,
+  isLoopback,
+  isUnsent,
+  isWritten,
+  LOG_LEVELS,
+  notConnected,
+  readTls,
+  tlsCheck,
+  withLevel,
+} from './machinery/index.js';
 export type {
   HttpAnswer,
   HttpClientOptions,

@@ -13,11 +13,21 @@ export interface BackendState {
 export type DiscoveryEvent =
   | { readonly type: 'backend.state'; readonly backend: string; readonly state: BackendState }
   | {
-      readonly type: 'registration.registered' | 'registration.removed' | 'registration.left';
+      readonly type: 'registration.registered' | 'registration.removed';
       readonly backend: string;
       readonly service: string;
       readonly instanceId: string;
       readonly status: InstanceStatus;
+    }
+  | {
+      /** A revoked registration that the registry may still have until its lease ends. */
+      readonly type: 'registration.left';
+      readonly backend: string;
+      readonly service: string;
+      readonly instanceId: string;
+      readonly status: InstanceStatus;
+      /** Whether the registry had confirmed it; else it may never have heard of it. */
+      readonly confirmed: boolean;
     }
   | {
       readonly type: 'registration.failed';

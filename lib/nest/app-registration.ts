@@ -3,14 +3,16 @@ import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
 import type { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { until, type Lease, type LeaseState } from '../backend/index.js';
-import { messageOf, type InstanceStatus } from '../model/index.js';
+import { DiscoveryError, messageOf, type InstanceStatus } from '../model/index.js';
 import { RequiredServices, ServerConnections, ShutdownSequence, WorkInFlight } from '../registration/index.js';
 import { AppReadiness, type Readiness } from './app-readiness.js';
 import { registrationFailed, type DiscoveryRuntime } from './discovery-runtime.js';
 import type { HookCaller } from './hook-caller.js';
 import { MessageServers } from './message-servers.js';
 import { ProbeServer } from './probe-server.js';
+import type { RegistrationDraft } from './lifecycle-hooks.interface.js';
 import { draftRegistration, portsOf, type Listening } from './registration-draft.js';
+import { isReadByOthers, registersElsewhere } from './startup-advice.js';
 
 /** Within this time after a server failed to listen, it may be told to listen elsewhere. */
 const LISTEN_AGAIN_MS = 2000;
@@ -231,9 +233,9 @@ export class AppRegistration {
   }
 
   private async registerOnce(): Promise<Lease> {
-    const { options, logger, registry } = this.runtime;
+    const { options, registry } = this.runtime;
     const { draft, isLoopback } = draftRegistration(options.service, options.zone, this.listening(), this.status);
-    if (isLoopback) logger.warn(`${draft.service} registers ${draft.host}, which only this machine can call`);
+    if (isLoopback) this.assertReachable(draft);
     await this.hooks.inOrder('beforeServiceRegister', draft);
     const told = this.messages.listening.current;
     const lease = registry.register(draft);
@@ -255,6 +257,16 @@ export class AppRegistration {
       () => {},
     );
     return lease;
+  }
+
+  /** @throws DiscoveryError `INVALID_OPTION` in production: callers on other machines would call themselves */
+  private assertReachable({ service, host }: RegistrationDraft): void {
+    const { options, logger } = this.runtime;
+    if (!isReadByOthers(options.uses)) return;
+    const problem = `${service} registers ${host}, which only this machine can call`;
+    const advice = `listen on 0.0.0.0, or give service.host`;
+    if (!options.isProduction || !registersElsewhere(options.uses)) logger.warn(`${problem}: ${advice}`);
+    else throw new DiscoveryError('INVALID_OPTION', `${problem}: ${advice}`, { field: 'service.host', service });
   }
 
   private async registeredWithin(timeoutMs: number, { state, registered }: Lease): Promise<void> {

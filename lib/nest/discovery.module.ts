@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import {
   Inject,
   Module,
+  Optional,
   type DynamicModule,
   type MiddlewareConsumer,
   type NestModule,
@@ -25,6 +26,10 @@ import { DiscoveryCoreModule } from './discovery-core.module.js';
 import { DiscoveryRuntime } from './discovery-runtime.js';
 import { HandlerExplorer } from './handler-explorer.js';
 import { checkModuleOptions } from './check-module-options.js';
+import { shutdownAdvice, stopDuration } from './startup-advice.js';
+
+/** Until then `main.ts` has run. */
+const ADVICE_AFTER_MS = 1000;
 
 /**
  * Service discovery for an app. Import it once, with `forRoot` or `forRootAsync`, and last in the root module: Nest then
@@ -37,12 +42,20 @@ import { checkModuleOptions } from './check-module-options.js';
 export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
   /** @internal Made by Nest. */
   constructor(
-    @Inject(AppRegistration) private readonly registration: AppRegistration,
-    @Inject(InstanceBinder) private readonly binder: InstanceBinder,
-    @Inject(HandlerExplorer) private readonly handlers: HandlerExplorer,
-    @Inject(DiscoveryRuntime) private readonly runtime: DiscoveryRuntime,
-    @Inject(ModulesContainer) modules: ModulesContainer,
+    @Optional() @Inject(AppRegistration) private readonly registration: AppRegistration,
+    @Optional() @Inject(InstanceBinder) private readonly binder: InstanceBinder,
+    @Optional() @Inject(HandlerExplorer) private readonly handlers: HandlerExplorer,
+    @Optional() @Inject(DiscoveryRuntime) private readonly runtime: DiscoveryRuntime,
+    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
   ) {
+    // Nothing was provided that it could be given.
+    if ((registration as AppRegistration | undefined) === undefined) {
+      throw new DiscoveryError(
+        'INVALID_OPTION',
+        'DiscoveryModule was imported as it is: use DiscoveryModule.forRoot() or forRootAsync() in the root module',
+        { field: 'imports' },
+      );
+    }
     const imported = [...modules.values()].filter((module) => module.metatype === DiscoveryModule);
     if (imported.length > 1) {
       throw new DiscoveryError(
@@ -94,11 +107,26 @@ export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationB
       this.handlers.explore();
       await this.registration.start();
     });
+    this.adviseSoon();
   }
 
   async onModuleDestroy(): Promise<void> {
     await this.registration.shutDown();
     this.handlers.close();
+  }
+
+  /** Not at once: some apps wire their shutdown after they listen. */
+  private adviseSoon(): void {
+    const { logger, options } = this.runtime;
+    if (options.service === undefined) return;
+    const advise = (): void => {
+      if (this.runtime.isClosed || this.registration.shutdown.started) return;
+      const { isShutdownWired } = this.registration;
+      const advice = shutdownAdvice({ isWired: isShutdownWired, modules: this.modules, own: DiscoveryModule });
+      if (advice !== undefined) logger.warn(advice);
+      if (isShutdownWired && options.isProduction) logger.log(stopDuration(options.shutdown.totalTimeoutMs));
+    };
+    options.clock.setTimer(advise, ADVICE_AFTER_MS, { background: true });
   }
 
   /** A start that fails leaves nothing open: nobody closes an app that never was. */

@@ -1,3 +1,4 @@
+import { isLoopback } from '../backend/index.js';
 import { chooseAddress } from '../registration/index.js';
 import { DiscoveryError, defined, type InstanceStatus } from '../model/index.js';
 import type { RegistrationDraft } from './lifecycle-hooks.interface.js';
@@ -78,8 +79,4 @@ export function portsOf(messages: readonly MessageEndpoint[]): Readonly<Record<s
 function schemeOf({ http, messages }: Listening): string {
   if (http === undefined) return messages[0]?.scheme ?? 'http';
   return http.tls ? 'https' : 'http';
-}
-
-function isLoopback(ip: string): boolean {
-  return ip === '::1' || ip.startsWith('127.');
 }

@@ -27,6 +27,7 @@ export interface ResolvedOptions {
   readonly uses: readonly BackendUse[];
   /** True when, in production, `local()` stands in for a registry or configuration that wasn't named. */
   readonly isLocalInProduction: boolean;
+  readonly isProduction: boolean;
   readonly registration: 'background' | 'fail-fast' | 'manual';
   readonly registrationTimeoutMs: number;
   readonly firstSnapshotTimeoutMs: number;
@@ -73,6 +74,7 @@ export function resolveOptions(
     service,
     uses,
     isLocalInProduction: production && standIn !== undefined,
+    isProduction: production,
     registration: options.registration ?? 'background',
     registrationTimeoutMs: options.registrationTimeoutMs ?? 10_000,
     firstSnapshotTimeoutMs: discovery.firstSnapshotTimeoutMs ?? 5000,

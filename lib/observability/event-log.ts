@@ -40,7 +40,11 @@ export class EventLog {
         break;
       case 'registration.left':
         this.troubles.end(registrationOf(event));
-        this.warn(`${event.instanceId} could not be taken out of ${event.backend}; it disappears when its lease ends`);
+        this.warn(
+          event.confirmed
+            ? `${event.instanceId} could not be taken out of ${event.backend}; it disappears when its lease ends`
+            : `${event.backend} never confirmed ${event.instanceId}; if it has it all the same, it disappears when its lease ends`,
+        );
         break;
       case 'registration.failed':
         this.failed(registrationOf(event), event.error.message);

@@ -33,7 +33,12 @@ export function defineInMemoryBackend(server: InMemoryServer, options: InMemoryB
   const name = options.name ?? 'in-memory';
   assertName(name, 'name');
   const heartbeatMs = options.heartbeatMs ?? 5000;
-  return { kind: 'in-memory', name, create: (context) => new InMemoryBackend(server, name, heartbeatMs, context) };
+  return {
+    kind: 'in-memory',
+    name,
+    hosts: [],
+    create: (context) => new InMemoryBackend(server, name, heartbeatMs, context),
+  };
 }
 
 /** One app's client of an in-memory server. */

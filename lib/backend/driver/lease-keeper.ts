@@ -11,7 +11,8 @@ import {
 import { Backoff } from '../machinery/backoff.js';
 import { sleep } from '../machinery/system-clock.js';
 import type { Clock } from '../port/clock.js';
-import { abandonOnAbort, withDeadline } from '../machinery/deadline.js';
+import { abandonOnAbort, untilAborted, withDeadline } from '../machinery/deadline.js';
+import { isUnsent } from '../machinery/unsent.js';
 import type { Lease, LeaseState, RegistryDriver, RevokeResult } from '../port/registry-driver.js';
 import { RateLimit } from '../machinery/rate-limit.js';
 import { ValueView } from '../machinery/value-view.js';
@@ -60,6 +61,9 @@ export interface LeaseKeeperOptions {
   readonly random?: () => number;
 }
 
+/** What the removal of a record may take that the registry has never confirmed, in milliseconds. */
+const UNCONFIRMED_REMOVAL_MS = 1000;
+
 /**
  * The lease of every product that is driven by requests: one loop that compares what is wanted with what the registry
  * was last known to have, and does the one thing that is missing. Since all operations of a lease go through this loop,
@@ -82,6 +86,8 @@ export class LeaseKeeper implements Lease {
   /** Keeps a flapping status from flooding the registry. */
   private readonly changes: RateLimit;
   private changed = false;
+  /** Whether the registry ever confirmed it, or may at least have been told of it. */
+  private told: 'never' | 'perhaps' | 'surely' = 'never';
   /** Operations that have not ended, also those whose time was up. */
   private readonly underWay = new Set<Promise<unknown>>();
   private readonly loop: Promise<void>;
@@ -212,11 +218,17 @@ export class LeaseKeeper implements Lease {
     const previous = this.actual;
     // Unknown until it is confirmed: a registration that timed out may have arrived.
     this.actual = undefined;
-    await this.attempt(previous === undefined ? 'register' : 'change', (signal) =>
-      previous === undefined || operations.change === undefined
-        ? operations.register(wanted, signal)
-        : operations.change(wanted, previous, signal),
-    );
+    try {
+      await this.attempt(previous === undefined ? 'register' : 'change', (signal) =>
+        previous === undefined || operations.change === undefined
+          ? operations.register(wanted, signal)
+          : operations.change(wanted, previous, signal),
+      );
+      this.told = 'surely';
+    } catch (error) {
+      if (this.told === 'never' && !isUnsent(error)) this.told = 'perhaps';
+      throw error;
+    }
     if (epoch === this.epoch) this.succeeded(wanted, true);
   }
 
@@ -278,31 +290,54 @@ export class LeaseKeeper implements Lease {
     const error = this.revokedError();
     this.settleRegistered.reject(error);
     for (const entry of this.pending.splice(0)) entry.reject(error);
-    const result = await this.removeRecord(signal);
+    const isOut = this.told !== 'surely' && this.state.current.phase === 'retrying';
+    const result = await (isOut ? this.removeUnconfirmed(signal) : this.removeRecord(signal));
     this.setState({ phase: 'revoked' });
     const { backend, report } = this.options;
     const { service, instanceId, status } = this.desired;
-    report?.({
-      type: result === 'removed' ? 'registration.removed' : 'registration.left',
-      backend,
-      service,
-      instanceId,
-      status,
-    });
+    const facts = { backend, service, instanceId, status };
+    if (result === 'left-to-expire')
+      report?.({ type: 'registration.left', ...facts, confirmed: this.told === 'surely' });
+    // Nobody was told of it, so there is nothing to tell.
+    else if (this.told !== 'never') report?.({ type: 'registration.removed', ...facts });
     this.options.onRevoked?.();
     return result;
   }
 
-  private async removeRecord(signal: AbortSignal | undefined): Promise<RevokeResult> {
-    const { operations, clock, timeoutMs, backend } = this.options;
-    this.backoff.reset();
+  /**
+   * From a registry that is out and has never confirmed the record. What surely never arrived needs no removal, and what
+   * may have arrived gets a short try.
+   */
+  private async removeUnconfirmed(signal: AbortSignal | undefined): Promise<RevokeResult> {
+    const short = new AbortController();
+    const timer = this.options.clock.setTimer(() => short.abort(), UNCONFIRMED_REMOVAL_MS);
+    try {
+      const limit = signal === undefined ? short.signal : AbortSignal.any([signal, short.signal]);
+      const ended = await this.loopEnds(limit);
+      if (!ended) return this.told === 'never' ? 'removed' : 'left-to-expire';
+      return await this.removeRecord(limit, true);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  /** Waits until the loop has ended, by itself or, when the time is up, cut off: false. */
+  private async loopEnds(signal: AbortSignal | undefined): Promise<boolean> {
     try {
       await abandonOnAbort(this.loop, signal, `revoking ${this.desired.instanceId}`);
+      return true;
     } catch {
       this.cutting.abort();
       await this.loop;
-      return 'left-to-expire';
+      return false;
     }
+  }
+
+  private async removeRecord(signal: AbortSignal | undefined, once = signal === undefined): Promise<RevokeResult> {
+    const { operations, clock, timeoutMs, backend } = this.options;
+    this.backoff.reset();
+    if (!(await this.loopEnds(signal))) return 'left-to-expire';
+    if (this.told === 'never') return 'removed';
     // A request whose time was up may still be on its way; the removal must come after it.
     await this.stragglers(signal);
     while (signal?.aborted !== true) {
@@ -318,7 +353,7 @@ export class LeaseKeeper implements Lease {
       } catch (error) {
         this.failed(error, 'deregistered');
         // Without a limit of the caller's one failure is enough: nobody would ever end this loop.
-        if (signal === undefined) return 'left-to-expire';
+        if (once) return 'left-to-expire';
         await this.backoff.wait(signal);
       }
     }
@@ -359,9 +394,4 @@ export class LeaseKeeper implements Lease {
       field,
     });
   }
-}
-
-function untilAborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }

@@ -67,6 +67,20 @@ export function chooseAddress(
   return { host, ip, loopback: found === undefined && options.host === undefined && options.ip === undefined };
 }
 
+/** The hosts in `scheme://user:password@host:port/path`, each part but the host being optional. */
+export function hostsOf(addresses: readonly string[]): readonly string[] {
+  return addresses.map((text) => {
+    const authority = text.replace(/^[a-z][a-z0-9+.-]*:\/\//i, '').replace(/[/?#].*$/, '');
+    const host = authority.slice(authority.lastIndexOf('@') + 1);
+    return /^\[(.*)\]/.exec(host)?.[1] ?? host.replace(/:\d*$/, '');
+  });
+}
+
+/** Whether a host is this machine, and nobody else's way to it. */
+export function isLoopback(host: string): boolean {
+  return host === '::1' || host.toLowerCase() === 'localhost' || /^(?:::ffff:)?127\./.test(host);
+}
+
 function findAddress(options: AddressOptions, interfaces: Interfaces): string | undefined {
   const allowed = options.networks === undefined ? undefined : toBlockList(options.networks);
   for (const wanted of familiesOf(options)) {

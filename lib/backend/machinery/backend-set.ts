@@ -40,7 +40,9 @@ export class BackendSet {
         if (other.name === definition.name) {
           throw new DiscoveryError(
             'DUPLICATE_BACKEND',
-            `two backends are called '${definition.name}': give one of them another \`name\``,
+            other.kind === definition.kind
+              ? `there are two ${definition.kind} backends called '${definition.name}': use one definition for both (const backend = ${definition.kind}(…)), or give one of them another \`name\``
+              : `two backends are called '${definition.name}': give one of them another \`name\``,
             { backend: definition.name, field: 'name' },
           );
         }

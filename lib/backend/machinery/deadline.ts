@@ -64,3 +64,9 @@ export async function abandonOnAbort<T>(
     signal.removeEventListener('abort', onAbort);
   }
 }
+
+/** Resolves when `signal` aborts. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}

@@ -19,6 +19,7 @@ export * from './silent-logger.js';
 export * from './single-flight.js';
 export * from './system-clock.js';
 export * from './tls.js';
+export * from './unsent.js';
 export * from './until.js';
 export * from './value-view.js';
 export * from './watch-loop.js';

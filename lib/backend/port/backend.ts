@@ -39,6 +39,11 @@ export interface BackendDefinition {
    * defaults and callers that aren't ours: so long an app that stops serves on. @default 3000
    */
   readonly propagationMs?: number;
+  /**
+   * The hosts of its servers, as they are configured; none for what works on one machine only. With it an app that could
+   * be called from its own machine only isn't told to others. @default unknown
+   */
+  readonly hosts?: readonly string[];
   /** Makes this app's backend. Nothing starts before `open()`. */
   create(context: BackendContext): Backend;
 }

@@ -1,5 +1,6 @@
 import type { BackendDefinition } from '../../backend/index.js';
 import { ConsulBackend } from './consul.backend.js';
+import { hostOf } from './client/address.js';
 import { resolveConsulOptions, type ConsulOptions } from './consul.options.js';
 
 export { DiscoveryError, type DiscoveryErrorCode } from '../../model/index.js';
@@ -136,6 +137,7 @@ export function consul(options: ConsulOptions = {}): BackendDefinition {
   const definition: BackendDefinition = {
     kind: 'consul',
     name: settings.name,
+    hosts: [hostOf(settings.connection.address)],
     create: (context) => new ConsulBackend(settings, context),
   };
   return Object.freeze(definition);

@@ -1,4 +1,4 @@
-import type { BackendContext, BackendDefinition } from '../../backend/index.js';
+import { hostsOf, type BackendContext, type BackendDefinition } from '../../backend/index.js';
 import { EurekaBackend } from './eureka.backend.js';
 import { resolveEurekaOptions, type EurekaOptions } from './eureka.options.js';
 
@@ -62,6 +62,7 @@ export function eureka(options: EurekaOptions = {}): BackendDefinition {
   return Object.freeze({
     kind: 'eureka',
     name: settings.name,
+    hosts: hostsOf([...settings.connection.zones.values()].flat()),
     // The server's cache of answers, a client's cache of the registry and Spring's cache of a balancer: 30 s each.
     propagationMs: 90_000,
     create: (context: BackendContext) => new EurekaBackend(settings, context),

@@ -23,6 +23,7 @@ export function local(options: LocalOptions = {}): BackendDefinition {
   const definition: BackendDefinition = {
     kind: 'local',
     name: settings.name,
+    hosts: [],
     create: (context) => new LocalBackend(settings, context),
   };
   return Object.freeze(definition);

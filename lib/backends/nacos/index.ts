@@ -70,6 +70,7 @@ export function nacos(options: NacosOptions): BackendDefinition {
   const definition: BackendDefinition = {
     kind: 'nacos',
     name: settings.name,
+    hosts: settings.client.servers.map(({ host }) => host),
     create: (context) => new NacosBackend(settings, context),
   };
   return Object.freeze(definition);

@@ -1,4 +1,4 @@
-import type { BackendDefinition } from '../../backend/index.js';
+import { hostsOf, type BackendDefinition } from '../../backend/index.js';
 import { NatsBackend } from './nats.backend.js';
 import { resolveNatsOptions, type NatsOptions } from './nats.options.js';
 
@@ -77,6 +77,7 @@ export function nats(options: NatsOptions = {}): BackendDefinition {
   const definition: BackendDefinition = {
     kind: 'nats',
     name: settings.name,
+    hosts: hostsOf(settings.connection.servers),
     create: (context) => new NatsBackend(settings, context),
   };
   return Object.freeze(definition);

@@ -68,6 +68,10 @@ class PresenceOperations implements LeaseOperations {
   }
 
   async register(registration: Registration, signal: AbortSignal): Promise<void> {
+    const { session } = this.shared;
+    await session.settled(signal);
+    // Doesn't wait for a connection: the lease is woken when there is one.
+    void session.connection;
     this.bucketTtlMs = (await this.bucket.open(signal)).ttlMs;
     this.revision = await this.bucket.put(this.keyOf(registration), this.valueOf(registration), this.options(signal));
   }

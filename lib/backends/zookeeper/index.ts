@@ -7,6 +7,7 @@ import type {
   RegistryDriver,
 } from '../../backend/index.js';
 import { rememberTools, type AsabTools } from './asab/asab.tools.js';
+import { parseServers } from './client/servers.js';
 import type { ZooKeeperClient } from './client/zookeeper-client.js';
 import { ZooKeeperBackend as OwnBackend } from './zookeeper.backend.js';
 import { resolveZooKeeperOptions, type ZooKeeperOptions } from './zookeeper.options.js';
@@ -92,6 +93,7 @@ export function zookeeper(options: ZooKeeperOptions = {}): ZooKeeperDefinition {
   const definition: ZooKeeperDefinition = Object.freeze({
     kind: 'zookeeper',
     name: settings.name,
+    hosts: parseServers(settings.servers, 'servers').servers.map(({ host }) => host),
     create: (context: BackendContext) => {
       const backend = new OwnBackend(settings, context);
       rememberTools(definition, backend);

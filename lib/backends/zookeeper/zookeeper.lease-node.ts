@@ -1,4 +1,4 @@
-import type { DriverHost, LeaseOperations } from '../../backend/index.js';
+import { notConnected, type DriverHost, type LeaseOperations } from '../../backend/index.js';
 import type { Registration } from '../../model/index.js';
 import { isFailure } from './client/errors.js';
 import type { NodeStat } from './client/node-stat.js';
@@ -37,7 +37,7 @@ export abstract class LeaseNode implements LeaseOperations {
   /** Doesn't wait for a connection: the lease is woken when there is one. @throws DiscoveryError the present outage */
   protected assertConnected(): void {
     const { outage } = this.options.client;
-    if (outage !== undefined) throw outage;
+    if (outage !== undefined) throw notConnected(outage);
   }
 
   /** What is known of the node, and from now on its changes are told. */

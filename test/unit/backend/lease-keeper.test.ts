@@ -482,11 +482,11 @@ describe('LeaseKeeper.revoke', () => {
     expect(lease.state.current.phase).toBe('revoked');
   });
 
-  it('before anything was sent sends no registration at all', async () => {
+  it('before anything was sent sends nothing at all', async () => {
     const { registry, lease } = setUp();
     const registered = watchPromise(lease.registered);
     expect(await lease.revoke()).toBe('removed');
-    expect(registry.take()).toEqual(['deregister UP']);
+    expect(registry.take()).toEqual([]);
     expect(registered).toEqual({ state: 'rejected', times: 1 });
     expect((await rejectionOf(lease.registered)).code).toBe('LEASE_REVOKED');
   });
@@ -688,5 +688,55 @@ describe('LeaseKeeper.revoke', () => {
     await lease.revoke();
     expect((await Promise.all(updates)).map((error) => error.code)).toEqual(['LEASE_REVOKED', 'LEASE_REVOKED']);
     expect(registered).toEqual({ state: 'rejected', times: 1 });
+  });
+});
+
+describe('what a registry never confirmed', () => {
+  const refused = (): Error => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+
+  it('needs no removal when it surely never arrived, and nothing is said of one', async () => {
+    const { registry, lease, types, clock } = setUp({}, (before) => (before.failure = refused));
+    await clock.advance(3000);
+    registry.take();
+    expect(await lease.revoke(new AbortController().signal)).toBe('removed');
+    expect(registry.calls).toEqual([]);
+    expect(new Set(types())).toEqual(new Set(['registration.failed']));
+    expect(clock.pending).toBe(0);
+  });
+
+  it('gets one second when it may have arrived, and the words are true', async () => {
+    const { registry, lease, events, clock } = setUp({}, (before) => (before.behaviour = 'hangs'));
+    await clock.advance(5000);
+    expect(lease.state.current.phase).toBe('retrying');
+    registry.take();
+    const revoked = lease.revoke(new AbortController().signal);
+    await clock.advance(1000);
+    expect(await revoked).toBe('left-to-expire');
+    expect(registry.take()).toEqual(['deregister UP']);
+    expect(events.at(-1)).toMatchObject({ type: 'registration.left', confirmed: false });
+    expect(clock.pending).toBe(0);
+  });
+
+  it('is waited for when the first try is under way: a slow registry has no record afterwards', async () => {
+    const { registry, lease, clock } = setUp({}, (before) => (before.latencyMs = 3000));
+    await clock.advance(100);
+    const revoked = lease.revoke(new AbortController().signal);
+    await clock.advance(6000);
+    expect(await revoked).toBe('removed');
+    expect(registry.record).toBeUndefined();
+    expect(registry.take()).toEqual(['register UP', 'deregister UP']);
+  });
+
+  it('is removed like any other once it was confirmed, though the registry is away then', async () => {
+    const { registry, lease, events, clock } = setUp();
+    await lease.registered;
+    registry.failure = refused;
+    await clock.advance(10_000);
+    const limit = new AbortController();
+    const revoked = lease.revoke(limit.signal);
+    await clock.advance(5000);
+    limit.abort();
+    expect(await revoked).toBe('left-to-expire');
+    expect(events.at(-1)).toMatchObject({ type: 'registration.left', confirmed: true });
   });
 });

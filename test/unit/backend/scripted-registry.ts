@@ -16,6 +16,8 @@ export type Behaviour =
 export class ScriptedRegistry {
   record: Registration | undefined;
   behaviour: Behaviour = 'answers';
+  /** What every operation fails with. */
+  failure: (() => Error) | undefined;
   /** How long an answer takes, in milliseconds; 0: no timer at all. */
   latencyMs = 0;
   readonly calls: string[] = [];
@@ -54,6 +56,7 @@ export class ScriptedRegistry {
     this.mostAtOnce = Math.max(this.mostAtOnce, this.running);
     const { behaviour, latencyMs } = this;
     try {
+      if (this.failure !== undefined) throw this.failure();
       if (behaviour === 'hangs') await untilAborted(signal);
       if (latencyMs > 0) await Promise.race([this.pause(latencyMs), untilAborted(signal)]);
       if (behaviour === 'fails') throw new Error('refused');

@@ -80,9 +80,13 @@ describe('a registration', () => {
     expect(lines).toEqual(['log s-1 is registered at b as UP', ...outage, ...outage]);
   });
 
-  it.each(['registration.removed', 'registration.left'] as const)('ends with %s, whatever went wrong', (type) => {
+  it.each([
+    { type: 'registration.removed' },
+    { type: 'registration.left', confirmed: true },
+    { type: 'registration.left', confirmed: false },
+  ] as const)('ends with %o, whatever went wrong', (event) => {
     log.write({ type: 'registration.failed', ...ours, error: down('no') });
-    log.write({ type, ...ours });
+    log.write({ ...event, ...ours });
     log.write({ type: 'registration.registered', ...ours });
     expect(lines).toHaveLength(3);
     expect(lines[2]).toBe('log s-1 is registered at b as UP');

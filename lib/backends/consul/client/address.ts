@@ -46,6 +46,11 @@ export function parseAddress(given: string, field = 'address'): ConsulAddress {
   };
 }
 
+/** The agent's host. */
+export function hostOf(address: ConsulAddress): string {
+  return address.kind === 'unix' ? 'localhost' : address.host;
+}
+
 /** An address as text, for messages. */
 export function addressText(address: ConsulAddress): string {
   if (address.kind === 'unix') return `unix://${address.socketPath}`;

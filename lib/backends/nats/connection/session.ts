@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import {
   abandonOnAbort,
   Backoff,
+  notConnected,
   ValueView,
   withDeadline,
   type Clock,
@@ -87,10 +88,9 @@ export class NatsSession {
     if (this.present !== undefined && phase === 'connected') return this.present;
     const { backend } = this.options;
     const reason = error === undefined ? 'no server has answered yet' : error.message;
-    throw new DiscoveryError('BACKEND_UNAVAILABLE', `${backend} is not connected: ${reason}`, {
-      backend,
-      cause: error,
-    });
+    throw notConnected(
+      new DiscoveryError('BACKEND_UNAVAILABLE', `${backend} is not connected: ${reason}`, { backend, cause: error }),
+    );
   }
 
   /**
