@@ -1,4 +1,5 @@
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import type { ModulesContainer } from '@nestjs/core';
 import { finalize, isObservable } from 'rxjs';
 import { ValueView, type View } from '../backend/index.js';
@@ -36,6 +37,8 @@ const SCHEMES: ReadonlyMap<unknown, MessageEndpoint['scheme']> = new Map([
 export class MessageServers {
   private readonly view = new ValueView<readonly MessageEndpoint[]>([]);
   private readonly subscription: { unsubscribe(): void };
+  /** Connections of callers of TCP servers. */
+  private readonly sockets = new Set<Socket>();
   private known = 0;
 
   constructor(
@@ -77,8 +80,17 @@ export class MessageServers {
   }
 
   private listens(transport: Transport, scheme: MessageEndpoint['scheme']): void {
+    if (scheme === 'tcp') this.followSockets(transport);
     const endpoint = scheme === 'grpc' ? fromUrl(transport.url) : fromServer(transport);
     if (endpoint !== undefined) this.view.set([...this.view.current, { scheme, ...endpoint }]);
+  }
+
+  private followSockets(transport: Transport): void {
+    const server = transport.unwrap?.() as { on?(event: 'connection', listener: (socket: Socket) => void): unknown };
+    server.on?.('connection', (socket) => {
+      this.sockets.add(socket);
+      socket.once('close', () => this.sockets.delete(socket));
+    });
   }
 
   private countHandlers(transport: Transport): void {
@@ -90,7 +102,8 @@ export class MessageServers {
 
   private counted(handler: Handler): Handler {
     return async (...args) => {
-      const ended = this.work.begin();
+      const counted = this.work.begin();
+      const ended = (): void => void this.written().then(counted);
       try {
         const answer = await handler(...args);
         if (isObservable(answer)) return answer.pipe(finalize(ended));
@@ -102,6 +115,19 @@ export class MessageServers {
       }
     };
   }
+
+  /** Resolves when what handlers have answered until now has left the process. */
+  private async written(): Promise<void> {
+    // Nest writes the answer when the handler has ended.
+    await setImmediate();
+    await Promise.all([...this.sockets].filter(({ writableLength }) => writableLength > 0).map(drained));
+  }
+}
+
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.once('drain', resolve).once('close', resolve);
+  });
 }
 
 function fromServer(transport: Transport): Omit<MessageEndpoint, 'scheme'> | undefined {
