@@ -1,0 +1,125 @@
+// One app of the fault suite, in a process of its own: a provider, a caller, or an observer that only looks. Plain
+// JavaScript on the built package, so that it runs as users' apps do.
+import 'reflect-metadata';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Controller, Get, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import {
+  AppRegistration,
+  DiscoveryClient,
+  DiscoveryModule,
+  enableGracefulShutdown,
+  EventHub,
+  ServiceHttpClient,
+} from 'nestjs-service-discovery';
+
+const { role, backend, service, instanceId, helper, shutdown, perSecond } = JSON.parse(process.argv[2]);
+
+async function definition({ product, layout, options }) {
+  const wing = await import(`nestjs-service-discovery/${product}`);
+  return wing[product]({ ...options, ...(layout === undefined ? {} : { layout: wing[layout]() }) });
+}
+
+class Who {
+  who() {
+    return { instanceId };
+  }
+}
+decorate(Who, 'who', Get('who'));
+Controller()(Who);
+
+const registry = await definition(backend);
+class AppModule {}
+Module({
+  controllers: [Who],
+  imports: [
+    DiscoveryModule.forRoot({
+      ...(role === 'provider' ? { service: { name: service, instanceId, host: '127.0.0.1' }, shutdown } : {}),
+      registry,
+    }),
+  ],
+})(AppModule);
+
+const app = await NestFactory.create(AppModule, { logger: ['error'], abortOnError: true });
+if (helper) enableGracefulShutdown(app);
+else app.enableShutdownHooks();
+
+const phases = new Map();
+app.get(EventHub).subscribe((event) => {
+  if (event.type === 'backend.state') phases.set(event.backend, event.state.phase);
+});
+if (role === 'provider') await app.listen(0, '127.0.0.1');
+else await app.init();
+
+const counts = { sent: 0, failed: [] };
+let clockOffset = 0;
+const now = Date.now;
+Date.now = () => now() + clockOffset;
+
+const answers = {
+  state: async () => {
+    const lease = app.get(AppRegistration).lease?.state.current;
+    return { phase: lease?.phase, reason: lease?.error?.message, ready: app.get(AppRegistration).isReady, ...memory() };
+  },
+  list: async () => {
+    try {
+      const { state, instances } = await app.get(DiscoveryClient).getSnapshot(service);
+      return {
+        state,
+        ids: instances.filter(({ status }) => status === 'UP').map(({ id }) => id),
+        phases: [...phases.values()],
+      };
+    } catch (error) {
+      return { state: 'unknown', ids: [], phases: [...phases.values()], reason: error.message };
+    }
+  },
+  calls: async ({ reset }) => {
+    const told = { sent: counts.sent, failed: counts.failed };
+    if (reset) Object.assign(counts, { sent: 0, failed: [] });
+    return told;
+  },
+  clock: async ({ offsetMs }) => void (clockOffset = offsetMs),
+  stall: async ({ ms }) => {
+    // After the answer: a loop that stands answers nobody.
+    setTimeout(() => {
+      const until = performance.now() + ms;
+      while (performance.now() < until);
+    }, 10);
+  },
+};
+
+function memory() {
+  return { heap: process.memoryUsage().heapUsed, handles: process.getActiveResourcesInfo().length };
+}
+
+process.on('message', ({ id, ask, ...rest }) => {
+  answers[ask](rest).then(
+    (answer) => process.send({ id, answer }),
+    (error) => process.send({ id, error: String(error) }),
+  );
+});
+// Whoever started it is gone.
+process.on('disconnect', () => process.exit(1));
+process.send({ started: true });
+
+if (role === 'caller') {
+  const client = app.get(ServiceHttpClient);
+  const call = async () => {
+    counts.sent += 1;
+    const at = performance.now();
+    try {
+      await client.axiosRef.get(`lb://${service}/who`, { timeout: 5000 });
+    } catch (error) {
+      const tried = error.attempts?.map(({ target, reason }) => `${target} ${reason}`).join(', ') ?? '';
+      counts.failed.push({ afterMs: Math.round(performance.now() - at), reason: `${error.message} ${tried}` });
+    }
+  };
+  for (;;) {
+    void call();
+    await sleep(1000 / perSecond);
+  }
+}
+
+function decorate(type, method, decorator) {
+  decorator(type.prototype, method, Object.getOwnPropertyDescriptor(type.prototype, method));
+}
