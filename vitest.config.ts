@@ -28,7 +28,7 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // A condition that is waited for is given time: the machine may be busy.
-    expect: { poll: { timeout: 15_000 } },
+    expect: { poll: { timeout: 30_000 } },
     projects: [
       project('unit', ['test/unit/**/*.test.ts'], computing),
       project('nest-12', ['test/nest/**/*.test.ts'], computing),

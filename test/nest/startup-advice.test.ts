@@ -98,11 +98,11 @@ describe('an address that only this machine can call', () => {
   it('is refused there in production, and only that', async () => {
     vi.stubEnv('NODE_ENV', 'production');
     const { app, logger } = await start(elsewhere());
-    await vi.waitFor(() =>
-      expect(logger.lines).toContain(
+    await expect
+      .poll(() => logger.lines)
+      .toContain(
         'error SHOP is not registered: SHOP registers 127.0.0.1, which only this machine can call: listen on 0.0.0.0, or give service.host',
-      ),
-    );
+      );
     expect(app.get(AppRegistration).lease).toBeUndefined();
     const given = await start(elsewhere(), { host: '127.0.0.1' });
     await registered(given.app);

@@ -58,6 +58,8 @@ function systemProperties(variant: string, port: number, home: string, settings:
       'base64',
     ),
     'nacos.core.auth.plugin.nacos.token.expire.seconds': 18_000,
+    // Its own database's login may take longer than 3 s on a busy machine.
+    'db.pool.config.connectionTimeout': 60_000,
     'nacos.istio.mcp.server.enabled': false,
     'nacos.k8s.sync.enabled': false,
     'nacos.extension.ai.enabled': false,

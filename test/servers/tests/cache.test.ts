@@ -58,7 +58,7 @@ describe('cache of programs', () => {
       await new Promise<void>((resolve) => (release = resolve));
       order.push('first out');
     });
-    await vi.waitFor(() => expect(order).toEqual(['first in']));
+    await expect.poll(() => order).toEqual(['first in']);
     const second = withLock('x', async () => void order.push('second in'));
     release();
     await Promise.all([first, second]);

@@ -108,11 +108,10 @@ describe('fault proxy', () => {
     client.send('3');
     await until('the echo', () => client.received === 'hello123');
     expect(performance.now() - begin).toBeGreaterThanOrEqual(390);
+    proxy.delay(600_000);
     await proxy.heal();
-    const healed = performance.now();
     client.send('4');
     await until('the quick echo', () => client.received === 'hello1234');
-    expect(performance.now() - healed).toBeLessThan(200);
   });
 
   it('drops: ends what exists, refuses what comes, until healed', async () => {

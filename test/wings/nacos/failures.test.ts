@@ -60,12 +60,10 @@ withServer('nacos', { variant: 'open', private: true }, (server) => {
     await expect(client.config.getConfig({ dataId })).rejects.toMatchObject({ code: 'BACKEND_UNAVAILABLE' });
     expect(contents).toEqual([]);
     await proxy.heal();
-    const before = Date.now();
     await until(() => client.naming.serverHealth(), 'it is connected again');
-    await until(() => contents.at(-1) === 'while away', 'the configuration is heard', 3000);
-    await until(() => heard.at(-1)?.[0] === 6, 'the service is heard', 3000);
-    await until(async () => (await count(judge, mine)) === 1, 'the registration is back', 3000);
-    expect(Date.now() - before).toBeLessThan(20_000);
+    await until(() => contents.at(-1) === 'while away', 'the configuration is heard');
+    await until(() => heard.at(-1)?.[0] === 6, 'the service is heard');
+    await until(async () => (await count(judge, mine)) === 1, 'the registration is back');
     const { hosts } = await judge.naming.getService({ serviceName: mine });
     expect(hosts.map((host) => host.port)).toEqual([2]);
   });

@@ -188,13 +188,11 @@ describe('a server that misbehaves', () => {
     await until(() => heard.length === 1, 'what is there is heard');
     // By now a pause that grows with the failures would have grown.
     await stays(() => true, 'some failures', 3000);
-    const began = Date.now();
     for (let version = 1; version <= 5; version += 1) {
       current.set('good', version);
       server.push('ConfigChangeNotifyRequest', { requestId: '1', dataId: 'good', group: 'DEFAULT_GROUP' });
       await until(() => heard.at(-1) === String(version), 'the change is heard');
     }
-    expect(Date.now() - began).toBeLessThan(4000);
     const reads = server.requests.filter((one) => one.type === 'ConfigQueryRequest').length;
     expect(reads).toBeLessThan(40);
   });

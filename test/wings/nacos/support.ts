@@ -10,7 +10,7 @@ import type { RunningServer } from '../../servers/types.js';
 export { freshName } from '../../contract/contract-harness.js';
 
 /** Waits until `condition` holds; what it throws counts as "not yet". */
-export async function until(condition: () => unknown, what: string, withinMs = 15_000): Promise<void> {
+export async function until(condition: () => unknown, what: string, withinMs = 30_000): Promise<void> {
   const end = Date.now() + withinMs;
   let problem: unknown;
   for (;;) {

@@ -21,10 +21,8 @@ for (const variant of ['current', '2.9'] as const) {
         const late = await fails(caller.call('silent', 1, { timeoutMs: 100 }));
         expect(late).toBeInstanceOf(DiscoveryError);
         expect(late).toMatchObject({ code: 'TIMEOUT', service: service.name });
-        const began = Date.now();
-        const aborted = await fails(caller.call('silent', 1, { timeoutMs: 10_000, signal: AbortSignal.timeout(50) }));
+        const aborted = await fails(caller.call('silent', 1, { timeoutMs: 600_000, signal: AbortSignal.timeout(50) }));
         expect(aborted).toMatchObject({ code: 'ABORTED' });
-        expect(Date.now() - began).toBeLessThan(5000);
         await expect(caller.call('silent', 1, { signal: AbortSignal.abort() })).rejects.toMatchObject({
           code: 'ABORTED',
         });
@@ -179,19 +177,14 @@ for (const variant of ['current', '2.9'] as const) {
         for (let count = 0; count < 3; count += 1) await opened.service(connection, { name });
         const client = await opened.client(server.url);
         const queries = client.queries();
-        const began = performance.now();
-        expect(await queries.ping({ name, maxWaitMs: 10_000, stallMs: 100 })).toHaveLength(3);
-        expect(performance.now() - began).toBeLessThan(3000);
-        const first = performance.now();
-        for await (const identity of queries.pingEach({ name, stallMs: 5000 })) {
+        // Each of the longest waits would take longer than the test may.
+        expect(await queries.ping({ name, maxWaitMs: 600_000, stallMs: 100 })).toHaveLength(3);
+        for await (const identity of queries.pingEach({ name, maxWaitMs: 600_000, stallMs: 600_000 })) {
           expect(identity.name).toBe(name);
           break;
         }
-        expect(performance.now() - first).toBeLessThan(2000);
-        expect(await queries.info({ name, maxCount: 2, stallMs: 5000 })).toHaveLength(2);
-        const nobody = performance.now();
-        expect(await queries.stats({ name: fresh('nobody'), maxWaitMs: 10_000 })).toEqual([]);
-        expect(performance.now() - nobody).toBeLessThan(2000);
+        expect(await queries.info({ name, maxCount: 2, maxWaitMs: 600_000, stallMs: 600_000 })).toHaveLength(2);
+        expect(await queries.stats({ name: fresh('nobody'), maxWaitMs: 600_000 })).toEqual([]);
         await expect(queries.ping({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'ABORTED' });
         await expect(queries.instance(name, 'missing').ping()).rejects.toMatchObject({ code: 'NO_INSTANCE' });
         expect(() => queries.instance('a.b', 'c')).toThrow(expect.objectContaining({ code: 'INVALID_NAME' }));

@@ -263,7 +263,7 @@ for (const variant of ['current', '2.9'] as const) {
     it('stopping a service during an outage waits for nobody', async () => {
       const proxy = await server.proxy();
       const connection = await opened.connection(proxy.url);
-      const service = await opened.service(connection, { drainTimeoutMs: 20_000 });
+      const service = await opened.service(connection, { drainTimeoutMs: 600_000 });
       await service.addGroup(service.name).addEndpoint('any', () => {});
       const lost = (async () => {
         const events: AsyncIterable<{ readonly type: string }> = connection.status();
@@ -271,9 +271,8 @@ for (const variant of ['current', '2.9'] as const) {
       })();
       await proxy.drop();
       await lost;
-      const began = Date.now();
+      // Not for the drain: that would take longer than the test may.
       await service.stop();
-      expect(Date.now() - began).toBeLessThan(5000);
       await proxy.heal();
       const client = await opened.client(server.url);
       await expect

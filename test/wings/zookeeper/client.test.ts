@@ -153,10 +153,9 @@ withServer('zookeeper', {}, (server) => {
       const path = `/${freshName('gone')}`;
       await client.create(path, Buffer.from('x'), { mode: 'ephemeral' });
       expect(await other.exists(path)).toBeDefined();
-      const before = Date.now();
       await client.close();
-      await until(async () => (await other.exists(path)) === undefined, 'the node is gone');
-      expect(Date.now() - before).toBeLessThan(1500);
+      // The server has ended the session before it answered.
+      expect(await other.exists(path)).toBeUndefined();
       await expect(client.exists('/')).rejects.toMatchObject({ code: 'BACKEND_CLOSED' });
       expect(client.state.current.phase).toBe('closed');
       await client.close();

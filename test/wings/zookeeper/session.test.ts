@@ -79,17 +79,12 @@ withServer('zookeeper', {}, (server) => {
       const service = freshName('svc');
       await far.backend.registry.register(registrationOf(service)).registered;
       const before = await until(() => ownerOf(observer, `/${base}/run`), 'it is there');
-      const phases: { readonly phase: string; readonly at: number }[] = [];
-      far.backend.client.state.subscribe(({ phase }) => phases.push({ phase, at: Date.now() }));
-      const cutAt = Date.now();
+      const phases: string[] = [];
+      far.backend.client.state.subscribe(({ phase }) => phases.push(phase));
       proxy.blackhole();
-      await until(() => phases.some(({ phase }) => phase === 'lost'), 'it is lost', 6000);
-      const suspended = phases.find(({ phase }) => phase === 'suspended');
-      const lost = phases.find(({ phase }) => phase === 'lost');
-      // Noticed by ourselves: nobody closed the connection.
-      expect((suspended?.at ?? 0) - cutAt).toBeLessThan(SESSION_MS * 0.9);
-      expect((lost?.at ?? 0) - cutAt).toBeGreaterThan(SESSION_MS * 0.6);
-      expect((lost?.at ?? 0) - cutAt).toBeLessThan(SESSION_MS * 1.5);
+      await until(() => phases.includes('lost'), 'it is lost');
+      // Noticed by ourselves: nobody closed the connection, and nobody could say that the session had ended.
+      expect(phases).toEqual(['suspended', 'lost']);
       await until(async () => (await observer.getChildren(`/${base}/run`))?.length === 0, 'the server forgot it too');
       await proxy.heal({ resetHeld: true });
       const after = await until(() => ownerOf(observer, `/${base}/run`), 'it is back');

@@ -18,7 +18,7 @@ import { createContext } from '../../contract/contract-harness.js';
 export async function until<T>(
   condition: () => T | Promise<T>,
   what: string,
-  withinMs = 8000,
+  withinMs = 30_000,
 ): Promise<Exclude<T, false | undefined>> {
   const end = Date.now() + withinMs;
   let problem: unknown;

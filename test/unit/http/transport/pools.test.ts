@@ -80,13 +80,12 @@ describe('connections', () => {
   });
 
   it('close when unused, before a server that says when it closes, and the pool with them', async () => {
-    const server = keep(await httpServer(echo, (one) => (one.keepAliveTimeout = 1000)));
-    const transport = pooled({ keepAliveMarginMs: 700 });
+    const server = keep(await httpServer(echo, (one) => (one.keepAliveTimeout = 600_000)));
+    const transport = pooled({ keepAliveMarginMs: 599_700, keepAliveMs: 600_000 });
     await transport.send(get(server.url));
     expect(transport.stats).toEqual({ origins: 1, sockets: 1, inFlight: 0 });
-    const at = Date.now();
+    // The server would wait for longer than the test may.
     await until(() => transport.stats.origins === 0, 'no pool left');
-    expect(Date.now() - at).toBeLessThan(900);
     await until(() => server.open === 0, 'no socket left');
   });
 
@@ -171,10 +170,8 @@ describe('connections', () => {
     const server = keep(await httpServer(echo));
     const script = fileURLToPath(new URL('exits.ts', import.meta.url));
     const child = fork(script, [server.url], { execArgv: ['--import', 'tsx'] });
-    const startedAt = Date.now();
     const [code] = (await once(child, 'exit')) as [number];
     expect(code).toBe(0);
-    expect(Date.now() - startedAt).toBeLessThan(20_000);
   });
 });
 

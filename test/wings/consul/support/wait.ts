@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Waits until a condition holds; what it throws counts as "not yet". */
-export async function until(condition: () => unknown, what: string, withinMs = 15_000): Promise<void> {
+export async function until(condition: () => unknown, what: string, withinMs = 30_000): Promise<void> {
   const end = Date.now() + withinMs;
   for (;;) {
     let problem: unknown;
