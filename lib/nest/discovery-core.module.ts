@@ -7,7 +7,7 @@ import {
   type OnApplicationShutdown,
   type Provider,
 } from '@nestjs/common';
-import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { APP_INTERCEPTOR, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { ConfigClient } from '../config/index.js';
 import { DiscoveryClient } from '../discovery/index.js';
 import { ServiceHttpClient } from '../http/index.js';
@@ -24,6 +24,7 @@ import { DiscoveryRuntime } from './discovery-runtime.js';
 import { HandlerExplorer } from './handler-explorer.js';
 import { HookCaller } from './hook-caller.js';
 import { resolveOptions, transportOptions } from './resolve-options.js';
+import { ResponseDataInterceptor } from './response-data.interceptor.js';
 
 /** The clients and values that decorators declared. Its lists go on growing until Nest reads them. */
 @Global()
@@ -77,6 +78,7 @@ const PROVIDERS: Provider[] = [
     useFactory: (instances: AppInstances, runtime: DiscoveryRuntime) => new HandlerExplorer(instances, runtime),
     inject: [AppInstances, DiscoveryRuntime],
   },
+  { provide: APP_INTERCEPTOR, useClass: ResponseDataInterceptor },
 ];
 
 const EXPORTS = [
