@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import {
   Inject,
   Module,
@@ -10,7 +9,7 @@ import {
   type OnModuleInit,
   type Provider,
 } from '@nestjs/common';
-import { ModulesContainer } from '@nestjs/core';
+import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { DiscoveryError } from '../model/index.js';
 import { AppInstanceBinder } from './app-instance-binder.js';
 import { AppRegistration } from './app-registration.js';
@@ -25,6 +24,7 @@ import { DiscoveryCoreModule } from './discovery-core.module.js';
 import { DiscoveryRuntime } from './discovery-runtime.js';
 import { HandlerExplorer } from './handler-explorer.js';
 import { checkModuleOptions } from './check-module-options.js';
+import { IncomingRequests } from './incoming-requests.js';
 
 /**
  * Service discovery for an app. Import it once, with `forRoot` or `forRootAsync`, and last in the root module: Nest then
@@ -35,6 +35,8 @@ import { checkModuleOptions } from './check-module-options.js';
  */
 @Module({})
 export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
+  private readonly requests: IncomingRequests;
+
   /** @internal Made by Nest. */
   constructor(
     @Inject(AppRegistration) private readonly registration: AppRegistration,
@@ -42,6 +44,7 @@ export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationB
     @Inject(HandlerExplorer) private readonly handlers: HandlerExplorer,
     @Inject(DiscoveryRuntime) private readonly runtime: DiscoveryRuntime,
     @Inject(ModulesContainer) modules: ModulesContainer,
+    @Inject(HttpAdapterHost) host: HttpAdapterHost,
   ) {
     const imported = [...modules.values()].filter((module) => module.metatype === DiscoveryModule);
     if (imported.length > 1) {
@@ -50,6 +53,7 @@ export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationB
         'DiscoveryModule.forRoot or forRootAsync is imported more than once: import it in the root module only, what it provides is everywhere',
       );
     }
+    this.requests = new IncomingRequests(runtime, host);
   }
 
   /**
@@ -75,12 +79,7 @@ export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationB
   }
 
   configure(consumer: MiddlewareConsumer): void {
-    // Costs every request a little: only where a client asked for it.
-    if (!this.runtime.forwardsHeaders) return;
-    const { incoming } = this.runtime;
-    const remember = ({ headers }: IncomingMessage, _response: unknown, next: () => void): void =>
-      incoming.within(headers, next);
-    consumer.apply(remember).forRoutes('{*path}');
+    this.requests.follow(consumer);
   }
 
   async onModuleInit(): Promise<void> {
