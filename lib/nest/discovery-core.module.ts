@@ -7,7 +7,7 @@ import {
   type OnApplicationShutdown,
   type Provider,
 } from '@nestjs/common';
-import { APP_INTERCEPTOR, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { APP_INTERCEPTOR, ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { ConfigClient } from '../config/index.js';
 import { DiscoveryClient } from '../discovery/index.js';
 import { ServiceHttpClient } from '../http/index.js';
@@ -64,9 +64,8 @@ const PROVIDERS: Provider[] = [
   },
   {
     provide: AppRegistration,
-    useFactory: (runtime: DiscoveryRuntime, hooks: HookCaller, host: HttpAdapterHost, modules: ModulesContainer) =>
-      new AppRegistration(runtime, hooks, host, modules),
-    inject: [DiscoveryRuntime, HookCaller, HttpAdapterHost, ModulesContainer],
+    useFactory: (...parts: ConstructorParameters<typeof AppRegistration>) => new AppRegistration(...parts),
+    inject: [DiscoveryRuntime, HookCaller, HttpAdapterHost, ModulesContainer, ApplicationConfig],
   },
   {
     provide: InstanceBinder,

@@ -1,28 +1,38 @@
-import type { Type } from '@nestjs/common';
+import type { Type, VersioningOptions } from '@nestjs/common';
 import type { AxiosRequestConfig } from 'axios';
 import { from, Observable } from 'rxjs';
 import { describeIssues, type StandardSchema } from '../../config/index.js';
 import type { ServiceHttpClient } from '../../http/index.js';
 import { describe, DiscoveryError } from '../../model/index.js';
 import { routesOf, type Route } from './route-metadata.js';
+import { tellVersion, type ContractVersion } from './versions.js';
 
 /** Where `@ValidateResponse` keeps its schema. */
 export const RESPONSE_SCHEMA = 'nestjs-service-discovery:response-schema';
 
+/** What the routes of a class have in common. */
+export interface Contract {
+  /** Path before those of the routes. */
+  readonly path: string;
+  /** Version of the routes that have none of their own. */
+  readonly version: ContractVersion | undefined;
+  /** How the service is told the version. */
+  readonly versioning: VersioningOptions | undefined;
+}
+
 /**
  * An object of the class whose routes are calls of `client`: a method that is declared to return an Observable makes the
  * call when it is subscribed to, every other one at once, and both give the answer's data.
- *
- * @param prefix path before those of the routes
  */
-export function createDeclarativeClient(type: Type, prefix: string, client: ServiceHttpClient): object {
+export function createDeclarativeClient(type: Type, contract: Contract, client: ServiceHttpClient): object {
   const instance = Object.create(type.prototype as object) as object;
   for (const [name, route] of routesOf(type)) {
-    const path = joinPaths(prefix, route.path);
+    const told = tellVersion(route.version ?? contract.version, contract.versioning);
+    const path = joinPaths(joinPaths(told.path, contract.path), route.path);
     const handler = Reflect.get(type.prototype as object, name) as object;
     const schema = Reflect.getMetadata(RESPONSE_SCHEMA, handler) as StandardSchema | undefined;
     const call = async (args: readonly unknown[], signal?: AbortSignal): Promise<unknown> => {
-      const config = requestOf(client.service ?? '', name, path, route, args);
+      const config = requestOf(client.service ?? '', name, path, told.headers, route, args);
       const { data } = await client.axiosRef.request<unknown>(signal === undefined ? config : { ...config, signal });
       return schema === undefined ? data : validated(client.service ?? '', name, data, schema);
     };
@@ -40,10 +50,11 @@ function requestOf(
   service: string,
   name: string,
   path: string,
+  common: Readonly<Record<string, string>>,
   route: Route,
   args: readonly unknown[],
 ): AxiosRequestConfig {
-  const parts = { param: {}, query: {}, headers: {}, body: undefined as unknown };
+  const parts = { param: {}, query: {}, headers: { ...common }, body: undefined as unknown };
   for (const { kind, index, name: field } of route.arguments) {
     const value = args[index];
     if (value === undefined) continue;

@@ -1,10 +1,10 @@
 import { Controller, type Type } from '@nestjs/common';
 import { DiscoveryError } from '../../model/index.js';
-import { clientPathOf } from './http-service-client.decorator.js';
+import { contractOf } from './http-service-client.decorator.js';
 import { copyRoute, routesOf } from './route-metadata.js';
 
 /**
- * Makes a controller serve the contract of an `@HttpServiceClient` class: it gets the class's path and, for each of its
+ * Makes a controller serve the contract of an `@HttpServiceClient` class: it gets the class's path and version and, for each of its
  * methods, the route and what the parameters carry, so that nothing is written twice. (An overriding method loses the
  * decorators of the one it overrides.) What the controller's methods say themselves wins.
  *
@@ -19,8 +19,8 @@ import { copyRoute, routesOf } from './route-metadata.js';
 export function ImplementsClient(contract: Type): ClassDecorator {
   return (target) => {
     const controller = target as unknown as Type;
-    const path = clientPathOf(contract);
-    if (path === undefined) throw misused(controller, contract, `${contract.name} has no @HttpServiceClient`);
+    const agreed = contractOf(contract);
+    if (agreed === undefined) throw misused(controller, contract, `${contract.name} has no @HttpServiceClient`);
     for (const name of routesOf(contract).keys()) {
       const method: unknown = Reflect.get(controller.prototype as object, name);
       if (typeof method !== 'function' || method === Reflect.get(contract.prototype as object, name)) {
@@ -28,7 +28,8 @@ export function ImplementsClient(contract: Type): ClassDecorator {
       }
       copyRoute(contract, controller, name);
     }
-    Controller(path)(controller);
+    const { path, version } = agreed;
+    Controller(version === undefined ? { path } : { path, version })(controller);
   };
 }
 
