@@ -4,6 +4,7 @@ import { from, Observable } from 'rxjs';
 import { describeIssues, type StandardSchema } from '../../config/index.js';
 import type { ServiceHttpClient } from '../../http/index.js';
 import { describe, DiscoveryError } from '../../model/index.js';
+import { requestParts } from './request-parts.js';
 import { routesOf, type Route } from './route-metadata.js';
 import { tellVersion, type ContractVersion } from './versions.js';
 
@@ -54,24 +55,20 @@ function requestOf(
   route: Route,
   args: readonly unknown[],
 ): AxiosRequestConfig {
-  const parts = { param: {}, query: {}, headers: { ...common }, body: undefined as unknown };
-  for (const { kind, index, name: field } of route.arguments) {
-    const value = args[index];
-    if (value === undefined) continue;
-    if (kind === 'body') parts.body = field === undefined ? value : { ...(parts.body as object), [field]: value };
-    else Object.assign(parts[kind], field === undefined ? value : { [field]: value });
-  }
-  const values = parts.param as Readonly<Record<string, unknown>>;
+  const where = `${service}.${name}`;
+  const parts = requestParts(where, route, args, common);
   const url = path.replace(/:(\w+)(?:\([^)]*\))?|\*(\w+)/g, (_, parameter?: string, wildcard?: string) => {
     const field = parameter ?? wildcard ?? '';
-    const value = values[field];
+    const value = parts.param[field];
     const segments: readonly unknown[] = Array.isArray(value) ? value : [value];
-    return segments.map((segment) => encodeSegment(segment, `${service}.${name}`, field)).join('/');
+    return segments.map((segment) => encodeSegment(segment, where, field)).join('/');
   });
   return {
     method: route.method,
     url,
     params: parts.query,
+    // Repeated keys are what Nest's platforms make lists of.
+    paramsSerializer: { indexes: null },
     headers: parts.headers,
     ...(parts.body === undefined ? {} : { data: parts.body }),
   };
@@ -79,12 +76,16 @@ function requestOf(
 
 /** A value stays within its segment of the path. What can't (`..`, which every URL parser takes for the way up) is refused. */
 function encodeSegment(value: unknown, where: string, field: string): string {
-  const usable = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
-  const segment = usable ? String(value) : '';
+  const segment = segmentOf(value);
   if (segment !== '' && segment !== '.' && segment !== '..') return encodeURIComponent(segment);
   throw new DiscoveryError('INVALID_OPTION', `${where}: the path parameter '${field}' can't be ${describe(value)}`, {
     field,
   });
+}
+
+function segmentOf(value: unknown): string {
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? '' : value.toISOString();
+  return ['string', 'number', 'boolean', 'bigint'].includes(typeof value) ? String(value) : '';
 }
 
 function validated(service: string, name: string, data: unknown, schema: StandardSchema): unknown {

@@ -1,4 +1,14 @@
-import { Body, Get, Headers, Param, Query, RequestMethod, Version, type Type } from '@nestjs/common';
+import {
+  Body,
+  Get,
+  Headers,
+  Param,
+  Query,
+  RequestMethod,
+  Version,
+  type PipeTransform,
+  type Type,
+} from '@nestjs/common';
 import type { ContractVersion } from './versions.js';
 
 /** Where an argument of a route goes. */
@@ -124,6 +134,19 @@ export function copyRoute(from: Type, to: Type, name: string): void {
       Reflect.defineMetadata(key, Reflect.getMetadata(key, source_, name), target_, name);
     }
   }
+}
+
+/** Adds a pipe, after those that there are, to a parameter of a method. */
+export function addPipe(type: Type, name: string, { index, kind }: RouteArgument, pipe: PipeTransform): void {
+  const { routeArguments, kinds } = nestKeys();
+  type Declared = Record<string, { readonly index: number; readonly pipes?: readonly unknown[] }>;
+  const declared = (Reflect.getMetadata(routeArguments, type, name) ?? {}) as Declared;
+  const more = Object.entries(declared).map(([key, one]) =>
+    one.index === index && kinds.get(key.split(':')[0] ?? key) === kind
+      ? [key, { ...one, pipes: [...(one.pipes ?? []), pipe] }]
+      : [key, one],
+  );
+  Reflect.defineMetadata(routeArguments, Object.fromEntries(more), type, name);
 }
 
 function methodNames(type: Type): readonly string[] {
