@@ -1,9 +1,10 @@
 // The module, and what it needs at start-up and shutdown.
-export { AppRegistration, DiscoveryModule, enableGracefulShutdown } from './nest/index.js';
+export { AppRegistration, DiscoveryExceptionFilter, DiscoveryModule, enableGracefulShutdown } from './nest/index.js';
 export type {
   BeforeServiceDeregister,
   BeforeServiceRegister,
   ConfigOptions,
+  DiscoveryExceptionFilterOptions,
   DiscoveryModuleAsyncOptions,
   DiscoveryModuleOptions,
   DiscoveryOptions,

@@ -10,6 +10,11 @@ export class IncomingHeaders {
     return this.storage.run(headers, handle);
   }
 
+  /** Whether these are of the present request. */
+  isOf(headers: IncomingHttpHeaders): boolean {
+    return this.storage.getStore() === headers;
+  }
+
   /** Those of the names that the present request has; undefined when it has none, or there is no request. */
   pick(names: readonly string[]): Record<string, string> | undefined {
     const headers = this.storage.getStore();

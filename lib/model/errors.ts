@@ -77,6 +77,8 @@ export interface DiscoveryErrorDetails {
  * field of the product's, or a class to catch.
  */
 export class DiscoveryError extends Error {
+  // Written out, here and in every class below: bundlers shorten the classes' own names.
+  override name = 'DiscoveryError';
   readonly code: DiscoveryErrorCode;
   // Declared only: a field that wasn't given is no property, and doesn't show where errors are printed.
   declare readonly field?: string;
@@ -86,7 +88,6 @@ export class DiscoveryError extends Error {
 
   constructor(code: DiscoveryErrorCode, message: string, details: DiscoveryErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
-    this.name = new.target.name;
     this.code = code;
     if (details.field !== undefined) this.field = details.field;
     if (details.service !== undefined) this.service = details.service;
@@ -97,6 +98,7 @@ export class DiscoveryError extends Error {
 
 /** The registry was asked, and the service has no instance that may be called (`NO_INSTANCE`). */
 export class NoInstanceError extends DiscoveryError {
+  override name = 'NoInstanceError';
   constructor(service: string, message: string, details: DiscoveryErrorDetails = {}) {
     super('NO_INSTANCE', message, { ...details, service });
   }
@@ -104,6 +106,7 @@ export class NoInstanceError extends DiscoveryError {
 
 /** No registry could say yet which instances the service has (`NO_SNAPSHOT`). */
 export class NoSnapshotError extends DiscoveryError {
+  override name = 'NoSnapshotError';
   constructor(service: string, message: string, details: DiscoveryErrorDetails = {}) {
     super('NO_SNAPSHOT', message, { ...details, service });
   }

@@ -1,7 +1,7 @@
 import { errorMonitor, type EventEmitter } from 'node:events';
 import type { Server } from 'node:http';
 import { Server as TlsServer } from 'node:https';
-import type { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import type { ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { until, type Lease, type LeaseState } from '../backend/index.js';
 import { DiscoveryError, messageOf, type InstanceStatus } from '../model/index.js';
 import { RequiredServices, ServerConnections, ShutdownSequence, WorkInFlight } from '../registration/index.js';
@@ -11,7 +11,7 @@ import type { HookCaller } from './hook-caller.js';
 import { MessageServers } from './message-servers.js';
 import { ProbeServer } from './probe-server.js';
 import type { RegistrationDraft } from './lifecycle-hooks.interface.js';
-import { draftRegistration, portsOf, type Listening } from './registration-draft.js';
+import { basePathOf, draftRegistration, portsOf, type Listening } from './registration-draft.js';
 import { isReadByOthers, registersElsewhere } from './startup-advice.js';
 
 /** Within this time after a server failed to listen, it may be told to listen elsewhere. */
@@ -38,6 +38,7 @@ export class AppRegistration {
     private readonly hooks: HookCaller,
     private readonly host: HttpAdapterHost,
     modules: ModulesContainer,
+    private readonly appConfig: ApplicationConfig,
   ) {
     const { clock, shutdown, requires } = runtime.options;
     this.messages = new MessageServers(modules, this.work);
@@ -322,7 +323,13 @@ export class AppRegistration {
     return {
       http: bound && { address: bound.address, port: bound.port, tls: this.server instanceof TlsServer },
       messages: this.messages.listening.current,
+      basePath: bound === undefined ? {} : this.basePath(),
     };
+  }
+
+  private basePath(): Readonly<Record<string, string>> {
+    const { service, callOptionsFor } = this.runtime.options;
+    return basePathOf(callOptionsFor(service?.name ?? '').basePathMetadata, this.appConfig.getGlobalPrefix());
   }
 
   private httpServer(): Server | undefined {

@@ -7,7 +7,7 @@ import {
   type OnApplicationShutdown,
   type Provider,
 } from '@nestjs/common';
-import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { APP_INTERCEPTOR, ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { ConfigClient } from '../config/index.js';
 import { DiscoveryClient } from '../discovery/index.js';
 import { ServiceHttpClient } from '../http/index.js';
@@ -24,6 +24,7 @@ import { DiscoveryRuntime } from './discovery-runtime.js';
 import { HandlerExplorer } from './handler-explorer.js';
 import { HookCaller } from './hook-caller.js';
 import { resolveOptions, transportOptions } from './resolve-options.js';
+import { ResponseDataInterceptor } from './response-data.interceptor.js';
 
 /** The clients and values that decorators declared. Its lists go on growing until Nest reads them. */
 @Global()
@@ -63,9 +64,8 @@ const PROVIDERS: Provider[] = [
   },
   {
     provide: AppRegistration,
-    useFactory: (runtime: DiscoveryRuntime, hooks: HookCaller, host: HttpAdapterHost, modules: ModulesContainer) =>
-      new AppRegistration(runtime, hooks, host, modules),
-    inject: [DiscoveryRuntime, HookCaller, HttpAdapterHost, ModulesContainer],
+    useFactory: (...parts: ConstructorParameters<typeof AppRegistration>) => new AppRegistration(...parts),
+    inject: [DiscoveryRuntime, HookCaller, HttpAdapterHost, ModulesContainer, ApplicationConfig],
   },
   {
     provide: InstanceBinder,
@@ -77,6 +77,7 @@ const PROVIDERS: Provider[] = [
     useFactory: (instances: AppInstances, runtime: DiscoveryRuntime) => new HandlerExplorer(instances, runtime),
     inject: [AppInstances, DiscoveryRuntime],
   },
+  { provide: APP_INTERCEPTOR, useClass: ResponseDataInterceptor },
 ];
 
 const EXPORTS = [

@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import {
   Inject,
   Module,
@@ -11,7 +10,7 @@ import {
   type OnModuleInit,
   type Provider,
 } from '@nestjs/common';
-import { ModulesContainer } from '@nestjs/core';
+import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { DiscoveryError } from '../model/index.js';
 import { AppInstanceBinder } from './app-instance-binder.js';
 import { AppRegistration } from './app-registration.js';
@@ -25,6 +24,7 @@ import type {
 import { DiscoveryCoreModule } from './discovery-core.module.js';
 import { DiscoveryRuntime } from './discovery-runtime.js';
 import { HandlerExplorer } from './handler-explorer.js';
+import { IncomingRequests } from './incoming-requests.js';
 import { checkModuleOptions } from './check-module-options.js';
 import { shutdownAdvice, stopDuration } from './startup-advice.js';
 
@@ -40,6 +40,8 @@ const ADVICE_AFTER_MS = 1000;
  */
 @Module({})
 export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
+  private readonly requests: IncomingRequests;
+
   /** @internal Made by Nest. */
   constructor(
     @Optional() @Inject(AppRegistration) private readonly registration: AppRegistration,
@@ -47,6 +49,7 @@ export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationB
     @Optional() @Inject(HandlerExplorer) private readonly handlers: HandlerExplorer,
     @Optional() @Inject(DiscoveryRuntime) private readonly runtime: DiscoveryRuntime,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
+    @Inject(HttpAdapterHost) host: HttpAdapterHost,
   ) {
     // Nothing was provided that it could be given.
     if ((registration as AppRegistration | undefined) === undefined) {
@@ -63,6 +66,7 @@ export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationB
         'DiscoveryModule.forRoot or forRootAsync is imported more than once: import it in the root module only, what it provides is everywhere',
       );
     }
+    this.requests = new IncomingRequests(runtime, host);
   }
 
   /**
@@ -88,12 +92,7 @@ export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationB
   }
 
   configure(consumer: MiddlewareConsumer): void {
-    // Costs every request a little: only where a client asked for it.
-    if (!this.runtime.forwardsHeaders) return;
-    const { incoming } = this.runtime;
-    const remember = ({ headers }: IncomingMessage, _response: unknown, next: () => void): void =>
-      incoming.within(headers, next);
-    consumer.apply(remember).forRoutes('{*path}');
+    this.requests.follow(consumer);
   }
 
   async onModuleInit(): Promise<void> {

@@ -9,6 +9,8 @@ import type { ServiceOptions } from './discovery-options.interface.js';
 export interface Listening {
   readonly http: { readonly address: string; readonly port: number; readonly tls: boolean } | undefined;
   readonly messages: readonly MessageEndpoint[];
+  /** The metadata that says below which path the app serves HTTP. */
+  readonly basePath: Readonly<Record<string, string>>;
 }
 
 /** What the app would register as it is now, before its hooks have changed it. */
@@ -49,7 +51,7 @@ export function draftRegistration(
     );
   }
   const { host, ip, loopback } = chooseAddress(service, bound?.address);
-  const metadata = { ...portsOf(listening.messages), ...service.metadata };
+  const metadata = { ...listening.basePath, ...portsOf(listening.messages), ...service.metadata };
   const draft: RegistrationDraft = {
     service: service.name,
     host,
@@ -67,6 +69,12 @@ export function draftRegistration(
     }),
   };
   return { draft, isLoopback: loopback || (service.host === undefined && service.ip === undefined && isLoopback(ip)) };
+}
+
+/** The metadata that says what callers put before their paths: the app's global prefix, unless it has parameters. */
+export function basePathOf(metadataName: string, globalPrefix: string): Readonly<Record<string, string>> {
+  const path = globalPrefix.replace(/^\/+|\/+$/g, '');
+  return path === '' || /[:*{]/.test(path) ? {} : { [metadataName]: `/${path}` };
 }
 
 /** The metadata that tells of servers of other protocols. */

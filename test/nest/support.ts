@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import type { INestApplication, LoggerService, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { afterEach, expect } from 'vitest';
 import { AppRegistration } from '../../lib/index.js';
 
@@ -47,6 +48,24 @@ export async function createApp(
 export async function listen(module: unknown, logger?: LoggerService): Promise<INestApplication> {
   const app = await createApp(module, logger === undefined ? {} : { logger });
   await app.listen(0, '127.0.0.1');
+  return app;
+}
+
+/** What an app may serve HTTP with. */
+export type Platform = 'express' | 'fastify';
+
+/** An app on one of the platforms, created and not yet listening. */
+export async function createOn(
+  platform: Platform,
+  module: unknown,
+  logger: LoggerService | false = false,
+): Promise<INestApplication> {
+  const options = { logger, abortOnError: false };
+  const app =
+    platform === 'fastify'
+      ? await NestFactory.create(module as Type, new FastifyAdapter(), options)
+      : await NestFactory.create(module as Type, options);
+  apps.push(app);
   return app;
 }
 

@@ -1,28 +1,39 @@
-import type { Type } from '@nestjs/common';
+import type { Type, VersioningOptions } from '@nestjs/common';
 import type { AxiosRequestConfig } from 'axios';
 import { from, Observable } from 'rxjs';
 import { describeIssues, type StandardSchema } from '../../config/index.js';
 import type { ServiceHttpClient } from '../../http/index.js';
 import { describe, DiscoveryError } from '../../model/index.js';
+import { requestParts } from './request-parts.js';
 import { routesOf, type Route } from './route-metadata.js';
+import { tellVersion, type ContractVersion } from './versions.js';
 
 /** Where `@ValidateResponse` keeps its schema. */
 export const RESPONSE_SCHEMA = 'nestjs-service-discovery:response-schema';
 
+/** What the routes of a class have in common. */
+export interface Contract {
+  /** Path before those of the routes. */
+  readonly path: string;
+  /** Version of the routes that have none of their own. */
+  readonly version: ContractVersion | undefined;
+  /** How the service is told the version. */
+  readonly versioning: VersioningOptions | undefined;
+}
+
 /**
  * An object of the class whose routes are calls of `client`: a method that is declared to return an Observable makes the
  * call when it is subscribed to, every other one at once, and both give the answer's data.
- *
- * @param prefix path before those of the routes
  */
-export function createDeclarativeClient(type: Type, prefix: string, client: ServiceHttpClient): object {
+export function createDeclarativeClient(type: Type, contract: Contract, client: ServiceHttpClient): object {
   const instance = Object.create(type.prototype as object) as object;
   for (const [name, route] of routesOf(type)) {
-    const path = joinPaths(prefix, route.path);
+    const told = tellVersion(route.version ?? contract.version, contract.versioning);
+    const path = joinPaths(joinPaths(told.path, contract.path), route.path);
     const handler = Reflect.get(type.prototype as object, name) as object;
     const schema = Reflect.getMetadata(RESPONSE_SCHEMA, handler) as StandardSchema | undefined;
     const call = async (args: readonly unknown[], signal?: AbortSignal): Promise<unknown> => {
-      const config = requestOf(client.service ?? '', name, path, route, args);
+      const config = requestOf(client.service ?? '', name, path, told.headers, route, args);
       const { data } = await client.axiosRef.request<unknown>(signal === undefined ? config : { ...config, signal });
       return schema === undefined ? data : validated(client.service ?? '', name, data, schema);
     };
@@ -40,27 +51,24 @@ function requestOf(
   service: string,
   name: string,
   path: string,
+  common: Readonly<Record<string, string>>,
   route: Route,
   args: readonly unknown[],
 ): AxiosRequestConfig {
-  const parts = { param: {}, query: {}, headers: {}, body: undefined as unknown };
-  for (const { kind, index, name: field } of route.arguments) {
-    const value = args[index];
-    if (value === undefined) continue;
-    if (kind === 'body') parts.body = field === undefined ? value : { ...(parts.body as object), [field]: value };
-    else Object.assign(parts[kind], field === undefined ? value : { [field]: value });
-  }
-  const values = parts.param as Readonly<Record<string, unknown>>;
+  const where = `${service}.${name}`;
+  const parts = requestParts(where, route, args, common);
   const url = path.replace(/:(\w+)(?:\([^)]*\))?|\*(\w+)/g, (_, parameter?: string, wildcard?: string) => {
     const field = parameter ?? wildcard ?? '';
-    const value = values[field];
+    const value = parts.param[field];
     const segments: readonly unknown[] = Array.isArray(value) ? value : [value];
-    return segments.map((segment) => encodeSegment(segment, `${service}.${name}`, field)).join('/');
+    return segments.map((segment) => encodeSegment(segment, where, field)).join('/');
   });
   return {
     method: route.method,
     url,
     params: parts.query,
+    // Repeated keys are what Nest's platforms make lists of.
+    paramsSerializer: { indexes: null },
     headers: parts.headers,
     ...(parts.body === undefined ? {} : { data: parts.body }),
   };
@@ -68,12 +76,16 @@ function requestOf(
 
 /** A value stays within its segment of the path. What can't (`..`, which every URL parser takes for the way up) is refused. */
 function encodeSegment(value: unknown, where: string, field: string): string {
-  const usable = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
-  const segment = usable ? String(value) : '';
+  const segment = segmentOf(value);
   if (segment !== '' && segment !== '.' && segment !== '..') return encodeURIComponent(segment);
   throw new DiscoveryError('INVALID_OPTION', `${where}: the path parameter '${field}' can't be ${describe(value)}`, {
     field,
   });
+}
+
+function segmentOf(value: unknown): string {
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? '' : value.toISOString();
+  return ['string', 'number', 'boolean', 'bigint'].includes(typeof value) ? String(value) : '';
 }
 
 function validated(service: string, name: string, data: unknown, schema: StandardSchema): unknown {

@@ -1,20 +1,28 @@
-import { SetMetadata, type Type } from '@nestjs/common';
+import { SetMetadata, type Type, type VersioningOptions } from '@nestjs/common';
 import { checkOptions, text } from '../../backend/index.js';
 import type { StandardSchema } from '../../config/index.js';
 import { assertName, DiscoveryError } from '../../model/index.js';
 import type { DiscoverableClientOptions } from '../decorators/discoverable-client.decorator.js';
 import { declareDeclarativeClient } from '../declared-providers.js';
 import { CALL_OPTIONS } from '../check-module-options.js';
-import { createDeclarativeClient, RESPONSE_SCHEMA } from './declarative-client.js';
+import { createDeclarativeClient, RESPONSE_SCHEMA, type Contract } from './declarative-client.js';
 import { routesOf } from './route-metadata.js';
+import { versionCheck, versioningCheck } from './versions.js';
 
 /** Options of {@link HttpServiceClient}. */
 export interface HttpServiceClientOptions extends DiscoverableClientOptions {
   /** Path before those of the routes, as a controller has it. @default '' */
   readonly path?: string;
+  /** Version of the routes that have no `@Version`, as a controller has it. @default that of `versioning`, if any */
+  readonly version?: VersioningOptions['defaultVersion'];
+  /**
+   * How the service is told the version: what it gives to `app.enableVersioning()`. `CUSTOM` is refused, since no caller can
+   * know it. @default in the path: `/v1`
+   */
+  readonly versioning?: VersioningOptions;
 }
 
-const CLIENT_PATH = 'nestjs-service-discovery:client-path';
+const CONTRACT = 'nestjs-service-discovery:contract';
 
 /**
  * Makes a class the contract of a service: its methods carry Nest's own `@Get`, `@Post` …, their parameters `@Param`,
@@ -34,8 +42,14 @@ const CLIENT_PATH = 'nestjs-service-discovery:client-path';
  */
 export function HttpServiceClient(service: string, options: HttpServiceClientOptions = {}): ClassDecorator {
   assertName(service, 'service');
-  const { path = '', ...call } = options;
-  checkOptions(`@HttpServiceClient('${service}')`, options, { ...CALL_OPTIONS, path: pathCheck });
+  const { path = '', version, versioning, ...call } = options;
+  checkOptions(`@HttpServiceClient('${service}')`, options, {
+    ...CALL_OPTIONS,
+    path: pathCheck,
+    version: versionCheck,
+    versioning: versioningCheck,
+  });
+  const contract: Contract = { path, version: version ?? versioning?.defaultVersion, versioning };
   return (target) => {
     const type = target as unknown as Type;
     if (routesOf(type).size === 0) {
@@ -48,8 +62,8 @@ export function HttpServiceClient(service: string, options: HttpServiceClientOpt
         },
       );
     }
-    Reflect.defineMetadata(CLIENT_PATH, path, type);
-    declareDeclarativeClient(type, service, call, (client) => createDeclarativeClient(type, path, client));
+    Reflect.defineMetadata(CONTRACT, contract, type);
+    declareDeclarativeClient(type, service, call, (client) => createDeclarativeClient(type, contract, client));
   };
 }
 
@@ -66,9 +80,9 @@ export function remote(): never {
   );
 }
 
-/** The path of a class that {@link HttpServiceClient} decorates, or undefined. */
-export function clientPathOf(type: Type): string | undefined {
-  return Reflect.getMetadata(CLIENT_PATH, type) as string | undefined;
+/** What a class that {@link HttpServiceClient} decorates says, or undefined. */
+export function contractOf(type: Type): Contract | undefined {
+  return Reflect.getMetadata(CONTRACT, type) as Contract | undefined;
 }
 
 function pathCheck(value: unknown, path: string): void {

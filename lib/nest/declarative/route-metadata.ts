@@ -1,4 +1,15 @@
-import { Body, Get, Headers, Param, Query, RequestMethod, type Type } from '@nestjs/common';
+import {
+  Body,
+  Get,
+  Headers,
+  Param,
+  Query,
+  RequestMethod,
+  Version,
+  type PipeTransform,
+  type Type,
+} from '@nestjs/common';
+import type { ContractVersion } from './versions.js';
 
 /** Where an argument of a route goes. */
 export type ArgumentKind = 'body' | 'query' | 'param' | 'headers';
@@ -15,6 +26,8 @@ export interface RouteArgument {
 export interface Route {
   readonly method: string;
   readonly path: string;
+  /** That of `@Version`. */
+  readonly version: ContractVersion | undefined;
   readonly arguments: readonly RouteArgument[];
 }
 
@@ -25,6 +38,7 @@ export interface Route {
 interface Keys {
   readonly path: string;
   readonly method: string;
+  readonly version: string;
   readonly routeArguments: string;
   readonly kinds: ReadonlyMap<string, ArgumentKind>;
 }
@@ -50,6 +64,7 @@ function probe(): Keys {
   ];
   decorators.forEach(([, decorate], index) => decorate(Probe.prototype, 'route', index));
   Get('probed')(Probe.prototype, 'route', descriptor);
+  Version('probed version')(Probe.prototype, 'route', descriptor);
   const route = Probe.prototype.route as object;
   const keyOf = (target: object, property: string | undefined, fits: (value: unknown) => boolean): string => {
     const all: unknown[] =
@@ -70,6 +85,7 @@ function probe(): Keys {
   return {
     path: keyOf(route, undefined, (value) => value === 'probed'),
     method: keyOf(route, undefined, (value) => value === RequestMethod.GET),
+    version: keyOf(route, undefined, (value) => value === 'probed version'),
     routeArguments,
     kinds,
   };
@@ -77,7 +93,7 @@ function probe(): Keys {
 
 /** The routes of a class, by the name of their method; those of the classes above it included. */
 export function routesOf(type: Type): ReadonlyMap<string, Route> {
-  const { path, method, routeArguments, kinds } = nestKeys();
+  const { path, method, version, routeArguments, kinds } = nestKeys();
   const routes = new Map<string, Route>();
   for (const name of methodNames(type)) {
     const handler: unknown = Reflect.get(type.prototype as object, name);
@@ -91,6 +107,7 @@ export function routesOf(type: Type): ReadonlyMap<string, Route> {
     routes.set(name, {
       method: RequestMethod[number] ?? 'GET',
       path: typeof paths === 'string' ? paths : (paths[0] ?? ''),
+      version: Reflect.getMetadata(version, handler) as ContractVersion | undefined,
       arguments: Object.entries(declared).flatMap(([key, { index, data }]) => {
         const kind = kinds.get(key.split(':')[0] ?? key);
         return kind === undefined ? [] : [{ kind, index, name: typeof data === 'string' ? data : undefined }];
@@ -117,6 +134,19 @@ export function copyRoute(from: Type, to: Type, name: string): void {
       Reflect.defineMetadata(key, Reflect.getMetadata(key, source_, name), target_, name);
     }
   }
+}
+
+/** Adds a pipe, after those that there are, to a parameter of a method. */
+export function addPipe(type: Type, name: string, { index, kind }: RouteArgument, pipe: PipeTransform): void {
+  const { routeArguments, kinds } = nestKeys();
+  type Declared = Record<string, { readonly index: number; readonly pipes?: readonly unknown[] }>;
+  const declared = (Reflect.getMetadata(routeArguments, type, name) ?? {}) as Declared;
+  const more = Object.entries(declared).map(([key, one]) =>
+    one.index === index && kinds.get(key.split(':')[0] ?? key) === kind
+      ? [key, { ...one, pipes: [...(one.pipes ?? []), pipe] }]
+      : [key, one],
+  );
+  Reflect.defineMetadata(routeArguments, Object.fromEntries(more), type, name);
 }
 
 function methodNames(type: Type): readonly string[] {

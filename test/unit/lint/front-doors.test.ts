@@ -43,6 +43,7 @@ it('the root has what an app needs: an addition is a decision', () => {
     'DiscoverableClient',
     'DiscoveryClient',
     'DiscoveryError',
+    'DiscoveryExceptionFilter',
     'DiscoveryModule',
     'EventHub',
     'HealthCheckOf',

@@ -53,6 +53,7 @@ export interface TransactionFailure {
 
 /** A request that failed; `kind` tells what a caller treats differently. */
 export class ConsulError extends DiscoveryError {
+  override name = 'ConsulError';
   declare readonly status?: number;
   readonly operation: string;
   /** What Consul said. */

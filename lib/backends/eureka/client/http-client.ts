@@ -51,6 +51,7 @@ export interface EurekaHttpClient {
 
 /** A service or a server answered with an HTTP status that is an error. */
 export class HttpStatusError extends DiscoveryError {
+  override name = 'HttpStatusError';
   /** The beginning of what it said. */
   readonly body: string;
 

@@ -31,6 +31,7 @@ export interface NodeFailure {
 
 /** Every node of a service was tried and failed, or there is none (`NO_INSTANCE`). */
 export class WalkNodesError extends NoInstanceError {
+  override name = 'WalkNodesError';
   constructor(
     service: string,
     /** What each node failed with, in the order in which they were tried; empty when there is none. */

@@ -17,7 +17,9 @@ const LOGIN_PATHS = ['/v1/auth/users/login', '/v3/auth/user/login', '/v1/auth/lo
 const NO_USERS_MS = 60_000;
 
 /** The server answered a login, and neither with yes nor with no. */
-class LoginFailedError extends DiscoveryError {}
+class LoginFailedError extends DiscoveryError {
+  override name = 'LoginFailedError';
+}
 
 interface Token {
   readonly value: string;

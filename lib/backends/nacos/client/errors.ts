@@ -12,6 +12,7 @@ import {
  * exists, 500 and above the server's own trouble.
  */
 export class NacosError extends DiscoveryError {
+  override name = 'NacosError';
   constructor(
     readonly status: number,
     message: string,

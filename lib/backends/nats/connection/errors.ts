@@ -7,6 +7,7 @@ import type { NatsHeaderMap } from './headers.js';
  * thrown by a handler, its status and description are what the caller gets.
  */
 export class NatsServiceError extends DiscoveryError {
+  override name = 'NatsServiceError';
   /** The number in `Nats-Service-Error-Code`: 400, 404, 500 … */
   readonly status: number;
   /** The text in `Nats-Service-Error`. */

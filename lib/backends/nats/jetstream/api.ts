@@ -15,6 +15,7 @@ export const JS_ERROR = {
 
 /** JetStream refused a request: `BACKEND_REFUSED`, or `BACKEND_UNAVAILABLE` when it only can't at present. */
 export class JetStreamError extends DiscoveryError {
+  override name = 'JetStreamError';
   constructor(
     /** JetStream's `err_code`, as 10059 for "stream not found". */
     readonly errorCode: number,

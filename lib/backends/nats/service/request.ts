@@ -45,6 +45,7 @@ const PROBLEMS: Readonly<Record<AnswerProblem, string>> = {
 
 /** A request was not answered once, and in time. `problem` tells which it was. */
 export class NatsAnswerError extends DiscoveryError {
+  override name = 'NatsAnswerError';
   constructor(
     readonly problem: AnswerProblem,
     readonly subject: string,

@@ -9,6 +9,7 @@ const DOMAIN = 'asab';
  * (`NO_SNAPSHOT`).
  */
 export class NotDiscoveredError extends DiscoveryError {
+  override name = 'NotDiscoveredError';
   constructor(
     code: 'INVALID_NAME' | 'NO_INSTANCE' | 'NO_SNAPSHOT',
     message: string,

@@ -41,6 +41,7 @@ const PASSING: ReadonlySet<string> = new Set([
 
 /** What ZooKeeper answered, or that the connection broke before it could. */
 export class ZooKeeperError extends DiscoveryError {
+  override name = 'ZooKeeperError';
   /** ZooKeeper's name of it: `NO_AUTH`, `NODE_EXISTS`, `CONNECTION_LOSS` … */
   readonly failure: string;
 

@@ -30,7 +30,9 @@ export type ApiRequest = Omit<HttpRequest, 'url' | 'timeoutMs'> & {
 };
 
 /** The server doesn't know the path: its API is of another generation. */
-export class NoSuchPathError extends NacosError {}
+export class NoSuchPathError extends NacosError {
+  override name = 'NoSuchPathError';
+}
 
 /**
  * Which generation of the HTTP API the servers speak, for each operation: 3.1 has dropped some of the first one's, 3.2
