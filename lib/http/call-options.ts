@@ -27,6 +27,11 @@ export interface CallOptions {
   readonly keyHeader?: string;
   /** Header that tells the instance how many milliseconds are left for the call. @default none */
   readonly deadlineHeader?: string;
+  /**
+   * Whether a client that is bound to a service also calls absolute URLs, and other services as `lb://OTHER/path`: with
+   * the call's headers. Off, so that no path that came from outside sends them elsewhere. @default false
+   */
+  readonly allowAbsoluteUrls?: boolean;
   /** Name of the metadata that holds the path below which an instance serves. @default 'contextPath' */
   readonly basePathMetadata?: string;
   /** Answers a call that failed on every instance: data for the response, or a promise of it. Throw to let it fail. */
@@ -100,6 +105,7 @@ export function resolveCallOptions(layers: readonly (CallOptions | undefined)[],
     hintHeader: merged.hintHeader,
     keyHeader: merged.keyHeader,
     deadlineHeader: merged.deadlineHeader,
+    allowAbsoluteUrls: merged.allowAbsoluteUrls ?? false,
     basePathMetadata: merged.basePathMetadata ?? 'contextPath',
     fallback: merged.fallback,
   };

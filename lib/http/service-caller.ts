@@ -3,7 +3,7 @@ import { until, type AddressResolver, type CallAuthorizer, type Clock, type View
 import { FIRST_TRY, type Balancers, type PickContext } from '../balancing/index.js';
 import { isNobodyToCall, noSnapshot, type ServiceView, type ServiceViews, type ViewLease } from '../discovery/index.js';
 import { codeOf, type ServiceInstance, type Snapshot } from '../model/index.js';
-import { fullUrl, parseAddress, type CallAddress } from './address.js';
+import { assertWithin, fullUrl, parseAddress, type CallAddress } from './address.js';
 import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
 import { fallbackResponse, routeSettings, type RequestBalancing, type ResolvedCallOptions } from './call-options.js';
 import { isRepeatable, isReplayable } from './failover.js';
@@ -40,6 +40,12 @@ export interface InstanceStats {
   readonly ejected: boolean;
 }
 
+/** The service of a bound client, and the options of its calls. */
+interface BoundService {
+  readonly service: string;
+  readonly options: ResolvedCallOptions;
+}
+
 /** A call under way. */
 interface ServiceCall {
   readonly address: CallAddress;
@@ -62,7 +68,7 @@ export class ServiceCaller {
     private readonly options: ServiceCallerOptions,
     private readonly transport: HttpTransport,
     /** The one service whose watch stays open from the first call on, and the options of its calls. */
-    private readonly bound?: { readonly service: string; readonly options: ResolvedCallOptions },
+    private readonly bound?: BoundService,
   ) {}
 
   /** Opens the watch of a service before its first call, and loads what its first call needs. */
@@ -76,8 +82,11 @@ export class ServiceCaller {
     if (!this.held.has(service)) this.held.set(service, this.options.views.acquire(service));
   }
 
-  /** For axios's `adapter` option. */
-  readonly adapter: AxiosAdapter = (config) => this.call(config);
+  /** For axios's `adapter` option: calls what the client may call. */
+  readonly adapter: AxiosAdapter = (config) => this.call(config, this.bound);
+
+  /** For axios instances of others, which may call anything. */
+  readonly openAdapter: AxiosAdapter = (config) => this.call(config);
 
   /**
    * Calls `walker` with one endpoint after the other until it succeeds, and gives its result.
@@ -110,9 +119,10 @@ export class ServiceCaller {
     });
   }
 
-  private call(config: InternalAxiosRequestConfig): Promise<AxiosResponse> {
+  private call(config: InternalAxiosRequestConfig, bound?: BoundService): Promise<AxiosResponse> {
     const url = fullUrl(config.baseURL, config.url, config.allowAbsoluteUrls !== false);
     const address = parseAddress(url);
+    if (bound !== undefined) assertWithin(bound.service, url, address, config.url, bound.options.allowAbsoluteUrls);
     if (address?.isService === true) return this.callService(address, config);
     const resolver = address && this.options.resolvers.find((candidate) => candidate.handles(address.host));
     if (address !== undefined && resolver !== undefined) {
