@@ -72,6 +72,7 @@ export type {
   HttpClientName,
   HttpTransportOptions,
   InstanceStats,
+  Redirects,
   RequestBalancing,
   RetryOptions,
   ServiceRequestConfig,

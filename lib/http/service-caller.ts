@@ -226,11 +226,20 @@ export class ServiceCaller {
     const timeoutMs = this.timeLeft(call);
     const target = url + basePath(metadata[options.basePathMetadata]) + address.path;
     const { authorizers } = this.options;
+    const { redirects } = options;
     if (authorizers.length === 0 && options.forwardHeaders.length === 0 && options.deadlineHeader === undefined) {
-      return this.transport.send(config, timeoutMs === undefined ? { url: target } : { url: target, timeoutMs });
+      return this.transport.send(
+        config,
+        timeoutMs === undefined ? { url: target, redirects } : { url: target, redirects, timeoutMs },
+      );
     }
     return this.headersFor(call, instance, timeoutMs ?? 0).then((headers) =>
-      this.transport.send(config, { url: target, headers, ...(timeoutMs === undefined ? {} : { timeoutMs }) }),
+      this.transport.send(config, {
+        url: target,
+        redirects,
+        headers,
+        ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      }),
     );
   }
 

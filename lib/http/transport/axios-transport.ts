@@ -1,7 +1,8 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import axios, { AxiosHeaders, type AxiosAdapter, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
-import type { Destination, HttpTransport } from './http-transport.js';
+import type { Destination, HttpTransport, Redirects } from './http-transport.js';
+import { assertSameOrigin, keepHarmless } from './redirect.js';
 import { resolveTransportOptions, type TransportOptions } from './transport.options.js';
 
 /**
@@ -32,13 +33,14 @@ export class AxiosTransport implements HttpTransport {
     // A copy for each try: axios's adapter changes the headers that it is given.
     const copy = new AxiosHeaders(headers);
     for (const [name, value] of Object.entries(destination.headers ?? {})) copy.set(name, value, false);
-    const { baseURL: _, ...rest } = config;
+    const { url, timeoutMs, redirects } = destination;
     return this.adapter({
-      ...rest,
+      ...config,
       ...agents,
       headers: copy,
-      url: destination.url,
-      ...(destination.timeoutMs === undefined ? {} : { timeout: destination.timeoutMs }),
+      ...(url === undefined ? {} : { url, baseURL: '' }),
+      ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
+      ...(redirects === undefined || url === undefined ? {} : redirectOptions(config, url, redirects)),
     });
   }
 
@@ -51,4 +53,35 @@ export class AxiosTransport implements HttpTransport {
     this.httpAgent.destroy();
     this.httpsAgent.destroy();
   }
+}
+
+/** What makes axios's adapter follow these redirects only. */
+function redirectOptions(
+  config: InternalAxiosRequestConfig,
+  url: string,
+  redirects: Redirects,
+): Pick<InternalAxiosRequestConfig, 'maxRedirects' | 'beforeRedirect'> {
+  if (redirects === 'none') return { maxRedirects: 0 };
+  const { origin } = new URL(url);
+  const { beforeRedirect } = config;
+  return {
+    beforeRedirect: (options, response, request, ...more) => {
+      // The hop's address: behind a proxy `hostname` and `port` are the proxy's.
+      const to = new URL(String(options['href'])).origin;
+      if (redirects === 'any' && to !== origin) {
+        keepHarmless(options.headers);
+        delete options['auth'];
+      }
+      const hop = addressOf(options);
+      beforeRedirect?.(options, response, request, ...more);
+      if (redirects === 'same-origin') assertSameOrigin(origin, addressOf(options) === hop ? to : addressOf(options));
+    },
+  };
+}
+
+/** The origin that a redirected request is sent to. */
+function addressOf({ protocol, hostname, port }: Record<string, unknown>): string {
+  const host = String(hostname);
+  const url = `${String(protocol)}//${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}`;
+  return new URL(port === undefined || port === null || port === '' ? url : `${url}:${String(port as string)}`).origin;
 }

@@ -21,9 +21,11 @@ const STEP = 64 * 1024;
 
 /**
  * Makes the body of what axios's transforms left in `config.data`, and sets the headers that belong to it.
+ *
+ * @param isRepeated whether it may have to be sent again, to follow a redirect
  * @throws AxiosError `ERR_BAD_REQUEST` when the data is nothing that can be sent, or too long
  */
-export function toRequestBody(config: InternalAxiosRequestConfig): RequestBody | undefined {
+export function toRequestBody(config: InternalAxiosRequestConfig, isRepeated = true): RequestBody | undefined {
   const data: unknown = config.data;
   if (data === undefined || data === null || data === '' || data === false || data === 0) return undefined;
   if (typeof data === 'string') return fixed(Buffer.from(data, 'utf8'), config);
@@ -33,7 +35,7 @@ export function toRequestBody(config: InternalAxiosRequestConfig): RequestBody |
   }
   if (data instanceof FormData) return multipart(data, config);
   if (data instanceof Blob) return blob(data, config);
-  if (isStream(data)) return new StreamBody(readable(data, config), config);
+  if (isStream(data)) return new StreamBody(readable(data, config), config, isRepeated);
   throw new AxiosError(
     'Data after transformation must be a string, an ArrayBuffer, a Buffer, or a Stream',
     AxiosError.ERR_BAD_REQUEST,
@@ -147,7 +149,6 @@ class StreamBody implements RequestBody {
   readonly length: number | undefined;
   private readonly chunks: (Buffer | undefined)[] = [];
   private readonly iterator: AsyncIterator<unknown>;
-  private readonly keeps: boolean;
   private readonly progress: Progress | undefined;
   private bytes = 0;
   private ended = false;
@@ -156,11 +157,11 @@ class StreamBody implements RequestBody {
   constructor(
     private readonly source: Readable,
     private readonly config: InternalAxiosRequestConfig,
+    private readonly keeps: boolean,
   ) {
     const { headers } = config;
     const length = Number(headers.getContentLength() ?? NaN);
     this.length = Number.isFinite(length) ? length : undefined;
-    this.keeps = config.maxRedirects !== 0;
     this.progress = uploadProgress(config, this.length);
     this.iterator = (source as AsyncIterable<unknown>)[Symbol.asyncIterator]();
   }
