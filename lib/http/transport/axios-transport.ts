@@ -83,5 +83,5 @@ function redirectOptions(
 function addressOf({ protocol, hostname, port }: Record<string, unknown>): string {
   const host = String(hostname);
   const url = `${String(protocol)}//${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}`;
-  return new URL(port === undefined || port === null || port === '' ? url : `${url}:${String(port as string)}`).origin;
+  return new URL(typeof port === 'number' || (typeof port === 'string' && port !== '') ? `${url}:${port}` : url).origin;
 }
