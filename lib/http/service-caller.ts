@@ -6,11 +6,11 @@ import { codeOf, type ServiceInstance, type Snapshot } from '../model/index.js';
 import { assertWithin, fullUrl, parseAddress, type CallAddress } from './address.js';
 import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
 import { fallbackResponse, routeSettings, type RequestBalancing, type ResolvedCallOptions } from './call-options.js';
-import { isRepeatable, isReplayable } from './failover.js';
+import { isRepeatable, isRepeatableBody, isReplayable } from './failover.js';
 import { tryHedged } from './hedging.js';
 import type { IncomingHeaders } from './incoming-headers.js';
 import { RetryBudget } from './retry-budget.js';
-import type { HttpTransport } from './transport/index.js';
+import { isStream, StreamSource, type HttpTransport } from './transport/index.js';
 
 /** What a {@link ServiceCaller} needs of its app. */
 export interface ServiceCallerOptions {
@@ -98,7 +98,7 @@ export class ServiceCaller {
       const callee = this.calleeFor(view, service);
       const manner: CallManner = {
         method: undefined,
-        replayable: true,
+        isReplayable: () => true,
         everyFailure: true,
         deadline: Infinity,
         context: FIRST_TRY,
@@ -195,9 +195,11 @@ export class ServiceCaller {
     const { totalTimeoutMs, hedging, retry } = options;
     const deadline = totalTimeoutMs === 0 ? Infinity : this.now() + totalTimeoutMs;
     const call: ServiceCall = { address, config, options, deadline };
+    const data: unknown = config.data;
     const manner: CallManner = {
       method: config.method,
-      replayable: isReplayable(config.data),
+      isReplayable: (wasUnsent) => isReplayable(data, wasUnsent),
+      isCallersFault: isStream(data) ? () => StreamSource.of(data).failure !== undefined : undefined,
       everyFailure: false,
       deadline,
       context: contextOf(config, options),
@@ -205,7 +207,7 @@ export class ServiceCaller {
       signal: config.signal,
     };
     // What is read of a stream later must stay in the caller's hand, which a hedge's own signal takes away.
-    const mayHedge = manner.replayable && config.responseType !== 'stream' && isRepeatable(config.method, retry);
+    const mayHedge = isRepeatableBody(data) && config.responseType !== 'stream' && isRepeatable(config.method, retry);
     if (hedging === undefined || !mayHedge) {
       return tryEach(callee, manner, pickFirst(callee, manner.context), (instance) => this.send(call, instance));
     }

@@ -1,8 +1,11 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
+import type { Readable } from 'node:stream';
 import axios, { AxiosHeaders, type AxiosAdapter, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
 import type { Destination, HttpTransport, Redirects } from './http-transport.js';
+import { isForm } from './form-data.js';
 import { assertSameOrigin, keepHarmless } from './redirect.js';
+import { borrowed, isStream, StreamSource } from './stream-source.js';
 import { resolveTransportOptions, type TransportOptions } from './transport.options.js';
 
 /**
@@ -23,25 +26,37 @@ export class AxiosTransport implements HttpTransport {
   }
 
   async send(config: InternalAxiosRequestConfig, destination?: Destination): Promise<AxiosResponse> {
+    const sent = this.prepare(config, destination);
+    const lent = lentBody(config.data);
+    if (lent === undefined) return this.adapter(sent);
+    try {
+      return await this.adapter({ ...sent, data: lent });
+    } catch (error) {
+      lent.destroy();
+      throw error;
+    }
+  }
+
+  private prepare(config: InternalAxiosRequestConfig, destination?: Destination): InternalAxiosRequestConfig {
     const { headers } = config;
     const agents = {
       httpAgent: config.httpAgent ?? this.httpAgent,
       httpsAgent: config.httpsAgent ?? this.httpsAgent,
       ...(config.proxy === undefined && !this.useEnvironmentProxy ? { proxy: false as const } : {}),
     };
-    if (destination === undefined) return this.adapter({ ...config, ...agents });
+    if (destination === undefined) return { ...config, ...agents };
     // A copy for each try: axios's adapter changes the headers that it is given.
     const copy = new AxiosHeaders(headers);
     for (const [name, value] of Object.entries(destination.headers ?? {})) copy.set(name, value, false);
     const { url, timeoutMs, redirects } = destination;
-    return this.adapter({
+    return {
       ...config,
       ...agents,
       headers: copy,
       ...(url === undefined ? {} : { url, baseURL: '' }),
       ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }),
       ...(redirects === undefined || url === undefined ? {} : redirectOptions(config, url, redirects)),
-    });
+    };
   }
 
   /** Nothing to do: an agent's idle sockets close by themselves. */
@@ -53,6 +68,15 @@ export class AxiosTransport implements HttpTransport {
     this.httpAgent.destroy();
     this.httpsAgent.destroy();
   }
+}
+
+/** A stream in the place of the caller's, which axios destroys at times. */
+function lentBody(data: unknown): Readable | undefined {
+  if (!isStream(data)) return undefined;
+  if (!isForm(data)) return borrowed(data);
+  // Axios asks it for headers and its length. It was made for this call, and nobody else reads it.
+  StreamSource.of(data).giveAway();
+  return undefined;
 }
 
 /** What makes axios's adapter follow these redirects only. */
