@@ -73,6 +73,7 @@ export type {
   HttpClientName,
   HttpTransportOptions,
   InstanceStats,
+  Redirects,
   RequestBalancing,
   RetryOptions,
   ServiceRequestConfig,

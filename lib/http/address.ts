@@ -43,6 +43,55 @@ export function parseAddress(url: string): CallAddress | undefined {
   return { host: decodeName(authority, url), isService, path };
 }
 
+/**
+ * Keeps a bound client in its service: an address of another service or host is refused, and so is a way up (`..`), which
+ * every URL parser would follow out of the service's context path.
+ *
+ * @param url the full address, `address` taken apart; undefined when it is none
+ * @param given what the caller wrote: a host that stands there without a scheme would end up as a part of the path
+ * @param allowAbsoluteUrls whether other services and hosts may be called
+ * @throws DiscoveryError `INVALID_OPTION`
+ */
+export function assertWithin(
+  service: string,
+  url: string,
+  address: CallAddress | undefined,
+  given: string | undefined,
+  allowAbsoluteUrls: boolean,
+): void {
+  const namesHost = given !== undefined && /^[\\/]{2}/.test(given);
+  if (address?.isService === true && address.host === service && !namesHost) {
+    if (leadsUp(address.path)) throw refused(service, "a path that leads up ('..') is none of it");
+    return;
+  }
+  if (allowAbsoluteUrls) return;
+  // Without path and query, which may hold secrets.
+  const target = /^(?:[a-z][a-z\d+.-]*:)?[\\/]*[^\\/?#]*/i.exec(namesHost ? given : url)?.[0] ?? '';
+  throw refused(
+    service,
+    `${describe(target)} is another address: the unbound ServiceHttpClient calls any, and so does this client with the ` +
+      'option allowAbsoluteUrls',
+  );
+}
+
+function refused(service: string, problem: string): DiscoveryError {
+  return new DiscoveryError('INVALID_OPTION', `the client of ${service} calls nothing else: ${problem}`, {
+    field: 'url',
+    service,
+  });
+}
+
+/** Whether a URL parser, or a server that decodes once more than it should, would find `..` in the path. */
+function leadsUp(path: string): boolean {
+  if (!/\.\.|%2e|[\t\n\r]/i.test(path)) return false;
+  const decoded = path
+    .replace(/[?#].*$/s, '')
+    .replace(/[\t\n\r]/g, '')
+    .replace(/%2e/gi, '.')
+    .replace(/%2f|%5c|\\/gi, '/');
+  return decoded.split('/').some((segment) => segment === '..' || segment.startsWith('..;'));
+}
+
 function decodeName(name: string, url: string): string {
   try {
     const decoded = decodeURIComponent(name);

@@ -10,7 +10,7 @@ import {
 import { noInstance } from '../discovery/index.js';
 import { codeOf, messageOf, type Attempt, type ServiceInstance } from '../model/index.js';
 import type { ResolvedCallOptions } from './call-options.js';
-import { judge, retryAfterMs } from './failover.js';
+import { judge, retryAfterMs, type Verdict } from './failover.js';
 import type { RetryBudget } from './retry-budget.js';
 
 /** A service that is called: who to pick, and what retries it may get. */
@@ -24,8 +24,10 @@ export interface Callee {
 /** What may be done when a try fails. */
 export interface CallManner {
   readonly method: string | undefined;
-  /** Whether the body can be sent again. */
-  readonly replayable: boolean;
+  /** Whether the body can be sent again, after a try that surely did not come to send it or after another one. */
+  readonly isReplayable: (wasUnsent: boolean) => boolean;
+  /** Whether a try failed by what the caller sent, which says nothing of the instance. @default never */
+  readonly isCallersFault?: (() => boolean) | undefined;
   /** Whether every failure leads to the next instance, until all were tried. */
   readonly everyFailure: boolean;
   /** When the call's time is up, by `now`. */
@@ -83,7 +85,7 @@ export async function tryEach<T>(
         pick.end('overtaken');
         throw error;
       }
-      const verdict = judge(error, manner.method, options.retry);
+      const verdict = manner.isCallersFault?.() === true ? CALLERS_FAULT : judge(error, manner.method, options.retry);
       pick.end(verdict.outcome);
       if (verdict.outcome === 'gateway-failure') balancer.pushBack(pick.endpoint, retryAfterMs(error));
       attempts ??= [];
@@ -92,9 +94,9 @@ export async function tryEach<T>(
       tried.add(instance.url);
       const elsewhere = manner.everyFailure ? 'always' : verdict.elsewhere;
       const allowed =
-        manner.replayable &&
         manner.signal?.aborted !== true &&
         elsewhere !== 'never' &&
+        manner.isReplayable(verdict.elsewhere === 'always') &&
         (manner.everyFailure || options.maxAttempts === 'all' || tried.size < options.maxAttempts) &&
         manner.now() < manner.deadline;
       // Picked from the newest list, which may have changed while the call failed.
@@ -106,6 +108,8 @@ export async function tryEach<T>(
     }
   }
 }
+
+const CALLERS_FAULT: Verdict = { outcome: 'cancelled', elsewhere: 'never' };
 
 /** With `validateStatus` off a failure comes as a result. */
 function resultOutcome(result: unknown): Outcome {

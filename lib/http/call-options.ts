@@ -1,5 +1,6 @@
 import type { AxiosRequestConfig, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
 import type { BalancingStrategy, EjectionOptions, RouteSettings, RoutingOptions } from '../balancing/index.js';
+import type { Redirects } from './transport/index.js';
 
 /** How calls to a service are made. */
 export interface CallOptions {
@@ -27,6 +28,16 @@ export interface CallOptions {
   readonly keyHeader?: string;
   /** Header that tells the instance how many milliseconds are left for the call. @default none */
   readonly deadlineHeader?: string;
+  /**
+   * Which redirects of its instances a call follows: those within the instance's origin, `any` (to another origin without
+   * credentials, forwarded headers and headers of your own), or `none`. @default 'same-origin'
+   */
+  readonly redirects?: Redirects;
+  /**
+   * Whether a client that is bound to a service also calls absolute URLs, and other services as `lb://OTHER/path`: with
+   * the call's headers. Off, so that no path that came from outside sends them elsewhere. @default false
+   */
+  readonly allowAbsoluteUrls?: boolean;
   /** Name of the metadata that holds the path below which an instance serves. @default 'contextPath' */
   readonly basePathMetadata?: string;
   /** Answers a call that failed on every instance: data for the response, or a promise of it. Throw to let it fail. */
@@ -100,6 +111,8 @@ export function resolveCallOptions(layers: readonly (CallOptions | undefined)[],
     hintHeader: merged.hintHeader,
     keyHeader: merged.keyHeader,
     deadlineHeader: merged.deadlineHeader,
+    redirects: merged.redirects ?? 'same-origin',
+    allowAbsoluteUrls: merged.allowAbsoluteUrls ?? false,
     basePathMetadata: merged.basePathMetadata ?? 'contextPath',
     fallback: merged.fallback,
   };

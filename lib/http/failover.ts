@@ -1,6 +1,6 @@
 import { failureOf, outcomeOfFailure, responseOf, type Outcome } from '../balancing/index.js';
 import type { RetryOptions } from './call-options.js';
-import { isUnsent } from './transport/index.js';
+import { isStream, isUnsent, StreamSource } from './transport/index.js';
 
 /** Methods that may be sent twice without doing something twice (RFC 9110, 9.2.2). */
 const IDEMPOTENT = new Set(['get', 'head', 'options', 'trace', 'put', 'delete']);
@@ -35,8 +35,20 @@ export function isRepeatable(method: string | undefined, retry: Required<RetryOp
   return retry.unsafeMethods || IDEMPOTENT.has((method ?? 'get').toLowerCase());
 }
 
-/** Whether a body can be sent again; a stream is gone once it was read. */
-export function isReplayable(data: unknown): boolean {
+/**
+ * Whether a body can be sent again. A stream can until its first piece was taken, or, when the request surely was not sent,
+ * as long as what was taken is still there.
+ */
+export function isReplayable(data: unknown, wasUnsent: boolean): boolean {
+  if (isStream(data)) {
+    const source = StreamSource.of(data);
+    return source.isUntouched || (wasUnsent && source.isWhole);
+  }
+  return isRepeatableBody(data);
+}
+
+/** Whether a body can be sent as often as one likes, also at once. */
+export function isRepeatableBody(data: unknown): boolean {
   return (
     typeof data !== 'object' ||
     data === null ||

@@ -3,14 +3,14 @@ import { until, type AddressResolver, type CallAuthorizer, type Clock, type View
 import { FIRST_TRY, type Balancers, type PickContext } from '../balancing/index.js';
 import { isNobodyToCall, noSnapshot, type ServiceView, type ServiceViews, type ViewLease } from '../discovery/index.js';
 import { codeOf, type ServiceInstance, type Snapshot } from '../model/index.js';
-import { fullUrl, parseAddress, type CallAddress } from './address.js';
+import { assertWithin, fullUrl, parseAddress, type CallAddress } from './address.js';
 import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
 import { fallbackResponse, routeSettings, type RequestBalancing, type ResolvedCallOptions } from './call-options.js';
-import { isRepeatable, isReplayable } from './failover.js';
+import { isRepeatable, isRepeatableBody, isReplayable } from './failover.js';
 import { tryHedged } from './hedging.js';
 import type { IncomingHeaders } from './incoming-headers.js';
 import { RetryBudget } from './retry-budget.js';
-import type { HttpTransport } from './transport/index.js';
+import { isStream, StreamSource, type HttpTransport } from './transport/index.js';
 
 /** What a {@link ServiceCaller} needs of its app. */
 export interface ServiceCallerOptions {
@@ -40,6 +40,12 @@ export interface InstanceStats {
   readonly ejected: boolean;
 }
 
+/** The service of a bound client, and the options of its calls. */
+interface BoundService {
+  readonly service: string;
+  readonly options: ResolvedCallOptions;
+}
+
 /** A call under way. */
 interface ServiceCall {
   readonly address: CallAddress;
@@ -62,7 +68,7 @@ export class ServiceCaller {
     private readonly options: ServiceCallerOptions,
     private readonly transport: HttpTransport,
     /** The one service whose watch stays open from the first call on, and the options of its calls. */
-    private readonly bound?: { readonly service: string; readonly options: ResolvedCallOptions },
+    private readonly bound?: BoundService,
   ) {}
 
   /** Opens the watch of a service before its first call, and loads what its first call needs. */
@@ -76,8 +82,11 @@ export class ServiceCaller {
     if (!this.held.has(service)) this.held.set(service, this.options.views.acquire(service));
   }
 
-  /** For axios's `adapter` option. */
-  readonly adapter: AxiosAdapter = (config) => this.call(config);
+  /** For axios's `adapter` option: calls what the client may call. */
+  readonly adapter: AxiosAdapter = (config) => this.call(config, this.bound);
+
+  /** For axios instances of others, which may call anything. */
+  readonly openAdapter: AxiosAdapter = (config) => this.call(config);
 
   /**
    * Calls `walker` with one endpoint after the other until it succeeds, and gives its result.
@@ -89,7 +98,7 @@ export class ServiceCaller {
       const callee = this.calleeFor(view, service);
       const manner: CallManner = {
         method: undefined,
-        replayable: true,
+        isReplayable: () => true,
         everyFailure: true,
         deadline: Infinity,
         context: FIRST_TRY,
@@ -110,9 +119,10 @@ export class ServiceCaller {
     });
   }
 
-  private call(config: InternalAxiosRequestConfig): Promise<AxiosResponse> {
+  private call(config: InternalAxiosRequestConfig, bound?: BoundService): Promise<AxiosResponse> {
     const url = fullUrl(config.baseURL, config.url, config.allowAbsoluteUrls !== false);
     const address = parseAddress(url);
+    if (bound !== undefined) assertWithin(bound.service, url, address, config.url, bound.options.allowAbsoluteUrls);
     if (address?.isService === true) return this.callService(address, config);
     const resolver = address && this.options.resolvers.find((candidate) => candidate.handles(address.host));
     if (address !== undefined && resolver !== undefined) {
@@ -185,9 +195,11 @@ export class ServiceCaller {
     const { totalTimeoutMs, hedging, retry } = options;
     const deadline = totalTimeoutMs === 0 ? Infinity : this.now() + totalTimeoutMs;
     const call: ServiceCall = { address, config, options, deadline };
+    const data: unknown = config.data;
     const manner: CallManner = {
       method: config.method,
-      replayable: isReplayable(config.data),
+      isReplayable: (wasUnsent) => isReplayable(data, wasUnsent),
+      isCallersFault: isStream(data) ? () => StreamSource.of(data).failure !== undefined : undefined,
       everyFailure: false,
       deadline,
       context: contextOf(config, options),
@@ -195,7 +207,7 @@ export class ServiceCaller {
       signal: config.signal,
     };
     // What is read of a stream later must stay in the caller's hand, which a hedge's own signal takes away.
-    const mayHedge = manner.replayable && config.responseType !== 'stream' && isRepeatable(config.method, retry);
+    const mayHedge = isRepeatableBody(data) && config.responseType !== 'stream' && isRepeatable(config.method, retry);
     if (hedging === undefined || !mayHedge) {
       return tryEach(callee, manner, pickFirst(callee, manner.context), (instance) => this.send(call, instance));
     }
@@ -216,11 +228,20 @@ export class ServiceCaller {
     const timeoutMs = this.timeLeft(call);
     const target = url + basePath(metadata[options.basePathMetadata]) + address.path;
     const { authorizers } = this.options;
+    const { redirects } = options;
     if (authorizers.length === 0 && options.forwardHeaders.length === 0 && options.deadlineHeader === undefined) {
-      return this.transport.send(config, timeoutMs === undefined ? { url: target } : { url: target, timeoutMs });
+      return this.transport.send(
+        config,
+        timeoutMs === undefined ? { url: target, redirects } : { url: target, redirects, timeoutMs },
+      );
     }
     return this.headersFor(call, instance, timeoutMs ?? 0).then((headers) =>
-      this.transport.send(config, { url: target, headers, ...(timeoutMs === undefined ? {} : { timeoutMs }) }),
+      this.transport.send(config, {
+        url: target,
+        redirects,
+        headers,
+        ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      }),
     );
   }
 

@@ -19,11 +19,15 @@ type WithForm = 'postForm' | 'putForm' | 'patchForm';
 
 /**
  * The HTTP client, in the shape of Nest's `HttpService`. Bound to a service (`@DiscoverableClient('STOCK')`) its paths
- * are that service's; the unbound one calls any service as `lb://STOCK/quote`. Other URLs go where they say.
+ * are that service's, and no others unless `allowAbsoluteUrls` is set; the unbound one calls any service as `lb://STOCK/quote`.
+ * Its other URLs go where they say.
  *
  * A call starts when its Observable is subscribed to and is aborted when it is unsubscribed from. Errors are axios's;
  * those of failed connections carry `attempts`. When there is nobody to call, the error is a `NoInstanceError` or a
  * `NoSnapshotError`.
+ *
+ * The clients of one service with equal options are one client, wherever they are injected, and so is its `axiosRef`: an
+ * interceptor that one class adds acts on the calls of all of them.
  */
 export class ServiceHttpClient {
   /** The axios instance behind it: for promises, interceptors and defaults. */
@@ -75,7 +79,7 @@ export class ServiceHttpClient {
    * @returns the instance
    */
   discoverable<T extends AxiosInstance>(instance: T): T {
-    instance.defaults.adapter = this.caller.adapter;
+    instance.defaults.adapter = this.caller.openAdapter;
     return instance;
   }
 

@@ -100,6 +100,8 @@ export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Check>> = {
     budgetShare: numberBetween(0, 100),
     budgetPerSecond: numberBetween(0, 1e6),
   } satisfies Record<keyof RetryOptions, Check>),
+  redirects: oneOf('same-origin', 'any', 'none'),
+  allowAbsoluteUrls: flag,
   deadlineHeader: text,
   basePathMetadata: text,
   fallback: callable,

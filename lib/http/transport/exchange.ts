@@ -3,6 +3,7 @@ import { codeOf } from '../../model/index.js';
 import type { HeaderBag } from './axios-headers.js';
 import { codingOf, decompress, type Coding } from './decompression.js';
 import { Hop, type HopListener } from './hop.js';
+import type { Redirects } from './http-transport.js';
 import type { OriginPool } from './origin-pool.js';
 import { Progress } from './progress.js';
 import { followRedirect, isRedirect, type HopPlan } from './redirect.js';
@@ -54,6 +55,7 @@ export class Exchange implements HopListener {
     private plan: HopPlan,
     private readonly body: RequestBody | undefined,
     private readonly timeoutMs: number,
+    private readonly redirectsTo: Redirects | undefined,
     private readonly resolve: (response: AxiosResponse) => void,
     private readonly reject: (error: unknown) => void,
   ) {
@@ -69,7 +71,7 @@ export class Exchange implements HopListener {
 
   onHead(hop: Hop, status: number, raw: readonly Buffer[], statusText: string): boolean {
     const headers = toResponseHeaders(raw);
-    if (status >= 300 && isRedirect(status, headers, this.config)) {
+    if (status >= 300 && isRedirect(status, headers, this.config, this.redirectsTo)) {
       this.redirect(hop, status, headers);
       return true;
     }
@@ -172,7 +174,9 @@ export class Exchange implements HopListener {
     if (request === undefined) return;
     this.redirects += 1;
     try {
-      this.plan = followRedirect(config, this.plan, { status, headers }, this.firstTarget, this.redirects, request);
+      const answer = { status, headers };
+      const { plan, firstTarget, redirects, redirectsTo } = this;
+      this.plan = followRedirect(config, plan, answer, firstTarget, redirects, request, redirectsTo);
     } catch (error) {
       this.fail(error);
       return;

@@ -1,9 +1,19 @@
 import type { AxiosResponse, InternalAxiosRequestConfig } from 'axios';
 
+/**
+ * Which redirects a call to an instance follows:
+ * - `same-origin`: those to the same scheme, host and port; another one is an error, `ERR_FR_REDIRECTION_FAILURE`;
+ * - `any`: to another origin go only headers that say how to read (`Accept`, `Content-Type` …), whoever set the others;
+ * - `none`: none, the answer is given to the caller.
+ */
+export type Redirects = 'same-origin' | 'any' | 'none';
+
 /** Where one try of a call goes, instead of where its config says. */
 export interface Destination {
-  /** Absolute URL, with the path and without `params`. */
-  readonly url: string;
+  /** Absolute URL, with the path and without `params`. @default the config's */
+  readonly url?: string;
+  /** @default as axios does */
+  readonly redirects?: Redirects;
   /** More headers, which don't replace the call's own. */
   readonly headers?: Readonly<Record<string, string>>;
   /** The time-out of this try instead of the config's, in milliseconds; 0: for ever. @default the config's */

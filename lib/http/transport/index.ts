@@ -12,4 +12,5 @@ export {
   type HttpTransportOptions,
   type TransportOptions,
 } from './transport.options.js';
+export { isStream, StreamSource } from './stream-source.js';
 export { isUnsent } from './transport-errors.js';

@@ -6,6 +6,7 @@ import { Exchange } from './exchange.js';
 import { isUnmeasuredForm, measureForm } from './form-data.js';
 import type { Destination, HttpTransport, TransportStats } from './http-transport.js';
 import { OriginPool } from './origin-pool.js';
+import { followsRedirects } from './redirect.js';
 import { toRequestBody } from './request-body.js';
 import { needsNodeClient, toWireHeaders } from './request-head.js';
 import { checkScheme, parseTarget, type Target } from './target.js';
@@ -102,7 +103,7 @@ export class PooledTransport implements HttpTransport {
 
   private start(config: InternalAxiosRequestConfig, destination: Destination | undefined): Promise<AxiosResponse> {
     if (this.hasNoWire || this.environmentProxy || needsAxios(config)) return this.sendByAxios(config, destination);
-    if (destination === undefined) checkScheme(config.url, config);
+    if (destination?.url === undefined) checkScheme(config.url, config);
     const url = destination?.url ?? fullUrl(config.baseURL, config.url, config.allowAbsoluteUrls !== false);
     if (url.startsWith('data:')) return this.sendByAxios(config, destination);
     const target = parseTarget(url, config);
@@ -116,7 +117,7 @@ export class PooledTransport implements HttpTransport {
     destination: Destination | undefined,
   ): Promise<AxiosResponse> {
     const method = (config.method ?? 'get').toUpperCase();
-    const body = toRequestBody(config);
+    const body = toRequestBody(config, followsRedirects(config, destination?.redirects));
     const auth = config.auth === undefined || config.auth === null ? target.auth : credentials(config.auth);
     const headers = toWireHeaders(config, body?.length, auth);
     if (destination?.headers !== undefined) {
@@ -129,7 +130,7 @@ export class PooledTransport implements HttpTransport {
     const plan = { method, target: { origin: target.origin, path, auth }, headers, sendsBody: true };
     const timeoutMs = destination?.timeoutMs ?? timeoutOf(config, method, target);
     return new Promise((resolve, reject) => {
-      new Exchange(this.poolFor, config, plan, body, timeoutMs, resolve, reject).start();
+      new Exchange(this.poolFor, config, plan, body, timeoutMs, destination?.redirects, resolve, reject).start();
     });
   }
 

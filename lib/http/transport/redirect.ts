@@ -1,6 +1,7 @@
 import { AxiosError, type InternalAxiosRequestConfig } from 'axios';
 import { DiscoveryError, messageOf } from '../../model/index.js';
 import type { HeaderBag } from './axios-headers.js';
+import type { Redirects } from './http-transport.js';
 import { basic, type WireHeaders } from './request-head.js';
 import type { SentRequest } from './sent-request.js';
 import type { Target } from './target.js';
@@ -10,6 +11,9 @@ const MAX_REDIRECTS = 21;
 
 /** Never sent to a host that the caller didn't name, nor over a less secure scheme. */
 const CREDENTIALS = ['authorization', 'cookie'];
+
+/** What of a call to an instance another origin may see: how to read the body, and what to answer in. */
+const HARMLESS = /^(?:accept(?:-.*)?|cache-control|content-.*|if-.*|pragma|range|user-agent)$/;
 
 type HeaderMap = Record<string, string | string[]>;
 
@@ -21,9 +25,32 @@ export interface HopPlan {
   readonly sendsBody: boolean;
 }
 
+/** Whether a call may be sent elsewhere by an answer. */
+export function followsRedirects(config: InternalAxiosRequestConfig, redirects: Redirects | undefined): boolean {
+  return config.maxRedirects !== 0 && redirects !== 'none';
+}
+
+/** Takes the headers out that only the instance which was called may see. */
+export function keepHarmless(headers: Record<string, unknown>): void {
+  for (const name of Object.keys(headers)) if (!HARMLESS.test(name.toLowerCase())) delete headers[name];
+}
+
+/** @throws TypeError when a call may not leave `from` for `to` */
+export function assertSameOrigin(from: string, to: string): void {
+  if (to === from) return;
+  throw new TypeError(
+    `${from} redirects to ${to}, where calls to its service don't follow: they do with the option redirects: 'any'`,
+  );
+}
+
 /** Whether an answer sends the call elsewhere. */
-export function isRedirect(status: number, headers: HeaderBag, config: InternalAxiosRequestConfig): boolean {
-  if (status < 300 || status >= 400 || config.maxRedirects === 0) return false;
+export function isRedirect(
+  status: number,
+  headers: HeaderBag,
+  config: InternalAxiosRequestConfig,
+  redirects: Redirects | undefined,
+): boolean {
+  if (status < 300 || status >= 400 || !followsRedirects(config, redirects)) return false;
   const location: unknown = headers['location'];
   return typeof location === 'string' && location !== '';
 }
@@ -34,6 +61,7 @@ export function isRedirect(status: number, headers: HeaderBag, config: InternalA
  *
  * @param count redirects so far, this one included
  * @param first where the call went first: its `auth` is given again to this origin only
+ * @param redirects which redirects the call follows; undefined: as axios does
  * @throws AxiosError `ERR_FR_TOO_MANY_REDIRECTS`, or `ERR_FR_REDIRECTION_FAILURE` for a bad address and for what
  * `beforeRedirect` throws
  */
@@ -44,13 +72,16 @@ export function followRedirect(
   first: Target,
   count: number,
   request: SentRequest,
+  redirects: Redirects | undefined,
 ): HopPlan {
   if (count > (config.maxRedirects === undefined ? MAX_REDIRECTS : config.maxRedirects)) {
     const message = 'Maximum number of redirects exceeded';
     throw failure(new Error(message), message, AxiosError.ERR_FR_TOO_MANY_REDIRECTS, config, request);
   }
   try {
-    return next(config, last, answer, first);
+    const plan = next(config, last, answer, first, redirects === 'any');
+    if (redirects === 'same-origin') assertSameOrigin(first.origin, plan.target.origin);
+    return plan;
   } catch (error) {
     const message = `Redirected request failed: ${messageOf(error)}`;
     throw failure(error, message, 'ERR_FR_REDIRECTION_FAILURE', config, request);
@@ -73,6 +104,7 @@ function next(
   last: HopPlan,
   { status, headers: answerHeaders }: { readonly status: number; readonly headers: HeaderBag },
   first: Target,
+  guarded: boolean,
 ): HopPlan {
   const headers = toMap(last.headers);
   // That of `auth` is made anew for each hop that it is for.
@@ -100,6 +132,7 @@ function next(
     const names = [...CREDENTIALS, ...sensitiveHeaders(config)];
     remove(headers, (name) => names.includes(name));
   }
+  if (guarded && url.origin !== first.origin) keepHarmless(headers);
   const auth = url.origin === first.origin ? first.auth : undefined;
   return withHook(
     config,

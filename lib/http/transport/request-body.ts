@@ -1,9 +1,9 @@
-import { PassThrough, type Readable } from 'node:stream';
 import { AxiosError, CanceledError, type InternalAxiosRequestConfig } from 'axios';
 import { codeOf } from '../../model/index.js';
 import { isForm, setFormHeaders } from './form-data.js';
 import { toMultipart } from './multipart.js';
 import { Progress } from './progress.js';
+import { isStream, StreamSource } from './stream-source.js';
 import type { WireRequest } from './undici-port.js';
 
 /** What is sent, once or, when redirected, again. */
@@ -21,9 +21,11 @@ const STEP = 64 * 1024;
 
 /**
  * Makes the body of what axios's transforms left in `config.data`, and sets the headers that belong to it.
+ *
+ * @param isRepeated whether it may have to be sent again, to follow a redirect
  * @throws AxiosError `ERR_BAD_REQUEST` when the data is nothing that can be sent, or too long
  */
-export function toRequestBody(config: InternalAxiosRequestConfig): RequestBody | undefined {
+export function toRequestBody(config: InternalAxiosRequestConfig, isRepeated = true): RequestBody | undefined {
   const data: unknown = config.data;
   if (data === undefined || data === null || data === '' || data === false || data === 0) return undefined;
   if (typeof data === 'string') return fixed(Buffer.from(data, 'utf8'), config);
@@ -33,7 +35,10 @@ export function toRequestBody(config: InternalAxiosRequestConfig): RequestBody |
   }
   if (data instanceof FormData) return multipart(data, config);
   if (data instanceof Blob) return blob(data, config);
-  if (isStream(data)) return new StreamBody(readable(data, config), config);
+  if (isStream(data)) {
+    if (isForm(data)) setFormHeaders(data, config);
+    return new StreamBody(StreamSource.of(data), config, isRepeated);
+  }
   throw new AxiosError(
     'Data after transformation must be a string, an ArrayBuffer, a Buffer, or a Stream',
     AxiosError.ERR_BAD_REQUEST,
@@ -120,49 +125,28 @@ class RepeatableBody implements RequestBody {
   dispose(): void {}
 }
 
-/** A stream that can be piped, old-style ones included. */
-interface Pipeable {
-  pipe(destination: PassThrough): unknown;
-  on?(event: string, listener: (error: Error) => void): unknown;
-}
-
-function isStream(data: unknown): data is Pipeable {
-  return typeof data === 'object' && data !== null && 'pipe' in data && typeof data.pipe === 'function';
-}
-
-/** The stream to read; for forms of the package form-data also its headers. */
-function readable(data: Pipeable, config: InternalAxiosRequestConfig): Readable {
-  if (isForm(data)) setFormHeaders(data, config);
-  if (Symbol.asyncIterator in data && 'destroy' in data) return data as unknown as Readable;
-  const through = new PassThrough();
-  data.on?.('error', (error) => through.destroy(error));
-  data.pipe(through);
-  return through;
-}
-
 /**
  * A stream. Unless redirects are off it is kept as it is sent, as axios does, for a redirect that repeats the request.
  */
 class StreamBody implements RequestBody {
   readonly length: number | undefined;
   private readonly chunks: (Buffer | undefined)[] = [];
-  private readonly iterator: AsyncIterator<unknown>;
-  private readonly keeps: boolean;
+  private readonly pieces: AsyncGenerator<Buffer, void>;
   private readonly progress: Progress | undefined;
   private bytes = 0;
   private ended = false;
   private pulling: Promise<void> | undefined;
 
   constructor(
-    private readonly source: Readable,
+    private readonly source: StreamSource,
     private readonly config: InternalAxiosRequestConfig,
+    private readonly keeps: boolean,
   ) {
     const { headers } = config;
     const length = Number(headers.getContentLength() ?? NaN);
     this.length = Number.isFinite(length) ? length : undefined;
-    this.keeps = config.maxRedirects !== 0;
     this.progress = uploadProgress(config, this.length);
-    this.iterator = (source as AsyncIterable<unknown>)[Symbol.asyncIterator]();
+    this.pieces = source.read();
   }
 
   async *open(): AsyncIterable<Uint8Array> {
@@ -177,8 +161,7 @@ class StreamBody implements RequestBody {
 
   dispose(): void {
     this.progress?.end();
-    // Also when it is in the middle of a read, which a generator's own end would wait for.
-    if (!this.ended) this.source.destroy();
+    this.source.release();
   }
 
   /** Reads one chunk, however many hops ask for it. */
@@ -189,18 +172,16 @@ class StreamBody implements RequestBody {
 
   private async read(): Promise<void> {
     try {
-      const { done, value } = await this.iterator.next();
+      const { done, value } = await this.pieces.next();
       if (done === true) {
         this.ended = true;
         this.progress?.end();
         return;
       }
-      const chunk = Buffer.isBuffer(value) ? value : Buffer.from(value as string);
-      this.bytes += chunk.length;
+      this.bytes += value.length;
       if (isOver(this.bytes, this.config)) throw tooLong(this.config);
-      if (chunk.length === 0) return;
-      this.chunks.push(chunk);
-      this.progress?.add(chunk.length);
+      this.chunks.push(value);
+      this.progress?.add(value.length);
     } catch (error) {
       if (codeOf(error) !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
       throw new CanceledError('Request stream has been aborted', this.config);

@@ -79,8 +79,8 @@ describe('failover', () => {
   });
 
   test('a body that is a stream can not be sent twice', () => {
-    expect([undefined, 'text', { a: 1 }, Buffer.from('x')].every(isReplayable)).toBe(true);
-    expect(isReplayable(new ReadableStream())).toBe(false);
-    expect(isReplayable((async function* () {})())).toBe(false);
+    expect([undefined, 'text', { a: 1 }, Buffer.from('x')].every((data) => isReplayable(data, false))).toBe(true);
+    expect(isReplayable(new ReadableStream(), true)).toBe(false);
+    expect(isReplayable((async function* () {})(), true)).toBe(false);
   });
 });

@@ -3,7 +3,20 @@ import { firstValueFrom } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import type { DiscoveryModuleOptions } from '../../../../lib/nest/index.js';
 import { readAll, until } from '../transport/support.js';
-import { after, answer, calls, node, nodes, reset, seen, service, silence, status, type Node } from './support.js';
+import {
+  after,
+  answer,
+  calls,
+  node,
+  nodes,
+  refusing,
+  reset,
+  seen,
+  service,
+  silence,
+  status,
+  type Node,
+} from './support.js';
 
 /** Instances in the order in which a call meets them. */
 async function line(
@@ -22,13 +35,6 @@ async function line(
       ...options.http,
     },
   });
-}
-
-/** A port that nobody listens on. */
-async function refusing(): Promise<Node> {
-  const gone = await node();
-  await gone.server.close();
-  return { ...gone, server: { ...gone.server, close: async () => {} } };
 }
 
 describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const])(

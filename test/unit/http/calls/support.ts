@@ -66,6 +66,13 @@ export async function nodes(count: number, behaviour: Behaviour = answer): Promi
   return Promise.all(Array.from({ length: count }, () => node(behaviour)));
 }
 
+/** A port that nobody listens on. */
+export async function refusing(): Promise<Node> {
+  const gone = await node();
+  await gone.server.close();
+  return { ...gone, server: { ...gone.server, close: async () => {} } };
+}
+
 /** A service in a registry, and this app's client of it. */
 export interface Service {
   readonly registry: InMemoryRegistry;
