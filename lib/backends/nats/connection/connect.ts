@@ -1,12 +1,21 @@
 import { peerError } from '../../../backend/index.js';
 import { defined } from '../../../model/index.js';
 import type { ConnectionSettings } from './connection-options.js';
+import type { DialSockets } from './dial-sockets.js';
 import type { NatsConnection } from './port.js';
 
 /** The part of the two libraries that makes connections. */
 export interface NatsLibrary {
-  /** Tries each address once. @throws the library's error */
-  connect(settings: ConnectionSettings, name: string, random: () => number): Promise<NatsConnection>;
+  /** Tries each address once, with sockets that are `dial.sockets`'. @throws the library's error */
+  connect(settings: ConnectionSettings, dial: Dial): Promise<NatsConnection>;
+}
+
+/** What a connection is made with besides the settings. */
+export interface Dial {
+  /** Name of the connection, unless the settings have one. */
+  readonly name: string;
+  readonly random: () => number;
+  readonly sockets: DialSockets;
 }
 
 /**
@@ -30,24 +39,37 @@ interface Exports {
 }
 
 function asLibrary(exports: Exports): NatsLibrary {
-  return { connect: (settings, name, random) => exports.connect(libraryOptions(exports, settings, name, random)) };
+  return { connect: (settings, dial) => exports.connect(libraryOptions(exports, settings, dial)) };
 }
 
-function libraryOptions(exports: Exports, settings: ConnectionSettings, name: string, random: () => number): object {
+function libraryOptions(exports: Exports, settings: ConnectionSettings, { name, random, sockets }: Dial): object {
   const { username, password, token, nkeySeed, credentials } = settings.authentication;
+  const { tls, connectTimeoutMs, reconnectWaitMs } = settings;
   const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+  // Read for each dial anew.
+  const signalled = { enumerable: true, get: () => sockets.signal };
+  const timed = {
+    get: () => {
+      sockets.begins();
+      return connectTimeoutMs;
+    },
+  };
   return {
     servers: [...settings.servers],
     name: settings.connectionName ?? name,
     ...defined({ user: username, pass: password, token }),
     ...(nkeySeed === undefined ? {} : { authenticator: exports.nkeyAuthenticator(bytes(nkeySeed)) }),
     ...(credentials === undefined ? {} : { authenticator: exports.credsAuthenticator(bytes(credentials)) }),
-    ...(settings.tls === undefined ? {} : { tls: { ...settings.tls } }),
-    timeout: settings.connectTimeoutMs,
+    ...(tls === undefined ? {} : { tls: Object.defineProperty({ ...tls }, 'signal', signalled) }),
+    timeout: connectTimeoutMs,
     // The first connection is tried by us: theirs could not be called off.
     waitOnFirstConnect: false,
     maxReconnectAttempts: -1,
-    reconnectDelayHandler: () => settings.reconnectWaitMs * (0.2 + 0.8 * random()),
+    // Asked before each dial, as a method of the library's own copy of these options.
+    reconnectDelayHandler(this: object) {
+      Object.defineProperty(this, 'timeout', timed);
+      return reconnectWaitMs * (0.2 + 0.8 * random());
+    },
     // Credentials are renewed while servers restart: two refusals in a row are no reason to give up for ever.
     ignoreAuthErrorAbort: true,
     pingInterval: settings.pingIntervalMs,

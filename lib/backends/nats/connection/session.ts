@@ -12,6 +12,7 @@ import {
 import { codeOf, DiscoveryError, messageOf } from '../../../model/index.js';
 import type { ConnectionSettings } from './connection-options.js';
 import { loadNatsLibrary, type NatsLibrary } from './connect.js';
+import { DialSockets } from './dial-sockets.js';
 import { saying, toRequestError } from './errors.js';
 import type { EncodableHeaders } from './headers.js';
 import type { NatsConnection, NatsRawMessage, NatsSubscription } from './port.js';
@@ -56,6 +57,7 @@ export class NatsSession {
   private readonly backoff: Backoff;
   /** Told when the connection is lost. */
   private readonly waiting = new Set<(error: DiscoveryError) => void>();
+  private readonly sockets = new DialSockets();
   private stopListening = (): void => {};
   private library: NatsLibrary | undefined;
   private present: NatsConnection | undefined;
@@ -243,6 +245,8 @@ export class NatsSession {
       }
       if (!present.isClosed()) await present.close().catch(() => {});
     }
+    // Nothing of a dial that is under way is waited for.
+    this.sockets.end();
     await this.loop;
     // Those who wait for the first connection hear of it before the listeners are forgotten.
     this.stateView.set({ phase: 'closed' });
@@ -267,9 +271,15 @@ export class NatsSession {
     await ready?.close();
   }
 
-  private dial(library: NatsLibrary): Promise<NatsConnection> {
+  private async dial(library: NatsLibrary): Promise<NatsConnection> {
     const { settings, name, random } = this.options;
-    return library.connect(settings, name, random);
+    const { sockets } = this;
+    try {
+      return await library.connect(settings, { name, random, sockets });
+    } catch (error) {
+      sockets.release();
+      throw error;
+    }
   }
 
   /** Uses a connection until it is closed for good. */
