@@ -100,6 +100,7 @@ export {
 export {
   abandonOnAbort,
   Backoff,
+  neverArrived,
   PeriodicTask,
   RateLimit,
   SingleFlight,

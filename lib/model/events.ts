@@ -13,11 +13,22 @@ export interface BackendState {
 export type DiscoveryEvent =
   | { readonly type: 'backend.state'; readonly backend: string; readonly state: BackendState }
   | {
-      readonly type: 'registration.registered' | 'registration.removed' | 'registration.left';
+      /** `absent`: it ended before anything of it had arrived, so that there was nothing to remove. */
+      readonly type: 'registration.registered' | 'registration.removed' | 'registration.absent';
       readonly backend: string;
       readonly service: string;
       readonly instanceId: string;
       readonly status: InstanceStatus;
+    }
+  | {
+      /** The record could not be removed, and ends with its lease. */
+      readonly type: 'registration.left';
+      readonly backend: string;
+      readonly service: string;
+      readonly instanceId: string;
+      readonly status: InstanceStatus;
+      /** Why. */
+      readonly error?: DiscoveryError;
     }
   | {
       readonly type: 'registration.failed';

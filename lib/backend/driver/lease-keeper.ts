@@ -1,4 +1,5 @@
 import {
+  defined,
   DiscoveryError,
   messageOf,
   patchRegistration,
@@ -30,6 +31,11 @@ export interface LeaseOperations {
   change?(registration: Registration, previous: Registration, signal: AbortSignal): Promise<void>;
   /** Makes the registry not have it; must succeed when it doesn't. */
   deregister(registration: Registration, signal: AbortSignal): Promise<void>;
+  /**
+   * Whether anything may be at the registry: false as long as all that was sent surely never arrived, or was refused.
+   * {@link neverArrived} tells of errors. What isn't there needs no removal. @default true once `register` was called
+   */
+  mayExist?(): boolean;
 }
 
 /** Options of a {@link LeaseKeeper}. */
@@ -82,6 +88,10 @@ export class LeaseKeeper implements Lease {
   /** Keeps a flapping status from flooding the registry. */
   private readonly changes: RateLimit;
   private changed = false;
+  /** Something was sent. */
+  private begun = false;
+  /** Why the removal failed. */
+  private leftBy: DiscoveryError | undefined;
   /** Operations that have not ended, also those whose time was up. */
   private readonly underWay = new Set<Promise<unknown>>();
   private readonly loop: Promise<void>;
@@ -212,6 +222,7 @@ export class LeaseKeeper implements Lease {
     const previous = this.actual;
     // Unknown until it is confirmed: a registration that timed out may have arrived.
     this.actual = undefined;
+    this.begun = true;
     await this.attempt(previous === undefined ? 'register' : 'change', (signal) =>
       previous === undefined || operations.change === undefined
         ? operations.register(wanted, signal)
@@ -263,13 +274,14 @@ export class LeaseKeeper implements Lease {
     }
   }
 
-  private failed(error: unknown, what: 'registered' | 'deregistered' = 'registered'): void {
+  private failed(error: unknown, what: 'registered' | 'deregistered' = 'registered'): DiscoveryError {
     const { backend, report } = this.options;
     const { service, instanceId } = this.desired;
     const prefix = `${service} could not be ${what} at ${backend}`;
     const wrapped = toDiscoveryError(error, 'BACKEND_UNAVAILABLE', prefix, { backend, service });
     this.setState({ phase: 'retrying', error: wrapped });
     report?.({ type: 'registration.failed', backend, service, instanceId, error: wrapped });
+    return wrapped;
   }
 
   private async takeBack(signal: AbortSignal | undefined): Promise<RevokeResult> {
@@ -278,22 +290,19 @@ export class LeaseKeeper implements Lease {
     const error = this.revokedError();
     this.settleRegistered.reject(error);
     for (const entry of this.pending.splice(0)) entry.reject(error);
-    const result = await this.removeRecord(signal);
+    const outcome = await this.removeRecord(signal);
+    const result = outcome === 'left' ? 'left-to-expire' : 'removed';
     this.setState({ phase: 'revoked' });
     const { backend, report } = this.options;
     const { service, instanceId, status } = this.desired;
-    report?.({
-      type: result === 'removed' ? 'registration.removed' : 'registration.left',
-      backend,
-      service,
-      instanceId,
-      status,
-    });
+    const facts = { backend, service, instanceId, status };
+    if (outcome === 'left') report?.({ type: 'registration.left', ...facts, ...defined({ error: this.leftBy }) });
+    else report?.({ type: `registration.${outcome}`, ...facts });
     this.options.onRevoked?.();
     return result;
   }
 
-  private async removeRecord(signal: AbortSignal | undefined): Promise<RevokeResult> {
+  private async removeRecord(signal: AbortSignal | undefined): Promise<'removed' | 'absent' | 'left'> {
     const { operations, clock, timeoutMs, backend } = this.options;
     this.backoff.reset();
     try {
@@ -301,10 +310,11 @@ export class LeaseKeeper implements Lease {
     } catch {
       this.cutting.abort();
       await this.loop;
-      return 'left-to-expire';
+      return this.mayExist() ? 'left' : 'absent';
     }
     // A request whose time was up may still be on its way; the removal must come after it.
     await this.stragglers(signal);
+    if (this.underWay.size === 0 && !this.mayExist()) return 'absent';
     while (signal?.aborted !== true) {
       try {
         await withDeadline(
@@ -314,15 +324,19 @@ export class LeaseKeeper implements Lease {
           `deregister ${this.desired.service} at ${backend}`,
           (cut) => operations.deregister(this.desired, cut),
         );
-        return this.underWay.size === 0 ? 'removed' : 'left-to-expire';
+        return this.underWay.size === 0 ? 'removed' : 'left';
       } catch (error) {
-        this.failed(error, 'deregistered');
+        this.leftBy = this.failed(error, 'deregistered');
         // Without a limit of the caller's one failure is enough: nobody would ever end this loop.
-        if (signal === undefined) return 'left-to-expire';
+        if (signal === undefined) return 'left';
         await this.backoff.wait(signal);
       }
     }
-    return 'left-to-expire';
+    return 'left';
+  }
+
+  private mayExist(): boolean {
+    return this.begun && (this.options.operations.mayExist?.() ?? true);
   }
 
   /** Waits for operations that didn't end with their signal, as long as for one. */

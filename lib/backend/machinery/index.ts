@@ -8,6 +8,7 @@ export * from './http-client.js';
 export * from './lease-record.js';
 export * from './log-level.js';
 export * from './log-text.js';
+export * from './never-arrived.js';
 export * from './optional-peer.js';
 export * from './own-files.js';
 export * from './periodic-task.js';

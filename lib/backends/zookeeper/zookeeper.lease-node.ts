@@ -28,6 +28,10 @@ export abstract class LeaseNode implements LeaseOperations {
   abstract deregister(registration: Registration, signal: AbortSignal): Promise<void>;
   abstract renew(registration: Registration, signal: AbortSignal): Promise<'renewed' | 'forgotten'>;
 
+  mayExist(): boolean {
+    return this.sessions.size > 0;
+  }
+
   /** Ends the listening; the node itself is none of its business. */
   release(): void {
     this.stopListening();

@@ -482,13 +482,42 @@ describe('LeaseKeeper.revoke', () => {
     expect(lease.state.current.phase).toBe('revoked');
   });
 
-  it('before anything was sent sends no registration at all', async () => {
-    const { registry, lease } = setUp();
+  it('before anything was sent sends nothing at all', async () => {
+    const { registry, lease, types } = setUp();
     const registered = watchPromise(lease.registered);
     expect(await lease.revoke()).toBe('removed');
-    expect(registry.take()).toEqual(['deregister UP']);
+    expect(registry.take()).toEqual([]);
+    expect(types()).toEqual(['registration.absent']);
     expect(registered).toEqual({ state: 'rejected', times: 1 });
     expect((await rejectionOf(lease.registered)).code).toBe('LEASE_REVOKED');
+  });
+
+  it('of what surely never arrived sends nothing, and says so at once', async () => {
+    const clock = new ManualClock(0);
+    const registry = new ScriptedRegistry(clock);
+    registry.behaviour = 'fails';
+    const events: DiscoveryEvent[] = [];
+    let mayExist = false;
+    const open = (): LeaseKeeper =>
+      new LeaseKeeper(createRegistration({ service: 'ORDERS', host: 'h', port: 1 }), {
+        clock,
+        backend: 'consul',
+        capabilities: { status: 'native', metadata: 'native' },
+        operations: { ...registry.operations(), mayExist: () => mayExist },
+        report: (event) => events.push(event),
+      });
+    const refused = open();
+    await clock.advance(10_000);
+    registry.take();
+    expect(await refused.revoke(new AbortController().signal)).toBe('removed');
+    expect(events.at(-1)?.type).toBe('registration.absent');
+    mayExist = true;
+    const unsure = open();
+    await clock.advance(10_000);
+    registry.take();
+    expect(await unsure.revoke()).toBe('left-to-expire');
+    expect(registry.take()).toEqual(['deregister UP']);
+    expect(events.at(-1)).toMatchObject({ type: 'registration.left', error: { code: 'BACKEND_UNAVAILABLE' } });
   });
 
   it.each(['register', 'renew'])('waits for the %s in flight; the removal is sent last (R9)', async (what) => {

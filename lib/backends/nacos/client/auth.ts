@@ -19,6 +19,11 @@ const NO_USERS_MS = 60_000;
 /** The server answered a login, and neither with yes nor with no. */
 class LoginFailedError extends DiscoveryError {}
 
+/** True when it failed because no server let us log in: the request itself was not sent. */
+export function isLoginFailure(error: unknown): boolean {
+  return error instanceof LoginFailedError || (error instanceof Error && isLoginFailure(error.cause));
+}
+
 interface Token {
   readonly value: string;
   /** From then on a new one is fetched in the background. */
