@@ -4,6 +4,7 @@ import {
   Backoff,
   ValueView,
   withDeadline,
+  withoutSecrets,
   type Clock,
   type Logger,
   type View,
@@ -348,11 +349,12 @@ export class NatsSession {
   }
 
   private connectError(cause: unknown): DiscoveryError {
-    const { backend } = this.options;
+    const { backend, settings } = this.options;
+    const servers = settings.servers.map(withoutSecrets).join(', ');
     const refused = /authorization|authentication|AUTH/i.test(`${codeOf(cause) ?? ''} ${messageOf(cause)}`);
     return new DiscoveryError(
       refused ? 'BACKEND_REFUSED' : 'BACKEND_UNAVAILABLE',
-      `${backend} can't be connected to: ${saying(cause)}`,
+      `${backend} can't be connected to at ${servers}: ${saying(cause)}`,
       { backend, cause },
     );
   }
