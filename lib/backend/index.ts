@@ -100,6 +100,7 @@ export {
 export {
   abandonOnAbort,
   Backoff,
+  neverArrived,
   PeriodicTask,
   RateLimit,
   SingleFlight,
@@ -174,10 +175,8 @@ export {
   hostsOf,
   HttpClient,
   isLoopback,
-  isUnsent,
   isWritten,
   LOG_LEVELS,
-  notConnected,
   readTls,
   tlsCheck,
   withLevel,

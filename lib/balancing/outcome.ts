@@ -1,6 +1,26 @@
-import { isUnsentCode } from '../backend/machinery/index.js';
 import { codeOf } from '../model/index.js';
 import type { Outcome } from './endpoint.js';
+
+/** Failures after which the request has surely not reached the instance: no address, no connection, no handshake. */
+const UNSENT = new Set([
+  // Of the certificate, for clients other than the pooled transport, which knows by itself what was sent.
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'CERT_REVOKED',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
 
 /** Failures of a connection that the request may have reached the instance on. */
 const BROKEN = new Set(['ECONNRESET', 'EPIPE', 'ERR_SOCKET_CLOSED', 'UND_ERR_SOCKET']);
@@ -21,7 +41,7 @@ export function failureOf(error: unknown): Failure {
   const code = codeOf(error) ?? codeOf(causeOf(error)) ?? '';
   const systemCall = failedSystemCall(error);
   // ETIMEDOUT without a system call is a time-out of the caller's.
-  if (isUnsentCode(code) || (code === 'ETIMEDOUT' && systemCall === 'connect')) return 'unsent';
+  if (UNSENT.has(code) || (code === 'ETIMEDOUT' && systemCall === 'connect')) return 'unsent';
   if (BROKEN.has(code) || (code === 'ETIMEDOUT' && systemCall !== undefined)) return 'broken';
   return TIMEOUT.has(code) || (error instanceof Error && error.name === 'TimeoutError') ? 'timeout' : 'unclear';
 }

@@ -13,21 +13,22 @@ export interface BackendState {
 export type DiscoveryEvent =
   | { readonly type: 'backend.state'; readonly backend: string; readonly state: BackendState }
   | {
-      readonly type: 'registration.registered' | 'registration.removed';
+      /** `absent`: it ended before anything of it had arrived, so that there was nothing to remove. */
+      readonly type: 'registration.registered' | 'registration.removed' | 'registration.absent';
       readonly backend: string;
       readonly service: string;
       readonly instanceId: string;
       readonly status: InstanceStatus;
     }
   | {
-      /** A revoked registration that the registry may still have until its lease ends. */
+      /** The record could not be removed, and ends with its lease. */
       readonly type: 'registration.left';
       readonly backend: string;
       readonly service: string;
       readonly instanceId: string;
       readonly status: InstanceStatus;
-      /** Whether the registry had confirmed it; else it may never have heard of it. */
-      readonly confirmed: boolean;
+      /** Why. */
+      readonly error?: DiscoveryError;
     }
   | {
       readonly type: 'registration.failed';

@@ -1,15 +1,19 @@
-import { messageOf, printable, type DiscoveryEvent } from '../model/index.js';
+import { messageOf, printable, type BackendState, type DiscoveryError, type DiscoveryEvent } from '../model/index.js';
 import { systemClock, type Clock, type Logger } from '../backend/index.js';
-import { OpenTroubles } from './open-troubles.js';
+import { OpenTroubles, type PastTrouble } from './open-troubles.js';
+import { kindOf, Outages } from './outages.js';
 
 /**
- * Writes events to a log: what an operator needs to know once. An error that repeats itself for the same thing is written
- * when it first comes, and when it is over. Names and messages come from outside: each line is one line.
+ * Writes events to a log: what an operator needs to know once. An outage is a line when it begins, which says what goes on
+ * meanwhile, and one when it is over; what else fails for the same cause has no line of its own. A failure that repeats
+ * itself for the same thing, in whatever words, is written when it first comes, and when it is over. Names and messages
+ * come from outside: each line is one line.
  */
 export class EventLog {
   private readonly troubles: OpenTroubles;
   /** Apart from the others: whoever writes bad records must not keep an outage from being told. */
   private readonly badRecords: OpenTroubles;
+  private readonly outages = new Outages();
 
   constructor(
     private readonly logger: Logger,
@@ -22,32 +26,33 @@ export class EventLog {
   /** Writes one event, unless it only repeats what was written about the same thing. */
   write(event: DiscoveryEvent): void {
     switch (event.type) {
-      case 'backend.state': {
-        const { phase, error } = event.state;
-        const what = `backend ${event.backend}`;
-        if (phase === 'degraded') this.failed(what, messageOf(error));
-        else if (phase === 'ready') this.recovered(what);
+      case 'backend.state':
+        this.writeState(event.backend, event.state);
         break;
-      }
       case 'registration.registered': {
-        const again = this.troubles.end(registrationOf(event)) ? ' again' : '';
-        this.log(`${event.instanceId} is${again} registered at ${event.backend} as ${event.status}`);
+        const past = this.troubles.end(registrationOf(event));
+        const again = past === undefined ? '' : ' again';
+        this.log(`${event.instanceId} is${again} registered at ${event.backend} as ${event.status}${after(past)}`);
         break;
       }
       case 'registration.removed':
         this.troubles.end(registrationOf(event));
         this.log(`${event.instanceId} was taken out of ${event.backend}`);
         break;
-      case 'registration.left':
+      case 'registration.absent':
         this.troubles.end(registrationOf(event));
+        this.log(`${event.instanceId} never was registered at ${event.backend}: there is nothing to take out`);
+        break;
+      case 'registration.left': {
+        this.troubles.end(registrationOf(event));
+        const why = event.error === undefined ? '' : ` (${event.error.message})`;
         this.warn(
-          event.confirmed
-            ? `${event.instanceId} could not be taken out of ${event.backend}; it disappears when its lease ends`
-            : `${event.backend} never confirmed ${event.instanceId}; if it has it all the same, it disappears when its lease ends`,
+          `${event.instanceId} could not be taken out of ${event.backend}${why}; it stays there until its lease ends`,
         );
         break;
+      }
       case 'registration.failed':
-        this.failed(registrationOf(event), event.error.message);
+        this.failed(registrationOf(event), event, 'it is tried again');
         break;
       case 'instances.changed': {
         const { added, removed, changed } = event.diff;
@@ -58,13 +63,13 @@ export class EventLog {
         break;
       }
       case 'instances.failed':
-        this.failed(`instances ${event.service} ${event.backend}`, event.error.message);
+        this.failed(instancesOf(event), event, 'those that are known stay in use, and it is tried again');
         break;
       case 'instances.recovered':
-        this.recovered(`instances ${event.service} ${event.backend}`);
+        this.recovered(instancesOf(event));
         break;
       case 'record.skipped':
-        this.failed(`record ${event.backend} ${event.record}`, `left out: ${event.error.message}`, this.badRecords);
+        this.leftOut(`record ${event.backend} ${event.record}`, `left out: ${event.error.message}`);
         break;
       case 'health.changed': {
         const why = event.failing.map(({ check, reason }) => `${check}: ${reason}`).join('; ');
@@ -81,7 +86,11 @@ export class EventLog {
         this.log(`configuration changed: ${shortList(event.keys)}`);
         break;
       case 'config.rejected':
-        this.error(`configuration rejected, the values before stay: ${event.error.message}`);
+        if (event.backend !== undefined && isOutage(event.error)) {
+          const { backend, error } = event;
+          const meanwhile = 'the values that are known stay in force, and it is tried again';
+          this.failed(`configuration ${backend}`, { backend, error }, meanwhile);
+        } else this.error(`configuration rejected, the values before stay: ${event.error.message}`);
         break;
       case 'listener.failed':
         this.error(`${event.where} threw: ${messageOf(event.error)}`);
@@ -89,14 +98,44 @@ export class EventLog {
     }
   }
 
-  private failed(what: string, reason: string, troubles = this.troubles): void {
-    const news = troubles.begin(what, reason);
+  private writeState(backend: string, { phase, error }: BackendState): void {
+    const what = `backend ${backend}`;
+    if (phase === 'degraded') {
+      const news = this.troubles.begin(what, kindOf(error)) !== 'told';
+      if (news) {
+        this.outages.begin(backend, error);
+        this.warn(
+          `${what}: ${messageOf(error)}; what is known of it stays in use, and it is tried again until it answers`,
+        );
+      }
+      return;
+    }
+    if (phase === 'connecting') return;
+    this.outages.end(backend);
+    // Of which no other event says that it is over.
+    this.troubles.end(`configuration ${backend}`);
+    if (phase === 'ready') this.recovered(what);
+    else this.troubles.end(what);
+  }
+
+  /** @param meanwhile what goes on, and what is done about it */
+  private failed(what: string, { backend, error }: Failure, meanwhile: string): void {
+    if (this.outages.explains(backend, error)) return this.troubles.beginSilently(what);
+    const news = this.troubles.begin(what, kindOf(error));
     if (news === 'told') return;
-    this.warn(news === 'too-many' ? `${what} and more fail: too many to tell of each` : `${what}: ${reason}`);
+    this.outages.tell(backend, error);
+    this.warn(news === 'too-many' ? tooMany(what) : `${what}: ${error.message}; ${meanwhile}`);
+  }
+
+  private leftOut(what: string, reason: string): void {
+    const news = this.badRecords.begin(what, reason);
+    if (news === 'told') return;
+    this.warn(news === 'too-many' ? tooMany(what) : `${what}: ${reason}`);
   }
 
   private recovered(what: string): void {
-    if (this.troubles.end(what)) this.log(`${what} answers again`);
+    const past = this.troubles.end(what);
+    if (past?.told === true) this.log(`${what} answers again${after(past)}`);
   }
 
   private log(line: string): void {
@@ -112,8 +151,36 @@ export class EventLog {
   }
 }
 
+interface Failure {
+  readonly backend: string;
+  readonly error: DiscoveryError;
+}
+
 function registrationOf(event: { readonly backend: string; readonly instanceId: string }): string {
   return `registration ${event.backend} ${event.instanceId}`;
+}
+
+function instancesOf(event: { readonly backend: string; readonly service: string }): string {
+  return `instances ${event.service} ${event.backend}`;
+}
+
+function tooMany(what: string): string {
+  return `${what} and more fail: too many to tell of each`;
+}
+
+/** Whether the documents could not be asked for, rather than not be used. */
+function isOutage({ code }: DiscoveryError): boolean {
+  return code === 'BACKEND_UNAVAILABLE' || code === 'BACKEND_REFUSED' || code === 'TIMEOUT';
+}
+
+/** How long it was so, for people. */
+function after(past: PastTrouble | undefined): string {
+  if (past === undefined) return '';
+  const seconds = past.lastedMs / 1000;
+  if (seconds < 10) return `, after ${seconds.toFixed(1)} s`;
+  if (seconds < 120) return `, after ${Math.round(seconds)} s`;
+  const minutes = seconds / 60;
+  return minutes < 120 ? `, after ${Math.round(minutes)} min` : `, after ${Math.round(minutes / 60)} h`;
 }
 
 function shortList(keys: readonly string[]): string {

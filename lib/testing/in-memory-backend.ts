@@ -87,8 +87,10 @@ class InMemoryBackend extends BackendBase implements Backend {
   private register(registration: Registration): Lease {
     const { server } = this;
     const owner = {};
+    let arrived = false;
     const put = async (wanted: Registration, signal: AbortSignal): Promise<void> => {
       await server.request('registrations', signal);
+      arrived = true;
       server.put(wanted.service, { ...toStored(wanted), owner });
     };
     return this.lease(
@@ -100,6 +102,7 @@ class InMemoryBackend extends BackendBase implements Backend {
           await server.request('heartbeats', signal);
           return server.instance(service, instanceId)?.owner === owner ? 'renewed' : 'forgotten';
         },
+        mayExist: () => arrived,
         deregister: async ({ service, instanceId }, signal) => {
           await server.request('removals', signal);
           if (server.instance(service, instanceId)?.owner === owner) server.remove(service, instanceId);

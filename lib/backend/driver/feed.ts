@@ -11,6 +11,8 @@ export interface FeedHome {
   readonly backend: string;
   /** Told how every reading and every push ended. */
   onOutcome?(error: DiscoveryError | undefined): void;
+  /** Told that a long poll was cut, by what, though the reading that followed ended well. */
+  onCut?(error: DiscoveryError): void;
   /** Told of what a receiver threw. */
   onListenerError(error: unknown): void;
   /** Told when it has ended and released everything. */

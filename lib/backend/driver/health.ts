@@ -107,6 +107,11 @@ export class Health {
     if (key !== this.probing) this.look();
   }
 
+  /** Something was cut off, and answered when it was asked again: the server may have been away for a moment. */
+  cut(error: DiscoveryError): void {
+    if (this.isSilence(error)) this.options.onBack();
+  }
+
   /** `key` has ended: how it fared last says nothing any more. */
   gone(key: object): void {
     if (!this.failing.delete(key)) return;

@@ -178,6 +178,7 @@ export class Host implements DriverHost {
           if (error === undefined || ANSWERS.has(error.code)) health.ok(key);
           else health.failed(key, error);
         },
+        onCut: (error) => health.cut(error),
         onClosed: () => {
           // Last: what was still under way may have told an outcome.
           health.gone(key);
@@ -252,7 +253,7 @@ export class Host implements DriverHost {
     return 'sources' in source ? this.gather(source, report) : this.feed(source, report);
   }
 
-  private home(what: string, more: Pick<FeedHome, 'onOutcome' | 'onClosed'>): FeedHome {
+  private home(what: string, more: Pick<FeedHome, 'onOutcome' | 'onCut' | 'onClosed'>): FeedHome {
     const { context, name } = this;
     return {
       clock: context.clock,

@@ -1,4 +1,5 @@
 import {
+  defined,
   DiscoveryError,
   messageOf,
   patchRegistration,
@@ -10,9 +11,8 @@ import {
 } from '../../model/index.js';
 import { Backoff } from '../machinery/backoff.js';
 import { sleep } from '../machinery/system-clock.js';
-import type { Clock } from '../port/clock.js';
+import type { Clock, Timer } from '../port/clock.js';
 import { abandonOnAbort, untilAborted, withDeadline } from '../machinery/deadline.js';
-import { isUnsent } from '../machinery/unsent.js';
 import type { Lease, LeaseState, RegistryDriver, RevokeResult } from '../port/registry-driver.js';
 import { RateLimit } from '../machinery/rate-limit.js';
 import { ValueView } from '../machinery/value-view.js';
@@ -31,6 +31,11 @@ export interface LeaseOperations {
   change?(registration: Registration, previous: Registration, signal: AbortSignal): Promise<void>;
   /** Makes the registry not have it; must succeed when it doesn't. */
   deregister(registration: Registration, signal: AbortSignal): Promise<void>;
+  /**
+   * Whether anything may be at the registry: false as long as all that was sent surely never arrived, or was refused.
+   * {@link neverArrived} tells of errors. What isn't there needs no removal. @default true once `register` was called
+   */
+  mayExist?(): boolean;
 }
 
 /** Options of a {@link LeaseKeeper}. */
@@ -86,8 +91,13 @@ export class LeaseKeeper implements Lease {
   /** Keeps a flapping status from flooding the registry. */
   private readonly changes: RateLimit;
   private changed = false;
-  /** Whether the registry ever confirmed it, or may at least have been told of it. */
-  private told: 'never' | 'perhaps' | 'surely' = 'never';
+  /** Something was sent. */
+  private begun = false;
+  /** The registry had it once. */
+  private confirmed = false;
+  private unconfirmed: Timer | undefined;
+  /** Why the removal failed. */
+  private leftBy: DiscoveryError | undefined;
   /** Operations that have not ended, also those whose time was up. */
   private readonly underWay = new Set<Promise<unknown>>();
   private readonly loop: Promise<void>;
@@ -218,17 +228,12 @@ export class LeaseKeeper implements Lease {
     const previous = this.actual;
     // Unknown until it is confirmed: a registration that timed out may have arrived.
     this.actual = undefined;
-    try {
-      await this.attempt(previous === undefined ? 'register' : 'change', (signal) =>
-        previous === undefined || operations.change === undefined
-          ? operations.register(wanted, signal)
-          : operations.change(wanted, previous, signal),
-      );
-      this.told = 'surely';
-    } catch (error) {
-      if (this.told === 'never' && !isUnsent(error)) this.told = 'perhaps';
-      throw error;
-    }
+    this.begun = true;
+    await this.attempt(previous === undefined ? 'register' : 'change', (signal) =>
+      previous === undefined || operations.change === undefined
+        ? operations.register(wanted, signal)
+        : operations.change(wanted, previous, signal),
+    );
     if (epoch === this.epoch) this.succeeded(wanted, true);
   }
 
@@ -254,6 +259,7 @@ export class LeaseKeeper implements Lease {
   }
 
   private succeeded(registration: Registration, news: boolean): void {
+    this.confirmed = true;
     this.actual = registration;
     const { renewEveryMs, clock, report, backend, operations } = this.options;
     this.renewAt = Infinity;
@@ -275,13 +281,14 @@ export class LeaseKeeper implements Lease {
     }
   }
 
-  private failed(error: unknown, what: 'registered' | 'deregistered' = 'registered'): void {
+  private failed(error: unknown, what: 'registered' | 'deregistered' = 'registered'): DiscoveryError {
     const { backend, report } = this.options;
     const { service, instanceId } = this.desired;
     const prefix = `${service} could not be ${what} at ${backend}`;
     const wrapped = toDiscoveryError(error, 'BACKEND_UNAVAILABLE', prefix, { backend, service });
     this.setState({ phase: 'retrying', error: wrapped });
     report?.({ type: 'registration.failed', backend, service, instanceId, error: wrapped });
+    return wrapped;
   }
 
   private async takeBack(signal: AbortSignal | undefined): Promise<RevokeResult> {
@@ -290,56 +297,32 @@ export class LeaseKeeper implements Lease {
     const error = this.revokedError();
     this.settleRegistered.reject(error);
     for (const entry of this.pending.splice(0)) entry.reject(error);
-    const isOut = this.told !== 'surely' && this.state.current.phase === 'retrying';
-    const result = await (isOut ? this.removeUnconfirmed(signal) : this.removeRecord(signal));
+    const outcome = await this.removeRecord(this.limitOf(signal));
+    const result = outcome === 'left' ? 'left-to-expire' : 'removed';
+    this.unconfirmed?.cancel();
     this.setState({ phase: 'revoked' });
     const { backend, report } = this.options;
     const { service, instanceId, status } = this.desired;
     const facts = { backend, service, instanceId, status };
-    if (result === 'left-to-expire')
-      report?.({ type: 'registration.left', ...facts, confirmed: this.told === 'surely' });
-    // Nobody was told of it, so there is nothing to tell.
-    else if (this.told !== 'never') report?.({ type: 'registration.removed', ...facts });
+    if (outcome === 'left') report?.({ type: 'registration.left', ...facts, ...defined({ error: this.leftBy }) });
+    else report?.({ type: `registration.${outcome}`, ...facts });
     this.options.onRevoked?.();
     return result;
   }
 
-  /**
-   * From a registry that is out and has never confirmed the record. What surely never arrived needs no removal, and what
-   * may have arrived gets a short try.
-   */
-  private async removeUnconfirmed(signal: AbortSignal | undefined): Promise<RevokeResult> {
-    const short = new AbortController();
-    const timer = this.options.clock.setTimer(() => short.abort(), UNCONFIRMED_REMOVAL_MS);
-    try {
-      const limit = signal === undefined ? short.signal : AbortSignal.any([signal, short.signal]);
-      const ended = await this.loopEnds(limit);
-      if (!ended) return this.told === 'never' ? 'removed' : 'left-to-expire';
-      return await this.removeRecord(limit, true);
-    } finally {
-      timer.cancel();
-    }
-  }
-
-  /** Waits until the loop has ended, by itself or, when the time is up, cut off: false. */
-  private async loopEnds(signal: AbortSignal | undefined): Promise<boolean> {
+  private async removeRecord(signal: AbortSignal | undefined): Promise<'removed' | 'absent' | 'left'> {
+    const { operations, clock, timeoutMs, backend } = this.options;
+    this.backoff.reset();
     try {
       await abandonOnAbort(this.loop, signal, `revoking ${this.desired.instanceId}`);
-      return true;
     } catch {
       this.cutting.abort();
       await this.loop;
-      return false;
+      return this.mayExist() ? 'left' : 'absent';
     }
-  }
-
-  private async removeRecord(signal: AbortSignal | undefined, once = signal === undefined): Promise<RevokeResult> {
-    const { operations, clock, timeoutMs, backend } = this.options;
-    this.backoff.reset();
-    if (!(await this.loopEnds(signal))) return 'left-to-expire';
-    if (this.told === 'never') return 'removed';
     // A request whose time was up may still be on its way; the removal must come after it.
     await this.stragglers(signal);
+    if (this.underWay.size === 0 && !this.mayExist()) return 'absent';
     while (signal?.aborted !== true) {
       try {
         await withDeadline(
@@ -349,15 +332,27 @@ export class LeaseKeeper implements Lease {
           `deregister ${this.desired.service} at ${backend}`,
           (cut) => operations.deregister(this.desired, cut),
         );
-        return this.underWay.size === 0 ? 'removed' : 'left-to-expire';
+        return this.underWay.size === 0 ? 'removed' : 'left';
       } catch (error) {
-        this.failed(error, 'deregistered');
+        this.leftBy = this.failed(error, 'deregistered');
         // Without a limit of the caller's one failure is enough: nobody would ever end this loop.
-        if (once) return 'left-to-expire';
+        if (signal === undefined || !this.confirmed) return 'left';
         await this.backoff.wait(signal);
       }
     }
-    return 'left-to-expire';
+    return 'left';
+  }
+
+  /** A registry that is out and never confirmed the record gets one second: whoever stops must not wait for it. */
+  private limitOf(signal: AbortSignal | undefined): AbortSignal | undefined {
+    if (this.confirmed || this.state.current.phase !== 'retrying') return signal;
+    const short = new AbortController();
+    this.unconfirmed = this.options.clock.setTimer(() => short.abort(), UNCONFIRMED_REMOVAL_MS);
+    return signal === undefined ? short.signal : AbortSignal.any([signal, short.signal]);
+  }
+
+  private mayExist(): boolean {
+    return this.begun && (this.options.operations.mayExist?.() ?? true);
   }
 
   /** Waits for operations that didn't end with their signal, as long as for one. */

@@ -20,6 +20,12 @@ export class PullFeed<T> implements Feed {
   private readonly ending = new AbortController();
   private readonly backoff: Backoff;
   private readonly rate: RateLimit | undefined;
+  /** Of long polls that are cut as soon as they are asked. */
+  private readonly cuts: Backoff;
+  /** The failure of a long poll that isn't confirmed yet. */
+  private cutBy: DiscoveryError | undefined;
+  /** Before the next long poll, in milliseconds. */
+  private pauseMs = 0;
   private readonly unfollow: (() => unknown) | undefined;
   private readonly loop: Promise<void>;
   private closing: Promise<void> | undefined;
@@ -47,6 +53,7 @@ export class PullFeed<T> implements Feed {
     const { clock } = home;
     this.outlet = new Outlet(source, home, report);
     this.backoff = new Backoff({ clock, random: () => home.random(), ...source.retry });
+    this.cuts = new Backoff({ clock, random: () => home.random(), ...source.retry });
     this.rate = source.waits === undefined ? undefined : new RateLimit({ clock, ...source.waits });
     this.unfollow = source.follow?.({
       again: (hint) => this.again(hint),
@@ -117,6 +124,7 @@ export class PullFeed<T> implements Feed {
     const asked = this.waiters.take();
     const changed = this.everything ? 'all' : this.hints;
     const { outages } = this;
+    const beganAt = this.home.clock.now();
     this.everything = false;
     this.hints = new Set();
     if (changed === 'all') this.setDue();
@@ -124,7 +132,10 @@ export class PullFeed<T> implements Feed {
       const value = await this.read(changed);
       if (outages !== this.outages) return this.waiters.add(asked);
       this.backoff.reset();
+      if (this.waiting !== undefined) this.cuts.reset();
       this.home.onOutcome?.(undefined);
+      if (this.cutBy !== undefined) this.home.onCut?.(this.cutBy);
+      this.cutBy = undefined;
       await this.outlet.tell(value, asked.waiting);
       asked.settle(signal.aborted ? this.outlet.closedError() : undefined);
     } catch (error) {
@@ -136,6 +147,7 @@ export class PullFeed<T> implements Feed {
       }
       // Something was missed, nobody knows what.
       this.everything = true;
+      if (this.waiting !== undefined) return this.cut(error, this.home.clock.now() - beganAt);
       const failure = await this.failed(error, asked.waiting);
       asked.settle(failure);
       await this.backoff.wait(this.wake.signal);
@@ -144,6 +156,17 @@ export class PullFeed<T> implements Feed {
       this.waiting = undefined;
     }
     await this.rest();
+  }
+
+  /**
+   * A long poll was cut, as proxies do when it lasts too long for them. Nobody hears of it: the full reading that follows at
+   * once finds out whether the server is well. Where polls are cut as soon as they are asked, pauses keep it from that.
+   */
+  private cut(error: unknown, lastedMs: number): void {
+    this.cutBy = this.outlet.wrapped(error);
+    const intervalMs = this.source.waits?.intervalMs ?? 0;
+    if (lastedMs < intervalMs) this.pauseMs = this.cuts.next();
+    else this.cuts.reset();
   }
 
   private async read(changed: Changed): Promise<T> {
@@ -170,7 +193,7 @@ export class PullFeed<T> implements Feed {
     const { clock } = this.home;
     const { everyMs, tickMs, waits } = this.source;
     // Then the server makes us wait.
-    if (waits !== undefined) return;
+    if (waits !== undefined) return this.pause();
     // At most the interval: a clock that was set back must not postpone it.
     const untilDue = Math.min(this.dueAt - clock.now(), everyMs ?? Infinity);
     const untilTick = tickMs?.() ?? Infinity;
@@ -178,6 +201,12 @@ export class PullFeed<T> implements Feed {
     const { signal } = this.wake;
     if (restMs === Infinity) await aborted(signal);
     else if ((await sleep(clock, restMs, signal)) && untilDue <= untilTick) this.everything = true;
+  }
+
+  private async pause(): Promise<void> {
+    const { pauseMs } = this;
+    this.pauseMs = 0;
+    if (pauseMs > 0) await sleep(this.home.clock, pauseMs, this.wake.signal);
   }
 
   /** Events come in heaps: what comes within a moment is read together. */
@@ -194,6 +223,7 @@ export class PullFeed<T> implements Feed {
 
   private async failed(error: unknown, asked: boolean): Promise<DiscoveryError> {
     const failure = this.outlet.wrapped(error);
+    this.cutBy = undefined;
     this.home.onOutcome?.(failure);
     await this.outlet.fail(failure, asked);
     return failure;

@@ -55,7 +55,7 @@ export interface PullSource<T> extends Source<T> {
   /**
    * A long poll: a reading that isn't of `all` waits at the server until there is news, and the next one follows at
    * once, as long as they come no faster than a burst and then one in an interval. An event and a refresh break the
-   * waiting off.
+   * waiting off. One that fails is no failure yet: a reading of `all` follows at once, and its outcome counts.
    */
   readonly waits?: { readonly burst: number; readonly intervalMs: number } | undefined;
   /** Ceilings of the pauses after failures, in milliseconds; an event or a refresh comes sooner. */

@@ -14,7 +14,10 @@ export interface LeaseState {
   readonly error?: DiscoveryError;
 }
 
-/** How a revocation ended: the registry confirmed it, or it will forget the instance by itself. */
+/**
+ * How a revocation ended: the registry confirmed it, or had surely never had anything; or it will forget the instance by
+ * itself.
+ */
 export type RevokeResult = 'removed' | 'left-to-expire';
 
 /**
@@ -37,8 +40,8 @@ export interface Lease {
   setStatus(status: InstanceStatus): Promise<void>;
   /**
    * Takes it back: at once for this side, and at the registry as soon as that answers. With a signal it tries until the
-   * registry confirmed it or the signal aborts, without one it tries once. Never rejects; a second call gives the first
-   * one's promise.
+   * registry confirmed it or the signal aborts, without one it tries once; when nothing of it has surely ever arrived, there
+   * is nothing to try. Never rejects; a second call gives the first one's promise.
    */
   revoke(signal?: AbortSignal): Promise<RevokeResult>;
 }

@@ -145,7 +145,10 @@ export interface ConsulOptions extends ConsulConnectionOptions {
   };
   readonly config?: ConsulConfigOptions;
   readonly watch?: {
-    /** How long a server is asked to wait for a change, in milliseconds; at most ten minutes. @default 60000 */
+    /**
+     * How long a server is asked to wait for a change, in milliseconds; at most ten minutes. Consul adds up to a sixteenth;
+     * the default stays below the minute after which many proxies cut what waits. @default 55000
+     */
     readonly waitMs?: number;
     /** Questions that may follow each other at once. @default 2 */
     readonly burst?: number;
@@ -254,7 +257,7 @@ const CONFIG_DEFAULTS = {
   dataKey: 'data',
 } satisfies ConsulConfigOptions;
 
-const WATCH_DEFAULTS: WatchSettings = { waitMs: 60_000, burst: 2, minIntervalMs: 500, maxBackoffMs: 30_000 };
+const WATCH_DEFAULTS: WatchSettings = { waitMs: 55_000, burst: 2, minIntervalMs: 500, maxBackoffMs: 30_000 };
 
 /**
  * Checks the options and fills in the defaults.

@@ -1,4 +1,5 @@
 import {
+  neverArrived,
   sleep,
   type DriverHost,
   type Lease,
@@ -70,6 +71,7 @@ const SETTLE_MS = 200;
 class AgentRegistration implements LeaseOperations {
   /** Whether a maintenance of ours is in force, as far as we know; undefined: the agent must be asked. */
   private maintained: boolean | undefined;
+  private arrived = false;
   /** A registration was given up unanswered: the agent may read it yet, when it runs again. */
   private uncertain = false;
 
@@ -113,6 +115,10 @@ class AgentRegistration implements LeaseOperations {
     }
   }
 
+  mayExist(): boolean {
+    return this.arrived;
+  }
+
   async deregister({ instanceId }: Registration, signal: AbortSignal): Promise<void> {
     await this.take(instanceId, signal);
     if (!this.uncertain) return;
@@ -133,7 +139,9 @@ class AgentRegistration implements LeaseOperations {
     try {
       // Without `replace-existing-checks`, which would end an operator's maintenance.
       await client.services.register(encodeService(registration, settings), { signal });
+      this.arrived = true;
     } catch (error) {
+      this.arrived ||= !neverArrived(error);
       this.uncertain ||= !(error instanceof ConsulError) || error.status === undefined;
       throw error;
     }

@@ -1,4 +1,5 @@
 import {
+  neverArrived,
   sleep,
   type DriverHost,
   type Lease,
@@ -6,7 +7,7 @@ import {
   type LeaseOperations,
   type RegistryDriver,
 } from '../../backend/index.js';
-import { codeOf, DiscoveryError, messageOf, type InstanceStatus, type Registration } from '../../model/index.js';
+import { DiscoveryError, messageOf, type InstanceStatus, type Registration } from '../../model/index.js';
 import type { EurekaSession } from './client/session.js';
 import type { OutgoingInstance } from './eureka.codec.js';
 import type { EurekaInstance } from './eureka.instance.js';
@@ -87,6 +88,7 @@ export class OwnRecord implements LeaseOperations {
   private changing = false;
   /** A registration was sent and never answered: it may arrive late. */
   private unanswered = false;
+  private arrived = false;
 
   constructor(
     private readonly host: DriverHost,
@@ -149,6 +151,10 @@ export class OwnRecord implements LeaseOperations {
     await this.register(registration, signal);
   }
 
+  mayExist(): boolean {
+    return this.arrived;
+  }
+
   async deregister({ service, instanceId }: Registration, signal: AbortSignal): Promise<void> {
     const { session } = this;
     const { clock } = this.host.context;
@@ -183,8 +189,10 @@ export class OwnRecord implements LeaseOperations {
         signal,
       );
       this.unanswered = false;
+      this.arrived = true;
     } catch (error) {
-      if (codeOf(error) === 'BACKEND_REFUSED') this.unanswered = before;
+      if (neverArrived(error)) this.unanswered = before;
+      else this.arrived = true;
       throw error;
     }
   }

@@ -64,6 +64,8 @@ export function grpcProtocol(settings: NacosSettings, context: BackendContext): 
             backend: settings.name,
           });
         },
+        wasConnected: () => rpc.epoch > 0,
+        drop: (instance) => naming.publications.drop(service, group, [instance]),
         onForgotten: (listener) => {
           // What doesn't live with the connection is still there.
           if (!settings.ephemeral) return () => {};

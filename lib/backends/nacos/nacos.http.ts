@@ -58,6 +58,9 @@ export function httpProtocol(settings: NacosSettings, context: BackendContext): 
               },
             }
           : {}),
+        // Each request has a connection of its own, and its error says how far it came.
+        wasConnected: () => true,
+        drop: () => {},
         onForgotten: () => () => {},
       };
       return lease;

@@ -33,6 +33,10 @@ export interface ProtocolLease {
     everyMs(): number;
     renew(instance: NacosInstance, signal: AbortSignal): ReturnType<NonNullable<LeaseOperations['renew']>>;
   };
+  /** False as long as nothing that was sent can have come to a server. */
+  wasConnected(): boolean;
+  /** The lease is over: the instance isn't registered again, whatever happens. Sends nothing. */
+  drop(instance: NacosInstance): void;
   /** Calls back when the server has lost what was registered. */
   onForgotten(listener: () => void): () => void;
 }

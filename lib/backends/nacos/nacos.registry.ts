@@ -1,5 +1,6 @@
-import type { DriverHost, Lease, RegistryDriver } from '../../backend/index.js';
+import { neverArrived, type DriverHost, type Lease, type RegistryDriver } from '../../backend/index.js';
 import type { Registration } from '../../model/index.js';
+import { isLoginFailure } from './client/auth.js';
 import { toNacos, toServiceAddress } from './nacos.codec.js';
 import type { NacosSettings } from './nacos.options.js';
 import type { NacosProtocol } from './nacos.ports.js';
@@ -21,10 +22,20 @@ export class NacosRegistryDriver implements RegistryDriver {
     const { service, group } = toServiceAddress(registration.service, settings.group);
     const server = protocol.lease(service, group);
     const { beat } = server;
+    let arrived = false;
     return host.lease(
       registration,
       {
-        register: (wanted, signal) => server.register(toNacos(wanted, settings), signal),
+        register: async (wanted, signal) => {
+          try {
+            await server.register(toNacos(wanted, settings), signal);
+            arrived = true;
+          } catch (error) {
+            arrived ||= !neverArrived(error) && !isLoginFailure(error) && server.wasConnected();
+            throw error;
+          }
+        },
+        mayExist: () => arrived,
         deregister: (wanted, signal) => server.deregister(toNacos(wanted, settings), signal),
         ...(beat === undefined ? {} : { renew: (wanted, signal) => beat.renew(toNacos(wanted, settings), signal) }),
       },
@@ -34,7 +45,13 @@ export class NacosRegistryDriver implements RegistryDriver {
         backoff: { initialMs: 300, maxMs: 15_000 },
         ...(beat === undefined ? {} : { renewEveryMs: () => beat.everyMs() }),
         check: (wanted) => void toNacos(wanted, settings),
-        follow: (lease) => server.onForgotten(() => lease.forgotten()),
+        follow: (lease) => {
+          const leave = server.onForgotten(() => lease.forgotten());
+          return () => {
+            leave();
+            if (!arrived) server.drop(toNacos(lease.registration, settings));
+          };
+        },
       },
     );
   }

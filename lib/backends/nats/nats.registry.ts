@@ -53,6 +53,7 @@ export class NatsRegistryDriver implements RegistryDriver {
 class PresenceOperations implements LeaseOperations {
   private readonly owner = randomUUID();
   private revision: number | undefined;
+  private sent = false;
   private bucketTtlMs = 0;
   private warned = false;
 
@@ -73,6 +74,7 @@ class PresenceOperations implements LeaseOperations {
     // Doesn't wait for a connection: the lease is woken when there is one.
     void session.connection;
     this.bucketTtlMs = (await this.bucket.open(signal)).ttlMs;
+    this.sent = true;
     this.revision = await this.bucket.put(this.keyOf(registration), this.valueOf(registration), this.options(signal));
   }
 
@@ -96,6 +98,10 @@ class PresenceOperations implements LeaseOperations {
       return 'renewed';
     }
     return this.yieldsTo(record, present, registration) ? 'renewed' : 'forgotten';
+  }
+
+  mayExist(): boolean {
+    return this.sent;
   }
 
   async deregister(registration: Registration, signal: AbortSignal): Promise<void> {
@@ -157,6 +163,7 @@ function readRecord(entry: KeyValueEntry | undefined): LeaseRecord | undefined {
 /** Without JetStream: a micro service whose metadata says where the instance answers HTTP. */
 class ServiceOperations implements LeaseOperations {
   private service: NatsServiceHandle | undefined;
+  private started = false;
 
   constructor(private readonly shared: NatsShared) {}
 
@@ -178,6 +185,7 @@ class ServiceOperations implements LeaseOperations {
       onError: (error) => host.context.logger.warn(`${host.name}: ${messageOf(error)}`),
     });
     this.service = service;
+    this.started = true;
     const starting = service.start();
     starting.catch(() => {});
     await session.flush(signal);
@@ -187,6 +195,10 @@ class ServiceOperations implements LeaseOperations {
     if (this.service === undefined || this.service.isStopped) return 'forgotten';
     await this.shared.session.flush(signal);
     return 'renewed';
+  }
+
+  mayExist(): boolean {
+    return this.started;
   }
 
   async deregister(_registration: Registration, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,4 @@
-import { notConnected, type DriverHost, type LeaseOperations } from '../../backend/index.js';
+import type { DriverHost, LeaseOperations } from '../../backend/index.js';
 import type { Registration } from '../../model/index.js';
 import { isFailure } from './client/errors.js';
 import type { NodeStat } from './client/node-stat.js';
@@ -28,6 +28,10 @@ export abstract class LeaseNode implements LeaseOperations {
   abstract deregister(registration: Registration, signal: AbortSignal): Promise<void>;
   abstract renew(registration: Registration, signal: AbortSignal): Promise<'renewed' | 'forgotten'>;
 
+  mayExist(): boolean {
+    return this.sessions.size > 0;
+  }
+
   /** Ends the listening; the node itself is none of its business. */
   release(): void {
     this.stopListening();
@@ -37,7 +41,7 @@ export abstract class LeaseNode implements LeaseOperations {
   /** Doesn't wait for a connection: the lease is woken when there is one. @throws DiscoveryError the present outage */
   protected assertConnected(): void {
     const { outage } = this.options.client;
-    if (outage !== undefined) throw notConnected(outage);
+    if (outage !== undefined) throw outage;
   }
 
   /** What is known of the node, and from now on its changes are told. */

@@ -68,6 +68,15 @@ describe('the health of a backend', () => {
     expect(shown.at(-1)).toBeUndefined();
   });
 
+  it('what was cut off and answered again is no failure, but the server may have been away', () => {
+    const { health, shown, calls } = setUp();
+    health.cut(refusal);
+    expect(calls).toEqual([]);
+    health.cut(silence);
+    expect(calls).toEqual(['back']);
+    expect(shown).toEqual([]);
+  });
+
   it('a session that is back doesn’t answer for a watch that still fails', () => {
     const { health, shown } = setUp();
     const watch = {};

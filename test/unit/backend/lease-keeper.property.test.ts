@@ -139,8 +139,8 @@ describe('LeaseKeeper, whatever happens in whatever order', () => {
         if (result === 'removed') {
           expect(one.recordAtEnd()).toBeUndefined();
           expect(one.registry.record).toBeUndefined();
-          // Nothing was sent, so nothing is taken back.
-          expect(one.registry.calls.at(-1) ?? 'deregister').toContain('deregister');
+          // What never was sent needs no removal.
+          if (one.registry.calls.length > 0) expect(one.registry.calls.at(-1)).toContain('deregister');
         }
         // One operation at a time, everything settled once, nothing left.
         expect(one.registry.mostAtOnce).toBeLessThanOrEqual(1);

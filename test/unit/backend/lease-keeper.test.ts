@@ -483,12 +483,41 @@ describe('LeaseKeeper.revoke', () => {
   });
 
   it('before anything was sent sends nothing at all', async () => {
-    const { registry, lease } = setUp();
+    const { registry, lease, types } = setUp();
     const registered = watchPromise(lease.registered);
     expect(await lease.revoke()).toBe('removed');
     expect(registry.take()).toEqual([]);
+    expect(types()).toEqual(['registration.absent']);
     expect(registered).toEqual({ state: 'rejected', times: 1 });
     expect((await rejectionOf(lease.registered)).code).toBe('LEASE_REVOKED');
+  });
+
+  it('of what surely never arrived sends nothing, and says so at once', async () => {
+    const clock = new ManualClock(0);
+    const registry = new ScriptedRegistry(clock);
+    registry.behaviour = 'fails';
+    const events: DiscoveryEvent[] = [];
+    let mayExist = false;
+    const open = (): LeaseKeeper =>
+      new LeaseKeeper(createRegistration({ service: 'ORDERS', host: 'h', port: 1 }), {
+        clock,
+        backend: 'consul',
+        capabilities: { status: 'native', metadata: 'native' },
+        operations: { ...registry.operations(), mayExist: () => mayExist },
+        report: (event) => events.push(event),
+      });
+    const refused = open();
+    await clock.advance(10_000);
+    registry.take();
+    expect(await refused.revoke(new AbortController().signal)).toBe('removed');
+    expect(events.at(-1)?.type).toBe('registration.absent');
+    mayExist = true;
+    const unsure = open();
+    await clock.advance(10_000);
+    registry.take();
+    expect(await unsure.revoke()).toBe('left-to-expire');
+    expect(registry.take()).toEqual(['deregister UP']);
+    expect(events.at(-1)).toMatchObject({ type: 'registration.left', error: { code: 'BACKEND_UNAVAILABLE' } });
   });
 
   it.each(['register', 'renew'])('waits for the %s in flight; the removal is sent last (R9)', async (what) => {
@@ -694,16 +723,6 @@ describe('LeaseKeeper.revoke', () => {
 describe('what a registry never confirmed', () => {
   const refused = (): Error => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
 
-  it('needs no removal when it surely never arrived, and nothing is said of one', async () => {
-    const { registry, lease, types, clock } = setUp({}, (before) => (before.failure = refused));
-    await clock.advance(3000);
-    registry.take();
-    expect(await lease.revoke(new AbortController().signal)).toBe('removed');
-    expect(registry.calls).toEqual([]);
-    expect(new Set(types())).toEqual(new Set(['registration.failed']));
-    expect(clock.pending).toBe(0);
-  });
-
   it('gets one second when it may have arrived, and the words are true', async () => {
     const { registry, lease, events, clock } = setUp({}, (before) => (before.behaviour = 'hangs'));
     await clock.advance(5000);
@@ -713,7 +732,7 @@ describe('what a registry never confirmed', () => {
     await clock.advance(1000);
     expect(await revoked).toBe('left-to-expire');
     expect(registry.take()).toEqual(['deregister UP']);
-    expect(events.at(-1)).toMatchObject({ type: 'registration.left', confirmed: false });
+    expect(events.at(-1)).toMatchObject({ type: 'registration.left' });
     expect(clock.pending).toBe(0);
   });
 
@@ -737,6 +756,6 @@ describe('what a registry never confirmed', () => {
     await clock.advance(5000);
     limit.abort();
     expect(await revoked).toBe('left-to-expire');
-    expect(events.at(-1)).toMatchObject({ type: 'registration.left', confirmed: true });
+    expect(events.at(-1)).toMatchObject({ type: 'registration.left' });
   });
 });

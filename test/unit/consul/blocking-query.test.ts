@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { openFeed, type Feed, type FeedReport } from '../../../lib/backend/index.js';
+import { openFeed, sleep, type Feed, type FeedReport } from '../../../lib/backend/index.js';
 import {
   blockingSource,
   nextIndex,
@@ -91,15 +91,16 @@ describe('a blocking query', () => {
     await query.close();
   });
 
-  it('after an error: told once, a pause, a full read, and the value told again', async () => {
+  it('after an error: a full read at once, told once, a pause, and the value told again', async () => {
     const { clock, asked, values, query } = run(
-      [answer('a', 5), new Error('first'), new Error('first'), new Error('second'), answer('a', 5)],
+      [answer('a', 5), new Error('cut'), new Error('first'), new Error('first'), new Error('second'), answer('a', 5)],
       { burst: 100 },
     );
     await clock.advance(10_000);
     expect(asked.slice(0, 5).map(({ index }) => index)).toEqual([undefined, '5', undefined, undefined, undefined]);
     expect(values().map((value) => value?.replace(/^.*: /, ''))).toEqual(['a', 'first', 'second', 'a']);
-    const pauses = asked.slice(2, 5).map(({ at }, index) => at - (asked[index + 1]?.at ?? 0));
+    const pauses = asked.slice(3, 6).map(({ at }, index) => at - (asked[index + 2]?.at ?? 0));
+    expect(asked[2]?.at).toBe(asked[1]?.at);
     for (const pause of pauses) expect(pause).toBeGreaterThan(90);
     await query.close();
   });
@@ -117,6 +118,63 @@ describe('a blocking query', () => {
     expect(values()).toEqual(['a', 'a']);
     await query.close();
     await expect(query.refresh()).rejects.toMatchObject({ code: 'BACKEND_CLOSED' });
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe('a blocking query that is cut', () => {
+  /** Every question that waits is cut after `cutMs`; ordinary ones are answered with `value`. */
+  const cut = (cutMs: number) => {
+    const clock = new ManualClock();
+    const state = { value: 'a', waited: 0, read: 0 };
+    const outcomes: string[] = [];
+    const reports: FeedReport<string>[] = [];
+    const feed = openFeed(
+      blockingSource<string, string>({
+        what: 'it',
+        settings: { waitMs: 60_000, burst: 2, minIntervalMs: 500, maxBackoffMs: 30_000 },
+        budget: new WatchBudget(10, () => {}),
+        ask: async ({ watch: waits, signal }) => {
+          if (waits === undefined) {
+            state.read += 1;
+            return answer(state.value, 5);
+          }
+          state.waited += 1;
+          await sleep(clock, cutMs, signal);
+          throw new Error('504');
+        },
+        decode: (value, _, previous) => (value === previous ? previous : value),
+      }),
+      {
+        clock,
+        random: () => 0.5,
+        backend: 'consul',
+        onOutcome: (error) => outcomes.push(error?.message ?? 'ok'),
+        onListenerError: () => {},
+      },
+      (report) => reports.push(report),
+    );
+    return { clock, state, outcomes, reports, feed };
+  };
+
+  it('is confirmed by an ordinary read before anybody hears of it, which brings what changed', async () => {
+    const { clock, state, outcomes, reports, feed } = cut(10_000);
+    await clock.advance(35_000);
+    expect([state.waited, state.read]).toEqual([4, 4]);
+    state.value = 'b';
+    await clock.advance(10_000);
+    expect(reports).toEqual([{ value: 'a' }, { value: 'b' }]);
+    expect(new Set(outcomes)).toEqual(new Set(['ok']));
+    await feed.close();
+  });
+
+  it('as soon as it is asked, each time: asked less and less often, and still no outage', async () => {
+    const { clock, state, reports, feed } = cut(0);
+    await clock.advance(600_000);
+    expect(state.waited).toBeGreaterThan(20);
+    expect(state.waited).toBeLessThan(60);
+    expect(reports).toEqual([{ value: 'a' }]);
+    await feed.close();
     expect(clock.pending).toBe(0);
   });
 });

@@ -11,7 +11,7 @@ describe('options of consul()', () => {
       check: { type: 'ttl' },
       deregisterAfterMs: 600_000,
       config: { prefixes: ['config'], defaultContext: 'application', profileSeparator: ',', format: 'KEY_VALUE' },
-      watch: { waitMs: 60_000, burst: 2, minIntervalMs: 500 },
+      watch: { waitMs: 55_000, burst: 2, minIntervalMs: 500 },
       connection: { address: { kind: 'tcp', host: '127.0.0.1', port: 8500 }, maxWatchConnections: 100 },
     });
     expect(resolveConsulOptions({ config: { format: 'FILES' } }).config.profileSeparator).toBe('-');

@@ -21,6 +21,7 @@ function infoOf(lastRefTime: number, ...ports: readonly number[]): NacosServiceI
 class World {
   readonly clock = new ManualClock();
   epoch = 1;
+  random = 0;
   connected = true;
   answer: () => NacosServiceInfo = () => infoOf(1, 1, 2);
   asked = 0;
@@ -34,7 +35,7 @@ class World {
         backend: 'nacos',
         clock: this.clock,
         logger: silentLogger,
-        random: () => 0,
+        random: () => this.random,
         report: () => {},
       },
       port: {
@@ -55,6 +56,13 @@ class World {
       emptyPushProtection,
     });
     this.subscriptions.start();
+  }
+
+  /** How often it is asked within ten minutes. */
+  async askedInTenMinutes(): Promise<number> {
+    const before = this.asked;
+    await this.clock.advance(600_000);
+    return this.asked - before;
   }
 
   subscribe() {
@@ -150,6 +158,23 @@ describe('subscriptions', () => {
     const { asked } = world;
     await world.after(31_000);
     expect(world.asked).toBeGreaterThan(asked);
+    await world.subscriptions.close();
+  });
+
+  it('a refused question is asked less and less often, and at once on a new connection', async () => {
+    const world = new World();
+    world.random = 0.5;
+    world.answer = () => {
+      throw new DiscoveryError('BACKEND_REFUSED', 'no right');
+    };
+    world.subscribe();
+    await world.settled();
+    expect(await world.askedInTenMinutes()).toBeLessThan(60);
+    const { asked } = world;
+    world.epoch += 1;
+    world.subscriptions.connected();
+    await world.settled();
+    expect(world.asked).toBe(asked + 1);
     await world.subscriptions.close();
   });
 

@@ -119,6 +119,33 @@ describe('consul: a server that answers badly', () => {
     expect(events.filter((event) => event.type === 'listener.failed')).toEqual([]);
   });
 
+  it.each<readonly [string, Answer]>([
+    ['504', (_, response) => void response.writeHead(504).end('<html>Gateway Time-out</html>')],
+    ['524', (_, response) => void response.writeHead(524).end()],
+    ['a reset', (request) => void request.socket.resetAndDestroy()],
+    ['an end without an answer', (request) => void request.socket.end()],
+    [
+      'a cut body',
+      (_, response) => {
+        response.writeHead(200, { 'Content-Length': '1000', 'X-Consul-Index': '99' });
+        response.write('[{"Node":');
+        setImmediate(() => response.destroy());
+      },
+    ],
+  ])('a proxy that cuts what waits, by %s: nobody hears of it, and changes are seen', async (_, cut) => {
+    let ports = [8000];
+    const { server, backend, reports, events } = await watched((request, response, url) => {
+      if (url.searchParams.has('index')) setTimeout(() => cut(request, response, url), 30);
+      else health(response, 10 + ports.length, ports);
+    });
+    await until(() => server.requests.length > 8, 'it asks on');
+    ports = [8000, 8001];
+    await until(() => reports.length > 1, 'the change is seen');
+    expect(reports.map((report) => portsOf(report.instances ?? []).join())).toEqual(['8000', '8000,8001']);
+    expect(backend.state.current.phase).toBe('ready');
+    expect(events.flatMap((event) => (event.type === 'backend.state' ? event.state.phase : []))).toEqual(['ready']);
+  });
+
   it('records that are no instances are left out, each told once', async () => {
     const node = { ID: 'n', Node: 'node', Address: '10.0.0.1', Datacenter: 'dc1' };
     const service = { ID: 'good', Service: 'x', Address: '10.0.0.2', Port: 8000, Meta: {} };

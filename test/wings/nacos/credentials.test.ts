@@ -48,6 +48,22 @@ describe('credentials', () => {
     expect(server.logins.length).toBeLessThanOrEqual(2);
   });
 
+  it('no credentials at a server that wants some: says to give them', async () => {
+    const { server, client } = await start();
+    server.answer = (type) => (type === 'ConfigQueryRequest' ? refused : undefined);
+    await client.start();
+    await expect(client.config.getConfig({ dataId: 'a' })).rejects.toMatchObject({
+      code: 'BACKEND_REFUSED',
+      message: expect.stringContaining('give username and password'),
+    });
+    server.page = () => ({ status: 403, text: 'user not found!' });
+    const http = closing.add(new NacosHttpClient({ serverAddresses: `127.0.0.1:${server.port}`, noSnapshot: true }));
+    await expect(http.getConfig('a')).rejects.toMatchObject({
+      code: 'BACKEND_REFUSED',
+      message: expect.stringContaining('give username and password'),
+    });
+  });
+
   it('a token that was withdrawn: one login more, and the request is repeated', async () => {
     const { server, client } = await start({ username: 'u', password: 'p' });
     let issued = 0;

@@ -63,7 +63,7 @@ export interface ConsulConnectionOptions {
 
 /** Options of a {@link ConsulClient}. */
 export interface ConsulClientOptions extends ConsulConnectionOptions {
-  /** How long a blocking query waits when it doesn't say, in milliseconds. @default 60000 */
+  /** How long a blocking query waits when it doesn't say, in milliseconds. @default 55000 */
   readonly waitMs?: number;
   /** Most operations in a transaction: 128 since Consul 1.14, 64 before. @default 128 */
   readonly transactionLimit?: number;
@@ -141,7 +141,7 @@ const CLIENT_CHECKS = {
 
 const CLIENT_DEFAULTS = {
   ...CONNECTION_DEFAULTS,
-  waitMs: 60_000,
+  waitMs: 55_000,
   transactionLimit: 128,
   logger: silentLogger,
   logLevel: 'warn',

@@ -1,4 +1,4 @@
-import { SingleFlight, withoutSecrets } from '../../../backend/index.js';
+import { Backoff, SingleFlight, withoutSecrets } from '../../../backend/index.js';
 import { DiscoveryError, messageOf } from '../../../model/index.js';
 import type { Environment } from './environment.js';
 import { isServerFailure, NacosError } from './errors.js';
@@ -10,6 +10,9 @@ import { signatureHeaders, type SignedResource } from './signing.js';
 /** After a refusal or a failure nobody logs in again so soon, in milliseconds: a wrong password must be no storm. */
 const FORCED_LOGIN_INTERVAL_MS = 5000;
 
+/** However often a login was refused, it is tried again after this time, in milliseconds. */
+const MAX_REFUSAL_MS = 60_000;
+
 /** Where logging in was moved to over the years; the first that exists is used. */
 const LOGIN_PATHS = ['/v1/auth/users/login', '/v3/auth/user/login', '/v1/auth/login'] as const;
 
@@ -19,6 +22,11 @@ const NO_USERS_MS = 60_000;
 /** The server answered a login, and neither with yes nor with no. */
 class LoginFailedError extends DiscoveryError {
   override name = 'LoginFailedError';
+}
+
+/** True when it failed because no server let us log in: the request itself was not sent. */
+export function isLoginFailure(error: unknown): boolean {
+  return error instanceof LoginFailedError || (error instanceof Error && isLoginFailure(error.cause));
 }
 
 interface Token {
@@ -46,13 +54,25 @@ export class NacosAuth {
   private forced: Promise<void> | undefined;
   private readonly flight = new SingleFlight<Token>();
   private readonly closing = new AbortController();
+  private readonly refusals: Backoff;
+  /** That the token can't be renewed was told. */
+  private warned = false;
 
   constructor(
     private readonly settings: NacosClientSettings,
     private readonly env: Environment,
     private readonly http: HttpTransport,
     private readonly servers: LoginServers,
-  ) {}
+  ) {
+    const minMs = FORCED_LOGIN_INTERVAL_MS;
+    this.refusals = new Backoff({
+      clock: env.clock,
+      initialMs: minMs,
+      minMs,
+      maxMs: MAX_REFUSAL_MS,
+      random: () => env.random(),
+    });
+  }
 
   /**
    * The headers of a request (gRPC) or its parameters (HTTP).
@@ -99,7 +119,11 @@ export class NacosAuth {
     if (token !== undefined && now < token.expiresAt) {
       if (now >= token.renewAt && now >= this.renewNotBefore) {
         this.login().catch((error: unknown) => {
-          this.env.logger.warn(`${this.env.backend}: the access token could not be renewed: ${messageOf(error)}`);
+          if (!this.warned)
+            this.env.logger.warn(
+              `${this.env.backend}: the access token could not be renewed, which is tried again: ${messageOf(error)}`,
+            );
+          this.warned = true;
         });
       }
       return token.value;
@@ -115,7 +139,8 @@ export class NacosAuth {
     try {
       await this.login();
     } catch (error) {
-      this.env.logger.warn(`${this.env.backend}: logging in again failed: ${messageOf(error)}`);
+      // Whose request was refused tells it.
+      this.env.logger.debug(`${this.env.backend}: logging in again failed: ${messageOf(error)}`);
     }
   }
 
@@ -127,6 +152,8 @@ export class NacosAuth {
       try {
         const token = await this.servers.run((baseUrl) => this.loginAt(baseUrl), this.closing.signal);
         this.token = token;
+        this.refusals.reset();
+        this.warned = false;
         return token;
       } catch (error) {
         const until = this.env.clock.now() + FORCED_LOGIN_INTERVAL_MS;
@@ -135,7 +162,9 @@ export class NacosAuth {
         const refused = !isServerFailure(error);
         if (refused) this.token = undefined;
         // Servers of 3.x answer a wrong password as if it were trouble of their own: not asked again at once either.
-        if (refused || error.cause instanceof LoginFailedError) this.refusal = { error, until };
+        if (refused || error.cause instanceof LoginFailedError) {
+          this.refusal = { error, until: this.env.clock.now() + this.refusals.next() };
+        }
         throw error;
       }
     });

@@ -46,6 +46,17 @@ export function isForbidden(error: unknown): boolean {
   return error instanceof NacosError && (error.status === 403 || error.status === 401);
 }
 
+/** A refusal of who has shown no credentials, with the advice to give some; any other error as it is. */
+export function withAdvice(
+  error: DiscoveryError,
+  { username, credentials }: { readonly username?: string | undefined; readonly credentials?: unknown },
+): DiscoveryError {
+  if (!(error instanceof NacosError) || !isForbidden(error)) return error;
+  if (username !== undefined || credentials !== undefined) return error;
+  const { status, message, messageType } = error;
+  return new NacosError(status, `${message}; give username and password`, { cause: error }, messageType);
+}
+
 /** True when a file isn't there; one whose name the file system can't take never is. */
 export function isMissingFile(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR', 'ENAMETOOLONG'].includes(codeOf(error) ?? '');

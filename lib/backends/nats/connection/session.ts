@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import {
   abandonOnAbort,
   Backoff,
-  notConnected,
   ValueView,
   withDeadline,
+  withoutSecrets,
   type Clock,
   type Logger,
   type View,
@@ -90,9 +90,10 @@ export class NatsSession {
     if (this.present !== undefined && phase === 'connected') return this.present;
     const { backend } = this.options;
     const reason = error === undefined ? 'no server has answered yet' : error.message;
-    throw notConnected(
-      new DiscoveryError('BACKEND_UNAVAILABLE', `${backend} is not connected: ${reason}`, { backend, cause: error }),
-    );
+    throw new DiscoveryError('BACKEND_UNAVAILABLE', `${backend} is not connected: ${reason}`, {
+      backend,
+      cause: error,
+    });
   }
 
   /**
@@ -358,11 +359,12 @@ export class NatsSession {
   }
 
   private connectError(cause: unknown): DiscoveryError {
-    const { backend } = this.options;
+    const { backend, settings } = this.options;
+    const servers = settings.servers.map(withoutSecrets).join(', ');
     const refused = /authorization|authentication|AUTH/i.test(`${codeOf(cause) ?? ''} ${messageOf(cause)}`);
     return new DiscoveryError(
       refused ? 'BACKEND_REFUSED' : 'BACKEND_UNAVAILABLE',
-      `${backend} can't be connected to: ${saying(cause)}`,
+      `${backend} can't be connected to at ${servers}: ${saying(cause)}`,
       { backend, cause },
     );
   }

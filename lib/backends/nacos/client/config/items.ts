@@ -45,6 +45,9 @@ const READS_AT_ONCE = 16;
 const MAX_BEHIND = 20;
 const BEHIND_MS = 100;
 
+/** What is refused is asked for less and less often, in milliseconds. */
+const REFUSAL_RETRY = { initialMs: 1000, maxMs: 60_000 };
+
 /**
  * The items that this client listens to. What the server pushes is only a hint: an item is compared by MD5 when it was
  * hinted at, after every reconnection, and all of them from time to time.
@@ -54,6 +57,7 @@ export class ConfigItems {
   private readonly loop: WatchLoop;
   private bell = new AbortController();
   private compareAllAt: number;
+  private readonly refusals: Backoff;
   private closed = false;
 
   constructor(
@@ -64,6 +68,7 @@ export class ConfigItems {
     private readonly onListened: () => void = () => {},
   ) {
     this.compareAllAt = env.clock.now() + refreshMs;
+    this.refusals = new Backoff({ clock: env.clock, ...REFUSAL_RETRY, random: () => env.random() });
     this.loop = new WatchLoop({
       clock: env.clock,
       burst: 20,
@@ -191,9 +196,13 @@ export class ConfigItems {
       if (!signal.aborted) {
         const failure = toDiscoveryError(error, 'BACKEND_UNAVAILABLE', 'the configuration could not be compared');
         for (const watched of all) watched.fail(failure);
+        // An item that somebody begins to watch may be another's.
+        const wake = AbortSignal.any([signal, this.bell.signal]);
+        if (failure.code === 'BACKEND_REFUSED') await this.refusals.wait(wake);
       }
       throw error;
     }
+    this.refusals.reset();
     const differing = new Set(changed.map(configKeyText));
     const toRead: Watched[] = [];
     for (const watched of all) {
@@ -222,7 +231,9 @@ export class ConfigItems {
       if (signal.aborted) return watched.hint();
       const failure = toDiscoveryError(error, 'BACKEND_UNAVAILABLE', 'an item could not be read');
       this.env.logger.debug(`${this.env.backend}: ${watched.address.dataId}: ${failure.message}`);
-      watched.hint(this.env.clock.now() + watched.backoff.next());
+      const { backoff, refusals } = watched;
+      const pauses = failure.code === 'BACKEND_REFUSED' ? refusals : backoff;
+      watched.hint(this.env.clock.now() + pauses.next());
       watched.fail(failure);
     }
   }
@@ -248,6 +259,7 @@ class Watched {
   /** The time before which nothing is due. */
   notBefore = -Infinity;
   readonly backoff: Backoff;
+  readonly refusals: Backoff;
   /** The connection on which the server watches it for us. */
   listeningOn = -1;
   failure: DiscoveryError | undefined;
@@ -259,6 +271,7 @@ class Watched {
     env: Environment,
   ) {
     this.backoff = new Backoff({ clock: env.clock, initialMs: 200, maxMs: 5000, random: () => env.random() });
+    this.refusals = new Backoff({ clock: env.clock, ...REFUSAL_RETRY, random: () => env.random() });
   }
 
   /** Whether it has to be compared on a connection. */
@@ -293,6 +306,7 @@ class Watched {
     this.failure = undefined;
     this.notBefore = -Infinity;
     this.backoff.reset();
+    this.refusals.reset();
     this.item = item;
     if (!news) return;
     for (const observer of this.observers) observer.changed(item);

@@ -11,7 +11,7 @@ import {
 import { DiscoveryError, messageOf } from '../../../../model/index.js';
 import type { NacosAuth } from '../auth.js';
 import { warnOfTrust, type Environment } from '../environment.js';
-import { isForbidden, NacosError } from '../errors.js';
+import { isForbidden, NacosError, withAdvice } from '../errors.js';
 import type { Json } from '../json.js';
 import type { NacosClientSettings } from '../options.js';
 import type { LinkState, RpcRequestOptions } from '../link.js';
@@ -178,7 +178,7 @@ export class RpcClient {
       }
     }
     this.assertOpen(type, options.signal);
-    throw this.problemOf(type, problem);
+    throw withAdvice(this.problemOf(type, problem), this.settings);
   }
 
   /** Ends it; nothing is sent or awaited any more. */

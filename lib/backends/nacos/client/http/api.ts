@@ -2,7 +2,7 @@ import { defined } from '../../../../model/index.js';
 import { withoutSecrets, type ServerList } from '../../../../backend/index.js';
 import type { NacosAuth } from '../auth.js';
 import type { Environment } from '../environment.js';
-import { NacosError } from '../errors.js';
+import { NacosError, withAdvice } from '../errors.js';
 import type { HttpAnswer, HttpRequest, HttpTransport } from './transport.js';
 import { numberAt, parseObject } from '../json.js';
 import type { NacosInstance } from '../naming/model.js';
@@ -12,7 +12,10 @@ import type { SignedResource } from '../signing.js';
 /** What requests to the HTTP API need. */
 export interface HttpApi {
   readonly env: Environment;
-  readonly settings: Pick<NacosClientSettings, 'contextPath' | 'namespace' | 'requestTimeoutMs'>;
+  readonly settings: Pick<
+    NacosClientSettings,
+    'contextPath' | 'namespace' | 'requestTimeoutMs' | 'username' | 'credentials'
+  >;
   readonly http: HttpTransport;
   readonly auth: NacosAuth;
   readonly servers: ServerList;
@@ -87,7 +90,7 @@ export async function callApi(api: HttpApi, request: ApiRequest): Promise<HttpAn
     const message = `${request.method} ${request.path}: ${said || 'no reason given'} (${answer.status})`;
     if (isNoSuchPath(answer)) throw new NoSuchPathError(answer.status, message);
     if (answer.status === 200 || request.expected?.includes(answer.status) === true) return answer;
-    throw new NacosError(answer.status, message);
+    throw withAdvice(new NacosError(answer.status, message), api.settings);
   }
 }
 

@@ -60,6 +60,8 @@ export class HttpCore {
       settings: {
         contextPath: settings.contextPath,
         namespace: settings.namespace,
+        username: settings.username,
+        credentials: settings.credentials,
         get requestTimeoutMs() {
           return options.requestTimeoutMs();
         },

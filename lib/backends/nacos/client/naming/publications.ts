@@ -62,6 +62,11 @@ export class Publications {
     return this.change(service, group, [], instances, signal);
   }
 
+  /** From this moment the instances are not published again; sends nothing. */
+  drop(service: string, group: string, instances: readonly Pick<NacosInstance, 'ip' | 'port' | 'clusterName'>[]): void {
+    this.byService.get(keyOf(service, group))?.apply([], instances);
+  }
+
   /** Publishes what the server doesn't have, after a reconnection or a failure. Rejects with the first failure. */
   async redo(): Promise<void> {
     const results = await Promise.allSettled([...this.byService.values()].map((publication) => publication.sync()));

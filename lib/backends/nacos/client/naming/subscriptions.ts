@@ -1,4 +1,4 @@
-import { PeriodicTask, SingleFlight, sleep } from '../../../../backend/index.js';
+import { Backoff, PeriodicTask, SingleFlight, sleep } from '../../../../backend/index.js';
 import { DiscoveryError, messageOf, toDiscoveryError } from '../../../../model/index.js';
 import type { Environment } from '../environment.js';
 import { keepNacosIdentity, type NacosServiceInfo } from './model.js';
@@ -48,6 +48,9 @@ export interface SubscriptionsOptions {
 
 const SETTLE_CHECK_MS = 300;
 const RETRY_MS = 3000;
+
+/** A service that is refused is asked for less and less often, down to this, in milliseconds. */
+const MAX_REFUSAL_MS = 60_000;
 
 /** The services that this client follows, whatever happens to the connection. */
 export class Subscriptions {
@@ -160,6 +163,9 @@ class Followed {
   private askedAt = -Infinity;
   private settleUntil = -Infinity;
   private failure: DiscoveryError | undefined;
+  private readonly refusals: Backoff;
+  /** The time before which it isn't asked for by itself. */
+  private notBefore = -Infinity;
   private over = false;
 
   constructor(
@@ -167,7 +173,16 @@ class Followed {
     private readonly group: string,
     private readonly options: SubscriptionsOptions,
     private readonly after: Promise<void> | undefined,
-  ) {}
+  ) {
+    const { clock } = options.env;
+    this.refusals = new Backoff({
+      clock,
+      initialMs: RETRY_MS,
+      minMs: RETRY_MS,
+      maxMs: MAX_REFUSAL_MS,
+      random: () => options.env.random(),
+    });
+  }
 
   get observed(): boolean {
     return this.observers.size > 0;
@@ -184,6 +199,7 @@ class Followed {
 
   isDue(): boolean {
     const { env, refreshMs } = this.options;
+    if (env.clock.now() < this.notBefore) return false;
     return this.settling || !this.isCurrent() || env.clock.now() - this.askedAt >= refreshMs * 0.8;
   }
 
@@ -237,6 +253,7 @@ class Followed {
 
   reconnected(): void {
     const { settleMs, env } = this.options;
+    this.notBefore = -Infinity;
     if (this.info !== undefined && settleMs > 0) this.settleUntil = env.clock.now() + settleMs;
   }
 
@@ -250,6 +267,7 @@ class Followed {
         this.receive(await port.subscribe(this.service, this.group), 'answer');
       } catch (error) {
         const failure = toDiscoveryError(error, 'BACKEND_UNAVAILABLE', `${this.service} could not be read`);
+        if (failure.code === 'BACKEND_REFUSED') this.notBefore = env.clock.now() + this.refusals.next();
         this.fail(failure);
         throw failure;
       }
@@ -292,6 +310,8 @@ class Followed {
     const next = Object.freeze({ ...info, hosts });
     this.info = next;
     this.failure = undefined;
+    this.notBefore = -Infinity;
+    this.refusals.reset();
     if (before === undefined || hosts !== before.hosts) this.options.keep?.(next);
     if (!news) return;
     for (const observer of this.observers) observer.changed(next);
