@@ -51,6 +51,26 @@ withServer('eureka', { private: true }, (server) => {
     return poller;
   }
 
+  it('logLevel debug tells what goes over the wire, and no password', async () => {
+    const lines: string[] = [];
+    const write = (line: string): void => void lines.push(line);
+    const client = new EurekaClient({
+      serviceUrls: server.url.replace('://', '://user:the-password@'),
+      appName: freshName('Debug'),
+      instancePort: freshPort(),
+      heartbeatMs: 1000,
+      logger: { error: write, warn: write, log: write, debug: write },
+      logLevel: 'debug',
+    });
+    ending.push(() => client.stop());
+    await client.start();
+    const saw = (what: RegExp) => until(() => lines.some((line) => what.test(line)), String(what));
+    for (const what of [/POST .*: 204/, /GET .*apps.*: 200/, /PUT .*: 200/]) await saw(what);
+    await client.stop();
+    await saw(/DELETE .*: 200/);
+    expect(lines.join('\n')).not.toContain('the-password');
+  });
+
   it('finds by a virtual name what no application is called, in several applications', async () => {
     const vip = freshName('Vip');
     const names = [freshName('One'), freshName('Two')];
