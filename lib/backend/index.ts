@@ -154,6 +154,7 @@ export {
   encodeLeaseRecord,
   invalidField,
   optionalText,
+  tagsFrom,
 } from './machinery/index.js';
 export type { LeaseRecord } from './machinery/index.js';
 

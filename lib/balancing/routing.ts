@@ -11,6 +11,8 @@ export interface RoutingOptions {
   readonly zone?: string;
   /** Only instances with this metadata. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Only instances with all these tags. */
+  readonly tags?: readonly string[];
   /** Name of the metadata that a call's hint is compared with. @default 'hint' */
   readonly hintMetadata?: string;
   /** Use this many of the instances, chosen by hashing this app's id, so that huge services don't get a connection from everybody. */
@@ -53,12 +55,16 @@ export class Routing {
 
   /** Those that calls may go to at all: strict. */
   narrow<E extends Endpoint>(endpoints: readonly E[]): readonly E[] {
-    const { metadata, subset } = this.options;
+    const { metadata, tags = [], subset } = this.options;
     const wanted = Object.entries(metadata ?? {});
     const fitting =
-      wanted.length === 0
+      wanted.length === 0 && tags.length === 0
         ? endpoints
-        : endpoints.filter(({ instance }) => wanted.every(([key, value]) => instance.metadata[key] === value));
+        : endpoints.filter(
+            ({ instance }) =>
+              wanted.every(([key, value]) => instance.metadata[key] === value) &&
+              tags.every((tag) => instance.tags.includes(tag)),
+          );
     if (subset === undefined || fitting.length <= subset) return fitting;
     // Rendezvous hashing: who comes or goes changes as many members as it must.
     return fitting

@@ -1,5 +1,5 @@
 import { defined } from './defined.js';
-import type { ServiceInstance } from './service-instance.js';
+import { createTags, type ServiceInstance } from './service-instance.js';
 import { unknownSnapshot, type Snapshot } from './snapshot.js';
 
 /** One backend's word on a service. */
@@ -12,7 +12,7 @@ export interface BackendSnapshot {
  * Merges what several backends say of one service, by `scheme://host:port`: fresh beats stale, among equals the order of
  * the list decides the fields, and a fresh OUT_OF_SERVICE anywhere wins. Of several records that one backend has at one
  * address (an instance that died without a word, and the one started in its place) one that is UP goes before the
- * others. A backend that could not be asked hides nothing of the others; it is named in `partial`.
+ * others. An instance has the tags of all backends that are as fresh. A backend that could not be asked hides nothing of the others; it is named in `partial`.
  *
  * The result is `fresh` when at least one backend is, `stale` when at least one remembers, else `unknown`.
  */
@@ -49,6 +49,7 @@ function mergeInstances(parts: readonly BackendSnapshot[]): readonly ServiceInst
   const merged = new Map<string, ServiceInstance>();
   for (const part of [...fresh, ...stale]) {
     const own = new Set<string>();
+    const isFresh = part.snapshot.state === 'fresh';
     for (const instance of part.snapshot.instances) {
       const known = merged.get(instance.url);
       if (known === undefined) {
@@ -56,14 +57,24 @@ function mergeInstances(parts: readonly BackendSnapshot[]): readonly ServiceInst
         own.add(instance.url);
       } else if (own.has(instance.url) && instance.status === 'UP' && known.status !== 'OUT_OF_SERVICE') {
         if (known.status !== 'UP') merged.set(instance.url, instance);
-      } else if (
-        part.snapshot.state === 'fresh' &&
-        instance.status === 'OUT_OF_SERVICE' &&
-        known.status !== 'OUT_OF_SERVICE'
-      ) {
+      } else if (isFresh && instance.status === 'OUT_OF_SERVICE' && known.status !== 'OUT_OF_SERVICE') {
         merged.set(instance.url, Object.freeze({ ...known, status: instance.status }));
+      }
+      if (
+        known !== undefined &&
+        !own.has(instance.url) &&
+        instance.tags.length > 0 &&
+        (isFresh || fresh.length === 0)
+      ) {
+        addTags(merged, instance);
       }
     }
   }
   return Object.freeze([...merged.values()]);
+}
+
+function addTags(merged: Map<string, ServiceInstance>, { url, tags }: ServiceInstance): void {
+  const known = merged.get(url);
+  if (known === undefined || tags.every((tag) => known.tags.includes(tag))) return;
+  merged.set(url, Object.freeze({ ...known, tags: createTags([...known.tags, ...tags]) }));
 }

@@ -146,6 +146,7 @@ export function toInstance(registration: Registration, backend: string): Service
     scheme: registration.scheme,
     status: registration.status,
     metadata: registration.metadata,
+    tags: registration.tags,
     weight: registration.weight,
     backend,
     ...defined({ zone: registration.zone }),

@@ -23,7 +23,10 @@ export type Metadata = Readonly<Record<string, string>>;
 export interface ServiceInstance {
   /** The service's name, spelled as the one who asked spelled it. */
   readonly service: string;
-  /** Unique within the service on its backend. */
+  /**
+   * What its record calls it, whoever else is there. Unique within the service on its backend; on Consul within one agent,
+   * as Consul has it.
+   */
   readonly id: string;
   /** Host name or address; an IPv6 address without brackets. */
   readonly host: string;
@@ -32,6 +35,8 @@ export interface ServiceInstance {
   readonly scheme: string;
   readonly status: InstanceStatus;
   readonly metadata: Metadata;
+  /** Labels without values, sorted, each once; empty where the product has none. */
+  readonly tags: readonly string[];
   /** Share of the traffic relative to the others; 0 takes none. */
   readonly weight: number;
   /** Zone, cluster or datacentre that it runs in, when known. */
@@ -62,6 +67,8 @@ export interface ServiceInstanceInput {
   readonly status?: InstanceStatus;
   /** @default {} */
   readonly metadata?: Readonly<Record<string, unknown>>;
+  /** @default [] */
+  readonly tags?: readonly string[];
   /** @default 1 */
   readonly weight?: number;
   readonly zone?: string;
@@ -99,6 +106,7 @@ export function createServiceInstance(input: ServiceInstanceInput): ServiceInsta
     scheme,
     status,
     metadata: createMetadata(input.metadata ?? {}),
+    tags: createTags(input.tags ?? []),
     weight,
     ...(input.zone === undefined || input.zone === '' ? {} : { zone: input.zone }),
     backend: input.backend,
@@ -123,6 +131,21 @@ export function createMetadata(input: Readonly<Record<string, unknown>>): Metada
     else if (typeof value === 'number' || typeof value === 'boolean') metadata[key] = String(value);
   }
   return Object.freeze(metadata);
+}
+
+const NO_TAGS: readonly string[] = Object.freeze([]);
+
+/**
+ * A frozen list of the tags, sorted, each once; what is no text is left out.
+ *
+ * @throws DiscoveryError `INVALID_INSTANCE` when it is no list
+ */
+export function createTags(input: readonly unknown[]): readonly string[] {
+  if (!Array.isArray(input)) throw invalid('tags', 'must be a list', input);
+  if (input.length === 0) return NO_TAGS;
+  return Object.freeze(
+    [...new Set(input.filter((tag): tag is string => typeof tag === 'string' && tag !== ''))].sort(),
+  );
 }
 
 /** `host:port`, with brackets around an IPv6 address. */
@@ -161,8 +184,13 @@ export function sameInstance(a: ServiceInstance, b: ServiceInstance): boolean {
       a.weight === b.weight &&
       a.zone === b.zone &&
       a.backend === b.backend &&
+      sameTags(a.tags, b.tags) &&
       sameMetadata(a.metadata, b.metadata))
   );
+}
+
+function sameTags(a: readonly string[], b: readonly string[]): boolean {
+  return a === b || (a.length === b.length && a.every((tag, at) => tag === b[at]));
 }
 
 /** True when the two hold the same keys and values. */

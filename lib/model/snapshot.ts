@@ -82,11 +82,30 @@ export function keepIdentity(
     const there = previous[index];
     if (there !== undefined && sameInstance(there, instance)) return there;
     same = false;
-    old ??= byUrl(previous);
-    const before = old.get(instance.url);
+    old ??= byRecord(previous);
+    const before = old.get(recordOf(instance));
     return before !== undefined && sameInstance(before, instance) ? before : instance;
   });
   return same ? previous : Object.freeze(kept);
+}
+
+/** {@link keepIdentity} for lists whose order means nothing: another order is no news. */
+export function keepMembers(
+  previous: readonly ServiceInstance[],
+  next: readonly ServiceInstance[],
+): readonly ServiceInstance[] {
+  const kept = keepIdentity(previous, next);
+  if (kept === previous || kept.length !== previous.length) return kept;
+  const members = new Set(previous);
+  return new Set(kept).size === members.size && kept.every((instance) => members.has(instance)) ? previous : kept;
+}
+
+function byRecord(instances: readonly ServiceInstance[]): Map<string, ServiceInstance> {
+  return new Map(instances.map((instance) => [recordOf(instance), instance]));
+}
+
+function recordOf({ url, id }: ServiceInstance): string {
+  return `${url} ${id}`;
 }
 
 function byUrl(instances: readonly ServiceInstance[]): Map<string, ServiceInstance> {

@@ -86,6 +86,7 @@ export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Check>> = {
   routing: object({
     zone: text,
     metadata: recordOf(text),
+    tags: listOf(text),
     hintMetadata: text,
     subset: integerBetween(1, 1e6),
     warmUpMs: milliseconds(),

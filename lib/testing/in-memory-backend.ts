@@ -146,6 +146,6 @@ function instancesOf(server: InMemoryServer, service: string, backend: string): 
 }
 
 function toStored(registration: Registration): StoredInstance {
-  const { instanceId: id, host, port, scheme, status, metadata, weight, zone } = registration;
-  return { id, host, port, scheme, status, metadata, weight, ...(zone === undefined ? {} : { zone }) };
+  const { instanceId: id, host, port, scheme, status, metadata, tags, weight, zone } = registration;
+  return { id, host, port, scheme, status, metadata, tags, weight, ...(zone === undefined ? {} : { zone }) };
 }

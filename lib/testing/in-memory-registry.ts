@@ -187,13 +187,13 @@ export function inMemory(options: InMemoryBackendOptions = {}): InMemoryDefiniti
 
 function toStored(service: string, input: InMemoryInstanceInput): StoredInstance {
   assertName(service, 'service');
-  const { id, host, scheme, port, status, metadata, weight, zone } = createServiceInstance({
+  const { id, host, scheme, port, status, metadata, tags, weight, zone } = createServiceInstance({
     ...input,
     host: input.host ?? '127.0.0.1',
     service,
     backend: 'in-memory',
   });
-  return { id, host, scheme, port, status, metadata, weight, ...(zone === undefined ? {} : { zone }) };
+  return { id, host, scheme, port, status, metadata, tags, weight, ...(zone === undefined ? {} : { zone }) };
 }
 
 function asInstance(service: string, stored: StoredInstance): ServiceInstance {

@@ -1,7 +1,7 @@
 import {
   assertName,
   DiscoveryError,
-  keepIdentity,
+  keepMembers,
   type ConfigDocument,
   type DiscoveryErrorCode,
   type DiscoveryEvent,
@@ -215,7 +215,7 @@ export class Host implements DriverHost {
   ): Watch {
     this.assertOpen();
     assertName(service, 'service');
-    return this.watch({ details: { service }, keep: keepIdentity, ...source() }, ({ value, error }) =>
+    return this.watch({ details: { service }, keep: keepMembers, ...source() }, ({ value, error }) =>
       report(error === undefined ? { instances: value } : { error }),
     );
   }

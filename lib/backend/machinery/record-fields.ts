@@ -45,3 +45,14 @@ function asAnyText(value: unknown, field: string): string {
   if (typeof value !== 'string') throw invalidField(field, 'must be a text', value);
   return value;
 }
+
+/** The tags that one of our apps wrote as a JSON list; none for anything else. */
+export function tagsFrom(json: string | undefined): readonly string[] {
+  if (json === undefined) return [];
+  try {
+    const tags = JSON.parse(json) as unknown;
+    return Array.isArray(tags) ? tags.filter((tag) => typeof tag === 'string') : [];
+  } catch {
+    return [];
+  }
+}

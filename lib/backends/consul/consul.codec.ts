@@ -184,6 +184,7 @@ export function decodeEntry(entry: unknown, service: string, options: DecodeOpti
     scheme: meta[OWN.scheme] ?? (metadata['secure'] === 'true' ? 'https' : 'http'),
     status: health.status,
     metadata,
+    tags: Service.Tags ?? [],
     weight: health.warning ? weights.Warning : Number.isFinite(exact) && exact >= 0 ? exact : weights.Passing,
     ...defined({ zone }),
     backend: options.backend,
@@ -246,6 +247,7 @@ function shapeOf(entry: unknown): ServiceEntry & { readonly Checks: readonly Hea
   for (const value of Object.values(record(meta, 'Meta'))) {
     if (typeof value !== 'string') throw invalid('Meta', 'must hold texts');
   }
+  if (!Array.isArray(service['Tags'] ?? [])) throw invalid('Tags', 'must be a list');
   const weights = service['Weights'] ?? undefined;
   if (weights !== undefined) record(weights, 'Weights');
   const checks = Checks ?? [];

@@ -1,4 +1,4 @@
-import { toDiscoveryError, type DiscoveryError, type ServiceInstance } from '../../model/index.js';
+import { keepIdentity, toDiscoveryError, type DiscoveryError, type ServiceInstance } from '../../model/index.js';
 import type {
   DiscoveryDriver,
   DiscoveryReport,
@@ -74,8 +74,11 @@ export class ConsulDiscoveryDriver implements DiscoveryDriver {
     const options = this.settings.discoveryOf(service);
     const sources = datacentersOf(options).map((dc) => this.ask(service, options, dc));
     const [only] = sources;
-    if (sources.length === 1 && only !== undefined) return only;
+    // Sorted by distance, the order is news too.
+    const keep = options.near === undefined ? {} : { keep: keepIdentity };
+    if (sources.length === 1 && only !== undefined) return { ...only, ...keep };
     return {
+      ...keep,
       what: `the instances of ${service}`,
       sources,
       patienceMs: PATIENCE_MS,
@@ -127,15 +130,11 @@ export class ConsulDiscoveryDriver implements DiscoveryDriver {
     const { host } = this;
     const zoneFromDatacenter = (options.datacenters?.length ?? 0) > 1;
     const instances: ServiceInstance[] = [];
-    const ids = new Set<string>();
     for (const entry of entries) {
       try {
+        // Ids are unique at one agent only, and stay what they are: made unique by what else there is, they would wander.
         const instance = decodeEntry(entry, service, { ...options, backend: host.name, zoneFromDatacenter });
-        if (instance === undefined) continue;
-        // Ids are unique at one agent only.
-        const unique = ids.has(instance.id) ? { ...instance, id: `${instance.id}@${entry.Node.Node}` } : instance;
-        ids.add(unique.id);
-        instances.push(Object.freeze(unique));
+        if (instance !== undefined) instances.push(instance);
       } catch (error) {
         host.skip(`${service}/${describeEntry(entry)}`, error);
       }

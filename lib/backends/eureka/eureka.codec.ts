@@ -160,6 +160,7 @@ export function toServiceInstance(
     scheme: custom !== undefined && /^[a-z][a-z0-9+.-]{0,31}$/.test(custom) ? custom : scheme,
     status: instance.status,
     metadata: instance.metadata,
+    tags: instance.metadata['tags']?.split(',').map((tag) => tag.trim()) ?? [],
     weight: instance.metadata['weight'] !== undefined && weight >= 0 && weight <= 1e9 ? weight : 1,
     ...(instance.zone === DEFAULT_ZONE ? {} : { zone: instance.zone }),
     backend,

@@ -19,6 +19,8 @@ type Instances = readonly ServiceInstance[];
 /** The read side. The registry is read once for all watches, and only while there are any. */
 export class EurekaDiscoveryDriver implements DiscoveryDriver {
   readonly emptyHoldMs: number;
+  /** The instances by virtual name, made when somebody asks for one. */
+  private readonly byVip = new WeakMap<Applications, ReadonlyMap<string, readonly EurekaInstance[]>>();
   private readonly registry = new SharedFeed<Applications>((report) => this.read(report));
 
   constructor(
@@ -84,15 +86,23 @@ export class EurekaDiscoveryDriver implements DiscoveryDriver {
     let last: { readonly application: Application; readonly instances: Instances } | undefined;
     return this.registry.source(`the instances of ${service}`, (applications) => {
       const application = applications.getApplication(app);
+      // Nobody is called so: it may be a virtual name, under which one or several applications answer.
+      if (application.size === 0) return this.convert(this.virtual(applications, app), service, converted);
       if (last?.application !== application) {
-        last = { application, instances: this.convert(application, service, converted) };
+        last = { application, instances: this.convert(application.instances, service, converted) };
       }
       return last.instances;
     });
   }
 
+  private virtual(applications: Applications, name: string): readonly EurekaInstance[] {
+    let byVip = this.byVip.get(applications);
+    if (byVip === undefined) this.byVip.set(applications, (byVip = byVirtualName(applications)));
+    return byVip.get(name) ?? [];
+  }
+
   private convert(
-    { instances }: Application,
+    instances: Iterable<EurekaInstance>,
     service: string,
     converted: WeakMap<EurekaInstance, ServiceInstance>,
   ): Instances {
@@ -109,4 +119,20 @@ export class EurekaDiscoveryDriver implements DiscoveryDriver {
     }
     return Object.freeze(usable);
   }
+}
+
+/** Virtual names in capitals; a record may have several, with commas. */
+function byVirtualName({ all }: Applications): ReadonlyMap<string, readonly EurekaInstance[]> {
+  const byVip = new Map<string, EurekaInstance[]>();
+  for (const instance of all.flatMap(({ instances }) => [...instances])) {
+    const names = `${instance.vipAddress},${instance.secureVipAddress}`
+      .split(',')
+      .map((name) => name.trim().toUpperCase());
+    for (const name of new Set(names)) {
+      const known = byVip.get(name);
+      if (known === undefined) byVip.set(name, [instance]);
+      else known.push(instance);
+    }
+  }
+  return byVip;
 }

@@ -1,4 +1,4 @@
-import { formatByExtension, textDocument } from '../../backend/index.js';
+import { formatByExtension, tagsFrom, textDocument } from '../../backend/index.js';
 import {
   createServiceInstance,
   defined,
@@ -125,6 +125,7 @@ export function fromNacos(instance: NacosInstance, service: string, backend: str
     status,
     weight: kept !== undefined && kept >= 0 && kept <= 10_000 ? kept : instance.weight,
     metadata: Object.fromEntries(Object.entries(metadata).filter(([key]) => !OWN_KEYS.has(key))),
+    tags: tagsFrom(metadata[KEYS.tags]),
     ...(zone === undefined || zone === '' ? {} : { zone }),
     backend,
   });

@@ -5,6 +5,7 @@ import {
   encodeLeaseRecord,
   formatByExtension,
   invalidField,
+  tagsFrom,
   type LeaseRecord,
 } from '../../backend/index.js';
 import {
@@ -68,13 +69,15 @@ export const HTTP_METADATA = {
   /** @default 1 */
   weight: 'http.weight',
   zone: 'http.zone',
+  /** A JSON list. */
+  tags: 'http.tags',
   /** The instance's id. @default the id of the micro service */
   id: 'http.id',
 } as const;
 
 /** The metadata by which a micro service says what `registration` says. */
 export function toHttpMetadata(registration: Registration): Record<string, string> {
-  const { metadata, host, port, scheme, status, weight, zone, instanceId } = registration;
+  const { metadata, host, port, scheme, status, weight, zone, tags, instanceId } = registration;
   const url = `${scheme}://${authority(host, port)}`;
   return {
     ...metadata,
@@ -83,6 +86,7 @@ export function toHttpMetadata(registration: Registration): Record<string, strin
     ...(status === 'UP' ? {} : { [HTTP_METADATA.status]: status }),
     ...(weight === 1 ? {} : { [HTTP_METADATA.weight]: String(weight) }),
     ...(zone === undefined ? {} : { [HTTP_METADATA.zone]: zone }),
+    ...(tags.length === 0 ? {} : { [HTTP_METADATA.tags]: JSON.stringify(tags) }),
   };
 }
 
@@ -117,6 +121,7 @@ export function toHttpInstance(info: ServiceInfo, service: string, backend: stri
     metadata: createMetadata(
       Object.fromEntries(Object.entries(metadata).filter(([key]) => !own.has(key) && !isPrototypeKey(key))),
     ),
+    tags: tagsFrom(metadata[HTTP_METADATA.tags]),
     backend,
     ...defined({ zone }),
   });

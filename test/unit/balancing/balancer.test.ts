@@ -11,7 +11,10 @@ import {
 } from '../../../lib/balancing/index.js';
 import { createServiceInstance, type ServiceInstance, type Snapshot } from '../../../lib/model/index.js';
 
-function instance(port: number, more: { zone?: string; metadata?: Record<string, string> } = {}): ServiceInstance {
+function instance(
+  port: number,
+  more: { zone?: string; metadata?: Record<string, string>; tags?: string[] } = {},
+): ServiceInstance {
   return createServiceInstance({ service: 'S', host: '10.0.0.1', port, backend: 'test', ...more });
 }
 
@@ -181,6 +184,14 @@ describe('routing', () => {
     let near = 0;
     for (const [port, count] of ports(20_000)) if (port <= 4) near += count;
     expect(Math.abs(near / 20_000 - 0.56)).toBeLessThan(0.02);
+  });
+
+  test('tags narrow strictly, all of them', () => {
+    const list = [['a'], ['a', 'b'], ['b', 'a', 'c'], []].map((tags, at) => instance(at + 1, { tags }));
+    const portsWith = (tags: string[]): number[] => [...setUp(list, { routing: { tags } }).ports().keys()].sort();
+    expect(portsWith(['a', 'b'])).toEqual([2, 3]);
+    expect(portsWith([])).toEqual([1, 2, 3, 4]);
+    expect(setUp(list, { routing: { tags: ['d'] } }).select()).toBeUndefined();
   });
 
   test('metadata narrows strictly, a hint only if it can', () => {

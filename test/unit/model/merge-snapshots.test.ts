@@ -91,6 +91,16 @@ describe('mergeSnapshots', () => {
     expect(mergeSnapshots('ORDERS', [])).toEqual(unknownSnapshot('ORDERS'));
   });
 
+  it('gives an instance the tags of all that are as fresh, and those of an old word only when there is no new one', () => {
+    const tagged = (backend: string, tags: string[]): ServiceInstance => instance({ backend, tags });
+    const [a, b, c] = [tagged('a', ['x']), tagged('b', ['z', 'x']), tagged('c', ['old'])];
+    const merged = merge(fresh([a]), fresh([b]), stale([c])).instances;
+    expect(merged).toEqual([{ ...a, tags: ['x', 'z'] }]);
+    expect(merge(stale([a]), stale([c])).instances[0]?.tags).toEqual(['old', 'x']);
+    // Another record of one backend is another instance's.
+    expect(merge(fresh([a, tagged('a', ['other'])])).instances[0]?.tags).toEqual(['x']);
+  });
+
   it('hides nothing of one backend because another fails (R37)', () => {
     const here = [instance({ port: 1 })];
     const merged = merge(unknownSnapshot('ORDERS', error), fresh(here), stale([instance({ port: 2 })]));

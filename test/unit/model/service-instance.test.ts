@@ -22,6 +22,7 @@ describe('createServiceInstance', () => {
       scheme: 'http',
       status: 'UP',
       metadata: {},
+      tags: [],
       weight: 1,
       backend: 'a',
       url: 'http://h:1',

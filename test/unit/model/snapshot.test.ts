@@ -6,6 +6,7 @@ import {
   DiscoveryError,
   isEmptyDiff,
   keepIdentity,
+  keepMembers,
   sameInstance,
   unknownSnapshot,
   type InstancesDiff,
@@ -77,6 +78,30 @@ describe('diffInstances', () => {
         const { added, removed, changed } = diffInstances(before, after);
         const urls = [...added, ...removed, ...changed.map((one) => one.after)].map((one) => one.url);
         expect(new Set(urls).size).toBe(urls.length);
+      }),
+    );
+  });
+});
+
+describe('keepMembers', () => {
+  it('takes another order for no news, and everything else as keepIdentity', () => {
+    fc.assert(
+      fc.property(
+        anyList.chain((list) =>
+          fc.tuple(fc.constant(list), fc.shuffledSubarray([...list], { minLength: list.length })),
+        ),
+        ([list, shuffled]) => {
+          // Two equal records are one.
+          fc.pre(new Set(list.map(({ url, id }) => `${url} ${id}`)).size === list.length);
+          expect(keepMembers(list, copy(shuffled))).toBe(list);
+        },
+      ),
+    );
+    fc.assert(
+      fc.property(anyUniqueList, anyUniqueList, (previous, next) => {
+        const kept = keepMembers(previous, next);
+        expect(isEmptyDiff(diffInstances(previous, next))).toBe(kept === previous);
+        if (kept !== previous) expect(kept).toEqual(keepIdentity(previous, next));
       }),
     );
   });

@@ -62,6 +62,7 @@ describe('instances', () => {
         const { service, host, port, scheme, status, weight, instanceId } = registration;
         expect(instance).toMatchObject({ service, host, port, scheme, status, weight, id: instanceId });
         expect({ ...instance.metadata }).toMatchObject({ ...registration.metadata });
+        expect(new Set(instance.tags)).toEqual(new Set(registration.tags.filter((tag) => tag !== '')));
         expect(instance.zone).toBe(registration.zone ?? (cluster === 'DEFAULT' ? undefined : cluster));
       }),
     );

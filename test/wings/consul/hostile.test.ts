@@ -146,6 +146,33 @@ describe('consul: a server that answers badly', () => {
     expect(events.flatMap((event) => (event.type === 'backend.state' ? event.state.phase : []))).toEqual(['ready']);
   });
 
+  it('one id at several agents: it depends on the record alone, and the order is no news', async () => {
+    const at = (node: string, address: string): unknown => ({
+      Node: { ID: node, Node: node, Address: address, Datacenter: 'dc1' },
+      Service: { ID: 'x', Service: 'x', Tags: ['blue', node], Address: '', Port: 8000, Meta: {} },
+      Checks: [],
+    });
+    const [first, second] = [at('n1', '10.0.0.1'), at('n2', '10.0.0.2')];
+    let entries = [first, second];
+    let index = 1;
+    const { reports, server } = await watched((_, response) => {
+      if (index % 2 === 0 && entries.length > 1) entries = [...entries].reverse();
+      response.setHeader('X-Consul-Index', String((index += 1)));
+      response.end(JSON.stringify(entries));
+    });
+    await until(() => server.requests.length > 6, 'it asks on');
+    expect(reports).toHaveLength(1);
+    expect(reports[0]?.instances?.map(({ id, tags }) => [id, tags])).toEqual([
+      ['x', ['blue', 'n1']],
+      ['x', ['blue', 'n2']],
+    ]);
+    entries = [second];
+    await until(() => reports.length > 1, 'n1 left');
+    expect(reports[1]?.instances).toHaveLength(1);
+    const kept = reports[0]?.instances?.find(({ host }) => host === '10.0.0.2');
+    expect(reports[1]?.instances?.[0]).toBe(kept);
+  });
+
   it('records that are no instances are left out, each told once', async () => {
     const node = { ID: 'n', Node: 'node', Address: '10.0.0.1', Datacenter: 'dc1' };
     const service = { ID: 'good', Service: 'x', Address: '10.0.0.2', Port: 8000, Meta: {} };

@@ -4,7 +4,7 @@ import { EurekaSession } from '../../../lib/backends/eureka/client/session.js';
 import { resolveEurekaOptions } from '../../../lib/backends/eureka/eureka.options.js';
 import { eureka, EurekaClient, type EurekaOptions } from '../../../lib/backends/eureka/index.js';
 import { Host, silentLogger, systemClock, type DiscoveryReport } from '../../../lib/backend/index.js';
-import type { DiscoveryEvent } from '../../../lib/model/index.js';
+import { createRegistration, type DiscoveryEvent } from '../../../lib/model/index.js';
 import { createContext, freshName, freshPort } from '../../contract/contract-harness.js';
 import { withServer } from '../../servers/for-tests.js';
 import { startMeddlingProxy, until, type MeddlingProxy } from './support.js';
@@ -50,6 +50,47 @@ withServer('eureka', { private: true }, (server) => {
     });
     return poller;
   }
+
+  it('logLevel debug tells what goes over the wire, and no password', async () => {
+    const lines: string[] = [];
+    const write = (line: string): void => void lines.push(line);
+    const client = new EurekaClient({
+      serviceUrls: server.url.replace('://', '://user:the-password@'),
+      appName: freshName('Debug'),
+      instancePort: freshPort(),
+      heartbeatMs: 1000,
+      logger: { error: write, warn: write, log: write, debug: write },
+      logLevel: 'debug',
+    });
+    ending.push(() => client.stop());
+    await client.start();
+    const saw = (what: RegExp) => until(() => lines.some((line) => what.test(line)), String(what));
+    for (const what of [/POST .*: 204/, /GET .*apps.*: 200/, /PUT .*: 200/]) await saw(what);
+    await client.stop();
+    await saw(/DELETE .*: 200/);
+    expect(lines.join('\n')).not.toContain('the-password');
+  });
+
+  it('finds by a virtual name what no application is called, in several applications', async () => {
+    const vip = freshName('Vip');
+    const names = [freshName('One'), freshName('Two')];
+    for (const service of names) {
+      const vipAddress = `${service}, ${vip.toLowerCase()}`;
+      const backend = eureka({ serviceUrls: server.url, instance: { vipAddress } }).create(createContext([]));
+      ending.push(() => backend.close());
+      await backend.open();
+      const registration = createRegistration({ service, host: '127.0.0.1', port: freshPort() });
+      await backend.registry?.register(registration).registered;
+    }
+    const backend = eureka({ serviceUrls: server.url, fetchIntervalMs: 200 }).create(createContext([]));
+    ending.push(() => backend.close());
+    await backend.open();
+    const seen = new Map<string, DiscoveryReport>();
+    for (const name of [vip, ...names]) backend.discovery?.watch(name, (report) => seen.set(name, report));
+    await until(() => seen.get(vip)?.instances?.length === 2, 'both are found by the virtual name');
+    expect(seen.get(vip)?.instances?.every(({ service }) => service === vip)).toBe(true);
+    for (const name of names) expect(seen.get(name)?.instances).toHaveLength(1);
+  });
 
   it('reads everything once and then changes, which suffice', async () => {
     const proxy = await meddler();

@@ -64,6 +64,30 @@ describe('credentials', () => {
     });
   });
 
+  it('logLevel debug tells what goes over the wire, and no secret', async () => {
+    const lines: string[] = [];
+    const write = (line: string): void => void lines.push(line);
+    const logger = { error: write, warn: write, log: write, debug: write };
+    const more = { username: 'u', password: 'the-password', logger, logLevel: 'debug' } as const;
+    const { server, client } = await start(more);
+    server.login = () => ({ status: 200, text: '{"accessToken":"the-token","tokenTtl":18000}' });
+    await client.start();
+    await client.config.getConfig({ dataId: 'a' }).catch(() => {});
+    await client.config.publishConfig({ dataId: 'b', content: 'the-content' }).catch(() => {});
+    await client.naming.registerInstance({ serviceName: 's', ip: '1.1.1.1', port: 1 }).catch(() => {});
+    for (const said of [/auth/, /ConfigQueryRequest of a/, /ConfigPublishRequest of b/, /InstanceRequest of s/]) {
+      expect(lines.filter((line) => said.test(line)).length).toBeGreaterThan(0);
+    }
+    const options = { serverAddresses: `127.0.0.1:${server.port}`, noSnapshot: true, ...more };
+    const http = closing.add(new NacosHttpClient(options));
+    await http.addNamingInstance({ serviceName: 's', ip: '1.1.1.1', port: 1 }).catch(() => {});
+    await http.sendHeartbeat({ serviceName: 's', ip: '1.1.1.1', port: 1 }).catch(() => {});
+    for (const said of [/POST .*instance/, /beat/]) {
+      expect(lines.filter((line) => said.test(line)).length).toBeGreaterThan(0);
+    }
+    expect(lines.join('\n')).not.toMatch(/the-password|the-token|the-content/);
+  });
+
   it('a token that was withdrawn: one login more, and the request is repeated', async () => {
     const { server, client } = await start({ username: 'u', password: 'p' });
     let issued = 0;

@@ -1,5 +1,12 @@
-import { withoutSecrets } from '../../../backend/index.js';
-import { describe, DiscoveryError, type Attempt, type InstanceStatus } from '../../../model/index.js';
+import { withoutSecrets, withoutSecretUrls } from '../../../backend/index.js';
+import {
+  describe,
+  DiscoveryError,
+  messageOf,
+  printable,
+  type Attempt,
+  type InstanceStatus,
+} from '../../../model/index.js';
 import {
   decodeApplication,
   decodeApplications,
@@ -35,6 +42,8 @@ export class EurekaApi {
     private readonly backend: string,
     private readonly servers: EurekaServers,
     private readonly http: EurekaHttpClient,
+    /** Hears of everything that goes over the wire, without secrets. */
+    private readonly debug: (line: string) => void = () => {},
   ) {}
 
   /** Registers, or replaces what is registered under the same id. */
@@ -211,9 +220,13 @@ export class EurekaApi {
     if (server.authorization !== undefined) headers['authorization'] = server.authorization;
     const data = call.body === undefined ? undefined : JSON.stringify(call.body);
     if (data !== undefined) headers['content-type'] = 'application/json';
+    const what = printable(`${call.method} ${withoutSecrets(url)}`);
     try {
-      return await this.http.request({ url, method: call.method, headers }, data, undefined, signal);
+      const answer = await this.http.request({ url, method: call.method, headers }, data, undefined, signal);
+      this.debug(`${what}: ${answer.status}, ${answer.bodyText.length} characters`);
+      return answer;
     } catch (error) {
+      this.debug(`${what}: ${printable(withoutSecretUrls(messageOf(error)))}`);
       // An own HTTP client may throw what ours returns.
       if (error instanceof HttpStatusError && call.answers?.includes(error.status) === true) {
         return { status: error.status, bodyText: error.body, rawResponse: error };

@@ -44,7 +44,7 @@ export class EurekaSession {
       connection,
       appZone,
     });
-    this.api = new EurekaApi(name, this.servers, this.http);
+    this.api = new EurekaApi(name, this.servers, this.http, (line) => logger.debug(`${name}: ${line}`));
   }
 
   /** Begins what goes on in the background. */

@@ -40,7 +40,11 @@ export function openParts(options: NacosClientOptions): ClientParts {
 
 /** The parts of a client in an environment that somebody lends. Starts nothing. */
 export function partsIn(env: Environment, settings: NacosClientSettings): ClientParts {
-  const http = new HttpTransport({ clock: env.clock, tls: settings.tls });
+  const http = new HttpTransport({
+    clock: env.clock,
+    tls: settings.tls,
+    debug: (line) => env.logger.debug(`${env.backend}: ${line}`),
+  });
   const servers = new NacosServers(settings, env, http);
   const auth = new NacosAuth(settings, env, http, servers.requests);
   const rpc = new RpcClient(settings, env, servers, auth);

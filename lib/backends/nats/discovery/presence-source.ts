@@ -1,5 +1,5 @@
 import { PeriodicTask, type PushSource } from '../../../backend/index.js';
-import { keepIdentity, toInstance, type ServiceInstance } from '../../../model/index.js';
+import { keepMembers, toInstance, type ServiceInstance } from '../../../model/index.js';
 import { escapeToken, type KeyValueEntry } from '../jetstream/key-value.codec.js';
 import type { KeyValueBucket } from '../jetstream/key-value.js';
 import { KeyValueWatch, readAll } from '../jetstream/key-value-watch.js';
@@ -34,7 +34,7 @@ export function presenceSource(
   let tell = (): void => {};
   return {
     what: `the instances of ${service}`,
-    keep: keepIdentity,
+    keep: keepMembers,
     timeoutMs: settings.connection.requestTimeoutMs,
     follow: ({ value, failed }) => {
       let failing = false;

@@ -1,5 +1,5 @@
 import type { PullSource } from '../../../backend/index.js';
-import { keepIdentity, type ServiceInstance } from '../../../model/index.js';
+import { keepMembers, type ServiceInstance } from '../../../model/index.js';
 import { toHttpInstance } from '../nats.codec.js';
 import type { NatsShared } from '../nats.shared.js';
 
@@ -24,7 +24,7 @@ export function roundsSource(
   let known: ReadonlyMap<string, Known> = new Map();
   return {
     what: `the services ${service}`,
-    keep: keepIdentity,
+    keep: keepMembers,
     everyMs: intervalMs,
     timeoutMs: maxWaitMs + SLACK_MS,
     retry: { initialMs: intervalMs, maxMs: intervalMs },

@@ -1,6 +1,6 @@
 import type { Client, ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
 import { sleep } from '../../../../backend/index.js';
-import { DiscoveryError, messageOf } from '../../../../model/index.js';
+import { DiscoveryError, messageOf, printable } from '../../../../model/index.js';
 import type { Environment } from '../environment.js';
 import { NacosError, unavailable } from '../errors.js';
 import { flagAt, isObject, numberAt, textAt, type Json } from '../json.js';
@@ -224,6 +224,8 @@ function unary(
       call.cancel();
     };
     let settled = false;
+    const debug = (line: string): void => env.logger.debug(printable(`${env.backend}: ${said} to ${target}: ${line}`));
+    const said = `${message.type}${subjectOf(message.body)}`;
     const settle = (how: () => void): void => {
       if (settled) return;
       settled = true;
@@ -235,12 +237,16 @@ function unary(
     const onAnswer = (error: ServiceError | null, answer?: Payload): void => {
       settle(() => {
         if (error !== null || answer === undefined) {
+          debug(messageOf(error ?? 'no answer'));
           reject(unavailable(`${target} did not answer ${message.type}`, error ?? new Error('no answer')));
           return;
         }
         try {
-          resolve(toMessage(answer, message.type));
+          const read = toMessage(answer, message.type);
+          debug(`${answer.type}, ${answer.body.length} bytes`);
+          resolve(read);
         } catch (problem) {
+          debug(messageOf(problem));
           reject(problem instanceof Error ? problem : new Error(String(problem)));
         }
       });
@@ -256,6 +262,12 @@ function unary(
     );
     signal?.addEventListener('abort', onAbort, { once: true });
   });
+}
+
+/** What a request is about, for people: never its content. */
+function subjectOf(body: Json): string {
+  const subject = textAt(body, 'dataId') ?? textAt(body, 'serviceName');
+  return subject === undefined ? '' : ` of ${subject}`;
 }
 
 function toPayload(clientIp: string, type: string, body: Json, headers: Readonly<Record<string, string>>): Payload {

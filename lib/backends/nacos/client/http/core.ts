@@ -47,6 +47,7 @@ export class HttpCore {
       env.report({ type: 'listener.failed', where: `state of ${env.backend}`, error }),
     );
     this.http = new HttpTransport({
+      debug: (line) => env.logger.debug(`${env.backend}: ${line}`),
       clock: env.clock,
       tls: settings.tls,
       proxies: options.proxies,

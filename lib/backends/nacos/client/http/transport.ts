@@ -1,6 +1,6 @@
 import { urlToHttpOptions } from 'node:url';
 import { HttpClient, withoutSecrets, type Clock, type TlsOptions } from '../../../../backend/index.js';
-import { DiscoveryError } from '../../../../model/index.js';
+import { DiscoveryError, printable } from '../../../../model/index.js';
 import { unavailable } from '../errors.js';
 import { tunnel, viaProxy } from './proxy.js';
 
@@ -28,6 +28,8 @@ export interface HttpTransportOptions {
   readonly tls?: TlsOptions | undefined;
   /** Proxy of each scheme: `{ http: 'http://10.0.0.1:3128' }`. */
   readonly proxies?: () => Readonly<Partial<Record<'http' | 'https', string>>>;
+  /** Hears of everything that goes over the wire, without secrets. */
+  readonly debug?: (line: string) => void;
   /** Told after every request: undefined for an answer, or what it failed with. */
   readonly onResult?: (error: unknown) => void;
 }
@@ -52,10 +54,14 @@ export class HttpTransport {
     const what = `${request.method} ${withoutSecrets(request.url)}`;
     try {
       const answer = await this.send(request, what);
+      this.options.debug?.(printable(`${what}: ${answer.status}, ${answer.text.length} characters`));
       this.options.onResult?.(undefined);
       return answer;
     } catch (error) {
       const failure = failureOf(error, what);
+      this.options.debug?.(
+        printable(failure.message.startsWith(what) ? failure.message : `${what}: ${failure.message}`),
+      );
       if (failure.code !== 'ABORTED' && failure.code !== 'BACKEND_CLOSED') this.options.onResult?.(error);
       throw failure;
     }
