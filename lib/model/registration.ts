@@ -1,6 +1,6 @@
 import { defined } from './defined.js';
 import { DiscoveryError } from './errors.js';
-import { assertName, describe } from './names.js';
+import { assertName, assertServiceName, describe } from './names.js';
 import {
   assertHost,
   assertPort,
@@ -33,7 +33,7 @@ export interface Registration {
 /** Fields of a {@link Registration}; those with a default may be left out. */
 export interface RegistrationInput {
   readonly service: string;
-  /** @default `service:host:port` */
+  /** @default `service:host:port`, a slash in the service's name as `-` */
   readonly instanceId?: string;
   readonly host: string;
   /** @default `host` */
@@ -68,7 +68,7 @@ export interface RegistrationPatch {
  * @throws DiscoveryError `INVALID_OPTION`, `INVALID_INSTANCE` or `INVALID_NAME`, naming the field
  */
 export function createRegistration(input: RegistrationInput): Registration {
-  assertName(input.service, 'service');
+  assertServiceName(input.service, 'service');
   assertHost(input.host);
   assertPort(input.port, 'port');
   if (input.ip !== undefined) assertHost(input.ip, 'ip');
@@ -80,7 +80,7 @@ export function createRegistration(input: RegistrationInput): Registration {
       { field: 'healthPath' },
     );
   }
-  const instanceId = input.instanceId ?? `${input.service}:${input.host}:${input.port}`;
+  const instanceId = input.instanceId ?? `${input.service.replaceAll('/', '-')}:${input.host}:${input.port}`;
   assertName(instanceId, 'instanceId');
   if (input.tags !== undefined && !(Array.isArray(input.tags) && input.tags.every((tag) => typeof tag === 'string'))) {
     throw new DiscoveryError('INVALID_OPTION', `tags must be a list of texts, got ${describe(input.tags)}`, {

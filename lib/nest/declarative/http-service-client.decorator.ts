@@ -1,7 +1,7 @@
 import { SetMetadata, type Type } from '@nestjs/common';
 import { checkOptions, text } from '../../backend/index.js';
 import type { StandardSchema } from '../../config/index.js';
-import { assertName, DiscoveryError } from '../../model/index.js';
+import { assertServiceName, DiscoveryError } from '../../model/index.js';
 import type { DiscoverableClientOptions } from '../decorators/discoverable-client.decorator.js';
 import { declareDeclarativeClient } from '../declared-providers.js';
 import { CALL_OPTIONS } from '../check-module-options.js';
@@ -33,7 +33,7 @@ const CLIENT_PATH = 'nestjs-service-discovery:client-path';
  * @publicApi
  */
 export function HttpServiceClient(service: string, options: HttpServiceClientOptions = {}): ClassDecorator {
-  assertName(service, 'service');
+  assertServiceName(service, 'service');
   const { path = '', ...call } = options;
   checkOptions(`@HttpServiceClient('${service}')`, options, { ...CALL_OPTIONS, path: pathCheck });
   return (target) => {
