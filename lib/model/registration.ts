@@ -28,6 +28,8 @@ export interface Registration {
   readonly zone?: string;
   /** Path that answers 200 while the instance is healthy, for registries that ask by themselves. */
   readonly healthPath?: string;
+  /** The addresses that the server is bound to, when known: `0.0.0.0` and `::` are all of their family. */
+  readonly boundTo?: readonly string[];
 }
 
 /** Fields of a {@link Registration}; those with a default may be left out. */
@@ -51,6 +53,8 @@ export interface RegistrationInput {
   readonly weight?: number;
   readonly zone?: string;
   readonly healthPath?: string;
+  /** The addresses that the server is bound to; for registries that tell them (ASAB). @default unknown */
+  readonly boundTo?: readonly string[];
 }
 
 /** What may change while an instance stays registered. */
@@ -80,6 +84,13 @@ export function createRegistration(input: RegistrationInput): Registration {
       { field: 'healthPath' },
     );
   }
+  const { boundTo } = input;
+  if (boundTo !== undefined && !Array.isArray(boundTo)) {
+    throw new DiscoveryError('INVALID_OPTION', `boundTo must be a list of addresses, got ${describe(boundTo)}`, {
+      field: 'boundTo',
+    });
+  }
+  boundTo?.forEach((address) => assertHost(address, 'boundTo'));
   const instanceId = input.instanceId ?? `${input.service.replaceAll('/', '-')}:${input.host}:${input.port}`;
   assertName(instanceId, 'instanceId');
   if (input.tags !== undefined && !(Array.isArray(input.tags) && input.tags.every((tag) => typeof tag === 'string'))) {
@@ -113,7 +124,11 @@ export function createRegistration(input: RegistrationInput): Registration {
     metadata: instance.metadata,
     tags: Object.freeze([...(input.tags ?? [])]),
     weight: instance.weight,
-    ...defined({ zone: instance.zone, healthPath: input.healthPath }),
+    ...defined({
+      zone: instance.zone,
+      healthPath: input.healthPath,
+      boundTo: boundTo === undefined ? undefined : Object.freeze([...boundTo]),
+    }),
   });
 }
 

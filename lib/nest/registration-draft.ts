@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { chooseAddress } from '../registration/index.js';
 import { DiscoveryError, defined, type InstanceStatus } from '../model/index.js';
 import type { RegistrationDraft } from './lifecycle-hooks.interface.js';
@@ -48,6 +49,8 @@ export function draftRegistration(
     );
   }
   const { host, ip, loopback } = chooseAddress(service, bound?.address);
+  // A server on a pipe has none.
+  const boundTo = bound?.address !== undefined && isIP(bound.address) !== 0 ? bound.address : undefined;
   const metadata = { ...portsOf(listening.messages), ...service.metadata };
   const draft: RegistrationDraft = {
     service: service.name,
@@ -62,6 +65,7 @@ export function draftRegistration(
       tags: service.tags,
       weight: service.weight,
       healthPath: service.healthPath,
+      boundTo: boundTo === undefined ? undefined : [boundTo],
       zone,
     }),
   };

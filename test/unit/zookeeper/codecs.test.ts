@@ -112,6 +112,15 @@ describe('ASAB’s records', () => {
     );
   });
 
+  it('bound to one address are called where that is the one that others dial', () => {
+    for (const host of ['10.0.0.5', 'fd00::5']) {
+      const data = Buffer.from(JSON.stringify({ host, service_id: 's', web: [[host, 80]] }));
+      const { addresses, instances } = decodeAsabRecord('n', data, 'zk');
+      expect(addresses).toEqual([{ host, port: 80, family: host.includes(':') ? 6 : 4 }]);
+      expect(instances).toHaveLength(1);
+    }
+  });
+
   it('are indexed by every id they have, each address once', () => {
     const decode = (record: unknown): ReturnType<typeof decodeAsabRecord> =>
       decodeAsabRecord('n', Buffer.from(JSON.stringify(record)), 'zk');
@@ -121,6 +130,7 @@ describe('ASAB’s records', () => {
         instance_id: 'i',
         discovery: { instance_id: ['other'], x: ['1', 1, null, {}] },
         web: [
+          ['10.0.0.9', 9],
           ['0.0.0.0', 1],
           ['0.0.0.0', 1],
           ['::', 1, 0, 0],
