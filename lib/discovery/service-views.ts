@@ -1,4 +1,4 @@
-import { assertName, DiscoveryError } from '../model/index.js';
+import { assertServiceName, DiscoveryError } from '../model/index.js';
 import type { Timer } from '../backend/index.js';
 import { ServiceView, type ServiceViewOptions } from './service-view.js';
 
@@ -42,7 +42,7 @@ export class ServiceViews {
    * @throws DiscoveryError `INVALID_NAME`; `BACKEND_CLOSED` after `close()`
    */
   acquire(service: string): ViewLease {
-    assertName(service, 'service');
+    assertServiceName(service, 'service');
     if (this.closed)
       throw new DiscoveryError('BACKEND_CLOSED', `${service} can't be watched: the app was closed`, { service });
     let held = this.views.get(service);

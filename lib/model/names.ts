@@ -44,6 +44,28 @@ export function nameProblem(value: unknown): string | undefined {
 }
 
 /**
+ * Checks the name of a service, which may be a path of names with single slashes between them: ZooKeeper has services in
+ * folders. Whether a backend has them is its own to say.
+ *
+ * @throws DiscoveryError `INVALID_NAME`, naming `field`
+ */
+export function assertServiceName(value: unknown, field: string): asserts value is string {
+  const problem = serviceNameProblem(value);
+  if (problem !== undefined) {
+    throw new DiscoveryError('INVALID_NAME', `${field} ${problem}, got ${describe(value)}`, { field });
+  }
+}
+
+/** Why `value` can't be the name of a service, or undefined when it can. */
+export function serviceNameProblem(value: unknown): string | undefined {
+  if (typeof value !== 'string' || !value.includes('/')) return nameProblem(value);
+  if (value.length > 255) return 'must have at most 255 characters';
+  const names = value.split('/');
+  if (names.includes('')) return 'must not begin or end with a slash, or have two in a row';
+  return names.map(nameProblem).find((problem) => problem !== undefined);
+}
+
+/**
  * Turns any name into one safe file name and back again ({@link fromFileName}): letters, digits, `.`, `_` and `-` stay,
  * everything else, and a leading dot, is percent-encoded.
  *

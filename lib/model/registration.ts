@@ -1,6 +1,6 @@
 import { defined } from './defined.js';
 import { DiscoveryError } from './errors.js';
-import { assertName, describe } from './names.js';
+import { assertName, assertServiceName, describe } from './names.js';
 import {
   assertHost,
   assertPort,
@@ -28,12 +28,14 @@ export interface Registration {
   readonly zone?: string;
   /** Path that answers 200 while the instance is healthy, for registries that ask by themselves. */
   readonly healthPath?: string;
+  /** The addresses that the server is bound to, when known: `0.0.0.0` and `::` are all of their family. */
+  readonly boundTo?: readonly string[];
 }
 
 /** Fields of a {@link Registration}; those with a default may be left out. */
 export interface RegistrationInput {
   readonly service: string;
-  /** @default `service:host:port` */
+  /** @default `service:host:port`, a slash in the service's name as `-` */
   readonly instanceId?: string;
   readonly host: string;
   /** @default `host` */
@@ -51,6 +53,8 @@ export interface RegistrationInput {
   readonly weight?: number;
   readonly zone?: string;
   readonly healthPath?: string;
+  /** The addresses that the server is bound to; for registries that tell them (ASAB). @default unknown */
+  readonly boundTo?: readonly string[];
 }
 
 /** What may change while an instance stays registered. */
@@ -68,7 +72,7 @@ export interface RegistrationPatch {
  * @throws DiscoveryError `INVALID_OPTION`, `INVALID_INSTANCE` or `INVALID_NAME`, naming the field
  */
 export function createRegistration(input: RegistrationInput): Registration {
-  assertName(input.service, 'service');
+  assertServiceName(input.service, 'service');
   assertHost(input.host);
   assertPort(input.port, 'port');
   if (input.ip !== undefined) assertHost(input.ip, 'ip');
@@ -80,7 +84,14 @@ export function createRegistration(input: RegistrationInput): Registration {
       { field: 'healthPath' },
     );
   }
-  const instanceId = input.instanceId ?? `${input.service}:${input.host}:${input.port}`;
+  const { boundTo } = input;
+  if (boundTo !== undefined && !Array.isArray(boundTo)) {
+    throw new DiscoveryError('INVALID_OPTION', `boundTo must be a list of addresses, got ${describe(boundTo)}`, {
+      field: 'boundTo',
+    });
+  }
+  boundTo?.forEach((address) => assertHost(address, 'boundTo'));
+  const instanceId = input.instanceId ?? `${input.service.replaceAll('/', '-')}:${input.host}:${input.port}`;
   assertName(instanceId, 'instanceId');
   if (input.tags !== undefined && !(Array.isArray(input.tags) && input.tags.every((tag) => typeof tag === 'string'))) {
     throw new DiscoveryError('INVALID_OPTION', `tags must be a list of texts, got ${describe(input.tags)}`, {
@@ -113,7 +124,11 @@ export function createRegistration(input: RegistrationInput): Registration {
     metadata: instance.metadata,
     tags: Object.freeze([...(input.tags ?? [])]),
     weight: instance.weight,
-    ...defined({ zone: instance.zone, healthPath: input.healthPath }),
+    ...defined({
+      zone: instance.zone,
+      healthPath: input.healthPath,
+      boundTo: boundTo === undefined ? undefined : Object.freeze([...boundTo]),
+    }),
   });
 }
 

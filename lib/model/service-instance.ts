@@ -1,5 +1,5 @@
 import { DiscoveryError } from './errors.js';
-import { assertName, describe, isPrototypeKey } from './names.js';
+import { assertServiceName, describe, isPrototypeKey } from './names.js';
 
 /**
  * What a registry says of an instance. Only `UP` instances are called.
@@ -81,7 +81,7 @@ export interface ServiceInstanceInput {
  * @throws DiscoveryError `INVALID_INSTANCE` (or `INVALID_NAME`), naming the field
  */
 export function createServiceInstance(input: ServiceInstanceInput): ServiceInstance {
-  assertName(input.service, 'service');
+  assertServiceName(input.service, 'service');
   assertHost(input.host);
   assertPort(input.port, 'port');
   const scheme = input.scheme ?? 'http';

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { DiscoveryError, nameProblem } from '../model/index.js';
+import { DiscoveryError, nameProblem, serviceNameProblem } from '../model/index.js';
 
 /** `SERVICE_NAME`, else the name in the nearest package.json without its scope. */
 export function defaultServiceName(env: NodeJS.ProcessEnv, needed: boolean): string {
   const name = env['SERVICE_NAME'] ?? nearestPackageName() ?? (needed ? undefined : 'application');
-  if (name === undefined || nameProblem(name) !== undefined) {
+  if (name === undefined || serviceNameProblem(name) !== undefined) {
     throw new DiscoveryError(
       'INVALID_OPTION',
       'service.name is missing: give it to forRoot({ service: { name } }), in SERVICE_NAME or in package.json',

@@ -26,7 +26,7 @@ import {
   type HedgingOptions,
   type RetryOptions,
 } from '../http/index.js';
-import { assertName, assertPort, createMetadata } from '../model/index.js';
+import { assertName, assertPort, assertServiceName, createMetadata } from '../model/index.js';
 import type { HealthOptions, ShutdownOptions } from '../registration/index.js';
 import type { DiscoveryModuleOptions, ServiceOptions } from './discovery-options.interface.js';
 import type { ProbeOptions } from './probe-server.js';
@@ -205,12 +205,12 @@ export function checkModuleOptions(options: DiscoveryModuleOptions): void {
   checkOptions('DiscoveryModule', options, MODULE_OPTIONS);
   const { service, clients, profiles, zone } = options;
   if (service !== undefined) {
-    assertName(service.name, 'service.name');
+    assertServiceName(service.name, 'service.name');
     if (service.instanceId !== undefined) assertName(service.instanceId, 'service.instanceId');
     if (service.port !== undefined) assertPort(service.port, 'service.port');
     if (service.metadata !== undefined) createMetadata(service.metadata);
   }
   if (zone !== undefined) assertName(zone, 'zone');
-  for (const name of Object.keys(clients ?? {})) assertName(name, 'clients');
+  for (const name of Object.keys(clients ?? {})) assertServiceName(name, 'clients');
   for (const profile of profiles ?? []) assertName(profile, 'profiles');
 }

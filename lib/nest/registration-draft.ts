@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { isLoopback } from '../backend/index.js';
 import { chooseAddress } from '../registration/index.js';
 import { DiscoveryError, defined, type InstanceStatus } from '../model/index.js';
@@ -51,6 +52,8 @@ export function draftRegistration(
     );
   }
   const { host, ip, loopback } = chooseAddress(service, bound?.address);
+  // A server on a pipe has none.
+  const boundTo = bound?.address !== undefined && isIP(bound.address) !== 0 ? bound.address : undefined;
   const metadata = { ...listening.basePath, ...portsOf(listening.messages), ...service.metadata };
   const draft: RegistrationDraft = {
     service: service.name,
@@ -65,6 +68,7 @@ export function draftRegistration(
       tags: service.tags,
       weight: service.weight,
       healthPath: service.healthPath,
+      boundTo: boundTo === undefined ? undefined : [boundTo],
       zone,
     }),
   };

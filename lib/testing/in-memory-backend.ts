@@ -46,6 +46,7 @@ class InMemoryBackend extends BackendBase implements Backend {
   readonly registry: RegistryDriver;
   readonly discovery: DiscoveryDriver;
   readonly config: ConfigDriver;
+  protected override readonly folders = true;
   private unobserve = (): void => {};
 
   constructor(

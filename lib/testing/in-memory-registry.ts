@@ -1,6 +1,6 @@
 import { assertDocumentId, formatByExtension, type BackendDefinition } from '../backend/index.js';
 import {
-  assertName,
+  assertServiceName,
   createServiceInstance,
   DiscoveryError,
   type ConfigFormat,
@@ -186,7 +186,7 @@ export function inMemory(options: InMemoryBackendOptions = {}): InMemoryDefiniti
 }
 
 function toStored(service: string, input: InMemoryInstanceInput): StoredInstance {
-  assertName(service, 'service');
+  assertServiceName(service, 'service');
   const { id, host, scheme, port, status, metadata, tags, weight, zone } = createServiceInstance({
     ...input,
     host: input.host ?? '127.0.0.1',

@@ -1,5 +1,6 @@
 import {
-  assertName,
+  assertServiceName,
+  describe,
   DiscoveryError,
   keepMembers,
   type ConfigDocument,
@@ -57,7 +58,7 @@ export interface DriverHost {
   skip(record: string, problem: unknown, version?: string, code?: DiscoveryErrorCode): void;
   /**
    * Keeps `registration` true.
-   * @throws DiscoveryError `BACKEND_CLOSED`, and what `options.check` throws
+   * @throws DiscoveryError `BACKEND_CLOSED`, `INVALID_NAME`, and what `options.check` throws
    */
   lease(registration: Registration, operations: LeaseOperations, options: LeaseOptions): LeaseKeeper;
   /** Watches a source for as long as the backend is open; how it fares counts for the backend's health. */
@@ -92,6 +93,8 @@ export class Host implements DriverHost {
   readonly health: Health;
   /** What this backend knows of its product's health. */
   protected readonly hooks: HealthHooks = {};
+  /** Whether its product has services in folders: names with slashes. */
+  protected readonly folders: boolean = false;
   private readonly adopted = new Set<() => Promise<unknown>>();
   private readonly feeds = new Set<Feed>();
   private readonly skips: Skips;
@@ -134,6 +137,7 @@ export class Host implements DriverHost {
 
   lease(registration: Registration, operations: LeaseOperations, options: LeaseOptions): LeaseKeeper {
     this.assertOpen();
+    this.assertFolder(registration.service);
     // Refused here, and not in a loop that tries for ever.
     options.check?.(registration);
     const { context, health } = this;
@@ -214,7 +218,8 @@ export class Host implements DriverHost {
     report: (report: DiscoveryReport) => void,
   ): Watch {
     this.assertOpen();
-    assertName(service, 'service');
+    assertServiceName(service, 'service');
+    this.assertFolder(service);
     return this.watch({ details: { service }, keep: keepMembers, ...source() }, ({ value, error }) =>
       report(error === undefined ? { instances: value } : { error }),
     );
@@ -248,6 +253,15 @@ export class Host implements DriverHost {
 
   /** Shows how the product fares: well, or why not. */
   protected show(_reason: DiscoveryError | undefined): void {}
+
+  private assertFolder(service: string): void {
+    if (this.folders || !service.includes('/')) return;
+    const problem = `service must not contain a slash: ${this.name} has no folders of services; nameFor gives it a name there`;
+    throw new DiscoveryError('INVALID_NAME', `${problem}, got ${describe(service)}`, {
+      field: 'service',
+      backend: this.name,
+    });
+  }
 
   private watch<T, R>(source: FeedSource<R> | Gathering<T, R>, report: (report: FeedReport<R>) => void): Watch {
     return 'sources' in source ? this.gather(source, report) : this.feed(source, report);

@@ -20,6 +20,7 @@ export class LocalBackend extends BackendBase implements Backend {
   readonly registry: RegistryDriver;
   readonly discovery: DiscoveryDriver;
   readonly config: ConfigDriver;
+  protected override readonly folders = true;
   protected override readonly hooks = {
     probe: { ask: () => this.directory.createRegistry(), timeoutMs: () => PROBE_TIMEOUT_MS },
   };

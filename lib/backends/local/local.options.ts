@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path';
 import { checked, listOf, milliseconds, recordOf, text, type Resolved } from '../../backend/index.js';
 import {
   assertName,
+  assertServiceName,
   createServiceInstance,
   describe,
   DiscoveryError,
@@ -109,7 +110,7 @@ function staticInstances(
 ): ReadonlyMap<string, readonly ServiceInstance[]> {
   const services = new Map<string, readonly ServiceInstance[]>();
   for (const [service, urls] of Object.entries(given)) {
-    assertName(service, `instances.${service}`);
+    assertServiceName(service, `instances.${service}`);
     const byUrl = new Map<string, ServiceInstance>();
     urls.forEach((url, index) => {
       const instance = staticInstance(backend, service, url, `instances.${service}[${index}]`);

@@ -56,7 +56,12 @@ export {
   type ReadOptions,
   type ZooKeeperClientOptions,
 } from './client/zookeeper-client.js';
-export { curator, type CuratorLayout, type CuratorLayoutOptions } from './curator/curator.options.js';
+export {
+  curator,
+  type CuratorLayout,
+  type CuratorLayoutOptions,
+  type CuratorPayload,
+} from './curator/curator.options.js';
 export type { ZooKeeperConfigOptions, ZooKeeperOptions } from './zookeeper.options.js';
 
 /** What a ZooKeeper backend has besides. */

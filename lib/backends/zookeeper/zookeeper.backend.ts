@@ -20,6 +20,7 @@ import { AsabRun } from './asab/asab.run.js';
 import { AsabTools } from './asab/asab.tools.js';
 import { childPath } from './client/paths.js';
 import { ZooKeeperClient } from './client/zookeeper-client.js';
+import { encodeCuratorInstance } from './curator/curator.codec.js';
 import { CuratorDiscoveryDriver } from './curator/curator.discovery.js';
 import { CuratorLeaseNode } from './curator/curator.lease.js';
 import { ZooKeeperConfigDriver } from './zookeeper.config.js';
@@ -37,9 +38,11 @@ export class ZooKeeperBackend extends BackendBase implements Backend {
   readonly asab?: AsabTools;
   /** The session, for everything else that ZooKeeper can do. */
   readonly client: ZooKeeperClient;
+  protected override readonly folders: boolean;
 
   constructor(settings: ZooKeeperSettings, context: BackendContext) {
     super(settings.name, context);
+    this.folders = settings.layout.kind === 'curator';
     const { name: backend, rescanMs, servers, sessionTimeoutMs, connectTimeoutMs, requestTimeoutMs } = settings;
     this.client = new ZooKeeperClient({
       servers,
@@ -63,13 +66,15 @@ export class ZooKeeperBackend extends BackendBase implements Backend {
     };
     this.config = new ZooKeeperConfigDriver(this, { ...shared, ...settings.config });
     if (settings.layout.kind === 'curator') {
-      const { basePath } = settings.layout;
+      const { basePath, payload } = settings.layout;
       const node = { host: this, client: this.client };
       this.discovery = new CuratorDiscoveryDriver(this, { ...shared, basePath });
       this.registry = new ZooKeeperRegistryDriver(this, {
         ...shared,
         fixedPaths: true,
-        createNode: (onEvent) => new CuratorLeaseNode(node, basePath, onEvent),
+        // What its own payload throws, it throws to who registers.
+        check: (registration) => void encodeCuratorInstance(registration, 0, payload),
+        createNode: (onEvent) => new CuratorLeaseNode(node, { basePath, payload }, onEvent),
       });
     } else {
       const parts = this.asabParts(settings.layout.settings, shared);

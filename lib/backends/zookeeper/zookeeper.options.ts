@@ -17,7 +17,7 @@ import { asab, asabChecks, resolveAsabOptions, type AsabLayout, type AsabSetting
 import { normalizePath } from './client/paths.js';
 import { parseServers } from './client/servers.js';
 import type { AccessRule } from './client/zookeeper-client.js';
-import { curatorChecks, type CuratorLayout } from './curator/curator.options.js';
+import { curatorChecks, type CuratorLayout, type CuratorPayload } from './curator/curator.options.js';
 
 /** Where configuration lies, in Spring Cloud Zookeeper's words. */
 export interface ZooKeeperConfigOptions {
@@ -105,7 +105,7 @@ export interface ZooKeeperSettings extends Omit<
   readonly servers: string | readonly string[];
   readonly layout:
     | { readonly kind: 'asab'; readonly settings: AsabSettings }
-    | { readonly kind: 'curator'; readonly basePath: string };
+    | { readonly kind: 'curator'; readonly basePath: string; readonly payload: CuratorPayload };
   readonly config: Required<ZooKeeperConfigOptions>;
 }
 
@@ -137,7 +137,7 @@ function resolveLayout(
   layout: AsabLayout | CuratorLayout,
   environment: NodeJS.ProcessEnv,
 ): ZooKeeperSettings['layout'] {
-  return layout.kind === 'asab'
-    ? { kind: 'asab', settings: resolveAsabOptions(layout.options, environment) }
-    : { kind: 'curator', basePath: normalizePath(layout.options.basePath ?? '/services', 'layout.basePath') };
+  if (layout.kind === 'asab') return { kind: 'asab', settings: resolveAsabOptions(layout.options, environment) };
+  const { basePath = '/services', payload = 'spring' } = layout.options;
+  return { kind: 'curator', basePath: normalizePath(basePath, 'layout.basePath'), payload };
 }

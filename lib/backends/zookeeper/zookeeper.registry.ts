@@ -12,6 +12,8 @@ export interface ZooKeeperRegistryOptions {
   readonly maxRetryMs: number;
   /** The node of a new lease, in the layout; `onEvent` is to be told of its events. */
   readonly createNode: (onEvent: () => void) => LeaseNode;
+  /** Refuses a registration that can't be written. */
+  readonly check?: (registration: Registration) => void;
   /** Whether the next lease of an instance has the path of the one before. */
   readonly fixedPaths: boolean;
 }
@@ -53,13 +55,14 @@ export class ZooKeeperRegistryDriver implements RegistryDriver {
   }
 
   register(registration: Registration): Lease {
-    const { rescanMs, maxRetryMs, createNode, fixedPaths } = this.options;
+    const { rescanMs, maxRetryMs, createNode, fixedPaths, check } = this.options;
     this.host.assertOpen();
     let kept: LeaseKeeper | undefined;
     const node = createNode(() => kept?.renewNow());
     if (fixedPaths) this.takeOver(registration);
     return this.host.lease(registration, node, {
       capabilities: this.capabilities,
+      check,
       // Events tell of a node that is gone; this stands behind them.
       renewEveryMs: () => rescanMs,
       backoff: { initialMs: 200, maxMs: maxRetryMs },

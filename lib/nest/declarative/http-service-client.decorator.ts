@@ -1,7 +1,7 @@
 import { SetMetadata, type Type, type VersioningOptions } from '@nestjs/common';
 import { checkOptions, text } from '../../backend/index.js';
 import type { StandardSchema } from '../../config/index.js';
-import { assertName, DiscoveryError } from '../../model/index.js';
+import { assertServiceName, DiscoveryError } from '../../model/index.js';
 import type { DiscoverableClientOptions } from '../decorators/discoverable-client.decorator.js';
 import { declareDeclarativeClient } from '../declared-providers.js';
 import { CALL_OPTIONS } from '../check-module-options.js';
@@ -41,7 +41,7 @@ const CONTRACT = 'nestjs-service-discovery:contract';
  * @publicApi
  */
 export function HttpServiceClient(service: string, options: HttpServiceClientOptions = {}): ClassDecorator {
-  assertName(service, 'service');
+  assertServiceName(service, 'service');
   const { path = '', version, versioning, ...call } = options;
   checkOptions(`@HttpServiceClient('${service}')`, options, {
     ...CALL_OPTIONS,

@@ -2,7 +2,7 @@ import { Inject } from '@nestjs/common';
 import { checkOptions } from '../../backend/index.js';
 import type { STRATEGIES } from '../../balancing/index.js';
 import type { CallOptions } from '../../http/index.js';
-import { assertName } from '../../model/index.js';
+import { assertServiceName } from '../../model/index.js';
 import { declarationsOf } from '../declarations.js';
 import { declareClient } from '../declared-providers.js';
 import { CALL_OPTIONS } from '../check-module-options.js';
@@ -25,7 +25,7 @@ export function DiscoverableClient(
   service: string,
   options: DiscoverableClientOptions = {},
 ): ParameterDecorator & PropertyDecorator {
-  assertName(service, 'service');
+  assertServiceName(service, 'service');
   checkOptions(`@DiscoverableClient('${service}')`, options, CALL_OPTIONS);
   const token = declareClient(service, options);
   return (target: object, key: string | symbol | undefined, index?: number) => {

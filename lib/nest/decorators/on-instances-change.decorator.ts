@@ -1,4 +1,4 @@
-import { assertName } from '../../model/index.js';
+import { assertServiceName } from '../../model/index.js';
 import { declarationsOf } from '../declarations.js';
 
 /**
@@ -10,7 +10,7 @@ import { declarationsOf } from '../declarations.js';
  * @publicApi
  */
 export function OnInstancesChange(service: string): MethodDecorator {
-  assertName(service, 'service');
+  assertServiceName(service, 'service');
   return (target, method) => {
     declarationsOf(target).handlers.push({ kind: 'instances', subject: service, method });
   };

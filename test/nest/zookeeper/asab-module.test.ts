@@ -1,3 +1,5 @@
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { Controller, Get, Inject, Module, Req, UseGuards, type INestApplication } from '@nestjs/common';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
@@ -57,6 +59,7 @@ withServer('zookeeper', {}, (server) => {
     controller: new (...dependencies: never[]) => object,
     options: ZooKeeperOptions,
     platform: keyof typeof PLATFORMS = 'Express',
+    bind = '127.0.0.1',
   ): Promise<{ app: INestApplication; url: string }> {
     @Module({
       imports: [
@@ -72,7 +75,7 @@ withServer('zookeeper', {}, (server) => {
     const testing = await Test.createTestingModule({ imports: [App] }).compile();
     const app = testing.createNestApplication(PLATFORMS[platform](), { logger: false });
     opened.add(() => app.close());
-    await app.listen(0, '127.0.0.1');
+    await app.listen(0, bind);
     return { app, url: await app.getUrl() };
   }
 
@@ -103,6 +106,34 @@ withServer('zookeeper', {}, (server) => {
         expect(await statusOf(`${caller.url}/forward`)).not.toBe(200);
       },
     );
+
+    it.each([
+      ['127.0.0.1', [['127.0.0.1']], []],
+      ['0.0.0.0', [['0.0.0.0']], ['http://host-1']],
+      ['::', [['0.0.0.0'], ['::', 0, 0]], ['http://host-1']],
+    ])('the record says what the server is bound to, as ASAB writes it: %s', async (bind, web, located) => {
+      const path = freshName('nest');
+      for (const platform of ['Express', 'Fastify'] as const) {
+        const layout = asab({ path, host: 'host-1', appClass: platform, manifest: false });
+        const { app } = await start(
+          platform.toLowerCase(),
+          GuardedController,
+          { servers: server.url, layout },
+          platform,
+          bind,
+        );
+        const { port } = (app.getHttpServer() as Server).address() as AddressInfo;
+        const client = await opened.client(server.url);
+        const node = await until(
+          async () => (await client.getChildren(`/${path}/run`))?.find((name) => name.startsWith(platform)),
+          'it is registered',
+        );
+        const record = JSON.parse(String((await client.getData(`/${path}/run/${node}`))?.data)) as unknown;
+        expect(record).toMatchObject({ web: web.map(([ip, ...rest]) => [ip, port, ...rest]) });
+        const found = await app.get(AsabDiscovery).locate({ service_id: platform.toLowerCase() });
+        expect([...found]).toEqual(located.map((url) => `${url}:${port}`));
+      }
+    });
 
     it('without the ASAB layout the app does not start', async () => {
       const layout = curator({ basePath: `/${freshName('nest')}` });

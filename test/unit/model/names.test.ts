@@ -2,11 +2,13 @@ import fc from 'fast-check';
 import { describe as suite, expect, it } from 'vitest';
 import {
   assertName,
+  assertServiceName,
   describe,
   DiscoveryError,
   fromFileName,
   isPrototypeKey,
   nameProblem,
+  serviceNameProblem,
   toFileName,
 } from '../../../lib/model/index.js';
 import { discoveryErrorOf } from './helpers.js';
@@ -65,6 +67,33 @@ suite('toFileName', () => {
         expect(toFileName(a, 'n')).not.toBe(toFileName(b, 'n'));
       }),
     );
+  });
+});
+
+suite('serviceNameProblem', () => {
+  it.each(['orders', 'team/orders', 'a/b/c', 'ä/ö'])('takes %j', (name) => {
+    expect(serviceNameProblem(name)).toBeUndefined();
+    expect(() => assertServiceName(name, 'service')).not.toThrow();
+  });
+
+  it.each([
+    '',
+    '/',
+    '/a',
+    'a/',
+    'a//b',
+    'a/..',
+    './a',
+    'a/__proto__',
+    'a\\b',
+    'a/b\n',
+    'a/ b',
+    'x/'.repeat(128),
+    5,
+    null,
+  ])('refuses %j', (name) => {
+    const error = discoveryErrorOf(() => assertServiceName(name, 'service'));
+    expect(error).toMatchObject({ code: 'INVALID_NAME', field: 'service' });
   });
 });
 

@@ -4,6 +4,7 @@ import { decodeAsabRecord, encodeAsabRecord, type AsabFacts } from '../../../lib
 import { formatByExtension, layerNames } from '../../../lib/backend/index.js';
 import { buildIndex } from '../../../lib/backends/zookeeper/asab/asab.locator.js';
 import { decodeCuratorInstance, encodeCuratorInstance } from '../../../lib/backends/zookeeper/curator/curator.codec.js';
+import type { CuratorPayload } from '../../../lib/backends/zookeeper/curator/curator.options.js';
 import { contextDocument } from '../../../lib/backends/zookeeper/zookeeper.config-codec.js';
 import { createRegistration, DiscoveryError, INSTANCE_STATUSES, type Registration } from '../../../lib/model/index.js';
 
@@ -111,6 +112,15 @@ describe('ASAB’s records', () => {
     );
   });
 
+  it('bound to one address are called where that is the one that others dial', () => {
+    for (const host of ['10.0.0.5', 'fd00::5']) {
+      const data = Buffer.from(JSON.stringify({ host, service_id: 's', web: [[host, 80]] }));
+      const { addresses, instances } = decodeAsabRecord('n', data, 'zk');
+      expect(addresses).toEqual([{ host, port: 80, family: host.includes(':') ? 6 : 4 }]);
+      expect(instances).toHaveLength(1);
+    }
+  });
+
   it('are indexed by every id they have, each address once', () => {
     const decode = (record: unknown): ReturnType<typeof decodeAsabRecord> =>
       decodeAsabRecord('n', Buffer.from(JSON.stringify(record)), 'zk');
@@ -120,6 +130,7 @@ describe('ASAB’s records', () => {
         instance_id: 'i',
         discovery: { instance_id: ['other'], x: ['1', 1, null, {}] },
         web: [
+          ['10.0.0.9', 9],
           ['0.0.0.0', 1],
           ['0.0.0.0', 1],
           ['::', 1, 0, 0],
@@ -188,6 +199,90 @@ describe('Curator’s records', () => {
         ],
       },
     });
+  });
+
+  const decodePeer = (fields: Record<string, unknown>) =>
+    decodeCuratorInstance(
+      's',
+      'n',
+      Buffer.from(
+        JSON.stringify({
+          name: 's',
+          id: 'i',
+          address: '10.0.0.7',
+          port: 8080,
+          sslPort: null,
+          payload: null,
+          ...fields,
+        }),
+      ),
+      'zk',
+    );
+  /** A template as Curator's class writes it. */
+  const parts = (template: string): unknown => ({
+    parts: template
+      .split(/(\{[^}]*\})/)
+      .filter((part) => part !== '')
+      .map((part) =>
+        part.startsWith('{') ? { value: part.slice(1, -1), variable: true } : { value: part, variable: false },
+      ),
+  });
+
+  it.each([
+    ['{scheme}://{address}:{port}/api/v1', {}, 'http://10.0.0.7:8080', '/api/v1'],
+    ['https://{address}:{port}', {}, 'https://10.0.0.7:8080', undefined],
+    ['https://{address}:{ssl-port}/', { sslPort: 8443 }, 'https://10.0.0.7:8443', undefined],
+    ['{scheme}://{address}:{port}/', { sslPort: 8443 }, 'https://10.0.0.7:8443', undefined],
+    ['http://{address}:{port}', { sslPort: 8443 }, 'http://10.0.0.7:8080', undefined],
+    ['https://gateway.example.com/{name}/', { port: null }, 'https://gateway.example.com:443', '/s'],
+    ['https://gateway.example.com', { address: null, port: null }, 'https://gateway.example.com:443', undefined],
+    ['{scheme}://{address}:{port}/a/../b?c=d', {}, 'http://10.0.0.7:8080', '/b'],
+    ['{scheme}://{address}:{port}', { address: 'fd00::1' }, 'http://[fd00::1]:8080', undefined],
+    ['http://u:p@{address}:{port}', {}, 'http://10.0.0.7:8080', undefined],
+    ['tcp://{address}:{port}', {}, 'tcp://10.0.0.7:8080', undefined],
+    // What needs more than there is, or is no URL: address and port.
+    ['{nonsense}', {}, 'http://10.0.0.7:8080', undefined],
+    ['not a url', { sslPort: 8443 }, 'https://10.0.0.7:8443', undefined],
+    ['{scheme}://{address}:{ssl-port}/x', {}, 'http://10.0.0.7:8080', undefined],
+    ['', {}, 'http://10.0.0.7:8080', undefined],
+  ])('are reached where their template says: %s', (template, fields, url, contextPath) => {
+    for (const uriSpec of [template, parts(template)]) {
+      const instance = decodePeer({ ...fields, uriSpec });
+      expect([instance.url, instance.metadata['contextPath']]).toEqual([url, contextPath]);
+    }
+  });
+
+  it.each([5, [], { parts: 5 }, { parts: [null] }, { parts: [{ value: 1 }] }, null])(
+    'with a template that is none: %j',
+    (uriSpec) => expect(decodePeer({ uriSpec }).url).toBe('http://10.0.0.7:8080'),
+  );
+
+  it('keep a path that the metadata say', () => {
+    const payload = { metadata: { contextPath: '/own' } };
+    const instance = decodePeer({ payload, uriSpec: '{scheme}://{address}:{port}/api' });
+    expect(instance.metadata).toEqual({ contextPath: '/own' });
+  });
+
+  it('are enabled while they are UP, and out of service when they aren’t', () => {
+    const registration = createRegistration({ service: 's', host: 'h', port: 1 });
+    for (const status of INSTANCE_STATUSES) {
+      const data = encodeCuratorInstance({ ...registration, status }, 1, 'none');
+      expect(JSON.parse(data.toString())).toEqual(
+        expect.objectContaining(status === 'UP' ? { payload: null } : { payload: null, enabled: false }),
+      );
+      expect(decodeCuratorInstance('s', 'n', data, 'zk').status).toBe(status === 'UP' ? 'UP' : 'OUT_OF_SERVICE');
+    }
+  });
+
+  it('have the payload that is chosen, and read its metadata back', () => {
+    const registration = createRegistration({ service: 's', host: 'h', port: 1, metadata: { color: 'red' } });
+    const written = (payload: CuratorPayload) => encodeCuratorInstance(registration, 1, payload);
+    const read = (payload: CuratorPayload) => ({ ...decodeCuratorInstance('s', 'n', written(payload), 'zk').metadata });
+    expect(JSON.parse(written('none').toString())).toMatchObject({ payload: null });
+    expect(read('none')).toEqual({});
+    expect(read(({ metadata }) => ({ '@class': 'java.util.HashMap', ...metadata }))).toEqual({ color: 'red' });
+    expect(read(({ metadata }) => ({ '@class': 'com.acme.Payload', metadata }))).toEqual({ color: 'red' });
+    expect(JSON.parse(written(() => undefined).toString())).toMatchObject({ payload: null });
   });
 
   it('never hold metadata that Java would not read as a map of texts', () => {

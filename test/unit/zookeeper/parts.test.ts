@@ -35,6 +35,7 @@ describe('options', () => {
     expect(resolveZooKeeperOptions({ layout: curator() }, {}).layout).toEqual({
       kind: 'curator',
       basePath: '/services',
+      payload: 'spring',
     });
   });
 

@@ -87,7 +87,46 @@ withServer('zookeeper', {}, (server) => {
       await lease.setStatus('OUT_OF_SERVICE');
       const after = await observer.getData(`${base}/ts-demo/ts-demo-1`);
       expect(after?.data.toString()).toContain('"instance_status":"OUT_OF_SERVICE"');
+      expect(JSON.parse(after?.data.toString() ?? '')).toMatchObject({ enabled: false });
       expect(after?.stat.czxid).toBe(found?.stat.czxid);
+      await lease.setStatus('UP');
+      const again = await observer.getData(`${base}/ts-demo/ts-demo-1`);
+      expect(again?.data.toString()).not.toContain('enabled');
+    });
+
+    it('has services in folders, which are none themselves', async () => {
+      const base = freshBase();
+      const test = await opened.backend({ servers: server.url, layout: curator({ basePath: base }) });
+      const port = freshPort();
+      const registration = createRegistration({ service: 'team/eu/orders', host: '10.0.0.5', port });
+      const upper = createRegistration({ service: 'team', instanceId: 't-1', host: '10.0.0.6', port });
+      await test.backend.registry.register(registration).registered;
+      await test.backend.registry.register(upper).registered;
+      expect(await test.backend.client.exists(`${base}/team/eu/orders/${registration.instanceId}`)).toBeDefined();
+      const [orders, team, folder] = ['team/eu/orders', 'team', 'team/eu'].map((name) => watching(test, name));
+      await until(() => orders?.ports()[0] === port, 'the one in the folder is seen');
+      await until(() => team?.reports.at(-1)?.instances?.length === 1, 'the one beside it too');
+      await until(() => folder?.reports.at(-1)?.instances?.length === 0, 'a folder has none');
+      expect(await test.backend.discovery.listServices()).toEqual(['team', 'team/eu/orders']);
+      expect(test.events.filter(({ type }) => type === 'record.skipped')).toEqual([]);
+      for (const name of ['/team', 'team/', 'team//x', 'team/../x', '../x']) {
+        expect(() => test.backend.discovery.watch(name, () => {})).toThrow(
+          expect.objectContaining({ code: 'INVALID_NAME' }),
+        );
+      }
+    });
+
+    it('ASAB’s layout has no folders, and says so', async () => {
+      const test = await opened.asab(server.url, { path: freshName('asab') });
+      const registration = createRegistration({ service: 'team/orders', host: '10.0.0.5', port: 1 });
+      for (const use of [
+        () => test.backend.registry.register(registration),
+        () => test.backend.discovery.watch('team/orders', () => {}),
+      ]) {
+        expect(use).toThrow(
+          expect.objectContaining({ code: 'INVALID_NAME', message: expect.stringMatching(/nameFor/) }),
+        );
+      }
     });
 
     it('reads what Spring and Curator write, and skips what nobody can read', async () => {

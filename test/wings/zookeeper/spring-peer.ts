@@ -23,6 +23,7 @@ export function startSpringPeer(
       'spring.cloud.zookeeper.connect-string': connectString,
       'spring.cloud.zookeeper.discovery.root': nodes.services,
       'spring.cloud.zookeeper.discovery.instance-host': '127.0.0.1',
+      'spring.cloud.zookeeper.discovery.uri-spec': '{scheme}://{address}:{port}/base',
       'spring.cloud.zookeeper.discovery.metadata.flavour': 'spring',
       'spring.cloud.zookeeper.config.root': nodes.config,
       'spring.cloud.loadbalancer.cache.enabled': 'false',

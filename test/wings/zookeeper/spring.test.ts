@@ -79,7 +79,7 @@ withServer('zookeeper', {}, async (server) => {
       expect(found).toMatchObject({
         url: `http://127.0.0.1:${spring.port}`,
         status: 'UP',
-        metadata: { flavour: 'spring' },
+        metadata: { flavour: 'spring', contextPath: '/base' },
       });
       expect((await axios.get<unknown>(`${found?.url}/hello`)).data).toEqual({ from: 'spring' });
       expect((await backend.discovery.listServices()).toSorted()).toEqual([ownName, springName].toSorted());
@@ -135,6 +135,41 @@ withServer('zookeeper', {}, async (server) => {
       ]);
       await secure.revoke();
       await until(async () => ((await seenBySpring(name)) as unknown[]).length === 0, 'it is gone for Spring too');
+    });
+
+    const readByCurator = (service: string): Promise<unknown> =>
+      ask(`/curator?root=${services}&service=${encodeURIComponent(service)}`);
+
+    it('Curator by itself reads us, in a folder too, and hands us out while we are up', async () => {
+      const name = `${freshName('folder')}/orders`;
+      const one = backend.registry.register(
+        createRegistration({ service: name, instanceId: 'f-1', host: '127.0.0.1', port: 8080 }),
+      );
+      await one.registered;
+      const uri = 'http://127.0.0.1:8080';
+      expect(await readByCurator(name)).toMatchObject({ read: [{ uri, enabled: true }], offered: 1 });
+      await one.setStatus('OUT_OF_SERVICE');
+      expect(await readByCurator(name)).toMatchObject({ read: [{ uri, enabled: false }], offered: 0 });
+      expect(await seenBySpring(encodeURIComponent(name))).toMatchObject([{ id: 'f-1' }]);
+      await one.revoke();
+    });
+
+    it.each([
+      ['none', 'none', 'none'],
+      ['a function', () => ({ '@class': 'java.util.HashMap', color: 'red' }), { color: 'red' }],
+    ] as const)('Curator reads the payload that is chosen: %s', async (_, payload, seen) => {
+      const name = freshName('payload');
+      const definition = zookeeper({ servers: server.url, layout: curator({ basePath: services, payload }) });
+      const other = definition.create(createContext([]));
+      await other.open();
+      try {
+        await other.registry.register(
+          createRegistration({ service: name, instanceId: 'p-1', host: '127.0.0.1', port: 8080 }),
+        ).registered;
+        expect(await readByCurator(name)).toMatchObject({ read: [{ payload: seen }], offered: 1 });
+      } finally {
+        await other.close();
+      }
     });
 
     it('odd names and metadata never break a query of its', async () => {

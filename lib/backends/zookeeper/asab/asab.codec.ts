@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import {
   assertHost,
   assertPort,
@@ -60,7 +61,8 @@ export interface AsabFacts {
   readonly manifest: Readonly<Record<string, unknown>>;
   readonly version: string | undefined;
   readonly discovery: ReadonlyMap<string, readonly string[]>;
-  readonly listen: readonly ('0.0.0.0' | '::')[];
+  /** Addresses of this machine. */
+  readonly listen: readonly string[];
 }
 
 /**
@@ -70,7 +72,7 @@ export interface AsabFacts {
 export function encodeAsabRecord(registration: Registration, facts: AsabFacts, token: string): Buffer {
   const { instanceId, port, scheme, status, metadata, weight, zone } = registration;
   const discovery = Object.fromEntries(facts.discovery);
-  const web = facts.listen.map((ip) => (ip === '::' ? [ip, port, 0, 0] : [ip, port]));
+  const web = facts.listen.map((ip) => (ip.includes(':') ? [ip, port, 0, 0] : [ip, port]));
   return Buffer.from(
     JSON.stringify({
       host: facts.host,
@@ -141,6 +143,11 @@ function idsOf(raw: JsonObject): ReadonlyMap<string, readonly string[]> {
   return ids;
 }
 
+function familyOf(ip: string): 4 | 6 | undefined {
+  const family = isIP(ip);
+  return family === 4 || family === 6 ? family : undefined;
+}
+
 function idText(value: unknown): string | undefined {
   if (typeof value === 'number') return String(value);
   return typeof value === 'string' && value !== '' && value.length <= 1024 ? value : undefined;
@@ -158,8 +165,8 @@ function addressesOf(host: string, raw: JsonObject, extension: JsonObject): read
   for (const entry of web) {
     if (!Array.isArray(entry)) throw invalid('has a web entry that is no list', 'web');
     const [ip, port] = entry as readonly unknown[];
-    const family = ip === '0.0.0.0' ? 4 : ip === '::' ? 6 : undefined;
-    // Bound to one address: nobody knows which of them others can reach.
+    const family = ip === '0.0.0.0' ? 4 : ip === '::' ? 6 : ip === host ? familyOf(host) : undefined;
+    // Bound to one address, and not known to be the one that others dial.
     if (family === undefined) continue;
     assertPort(port, 'web');
     addresses.set(`${family} ${port}`, Object.freeze({ host, port, family }));

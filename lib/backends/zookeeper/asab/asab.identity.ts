@@ -58,7 +58,7 @@ export class AsabIdentity {
       manifest: this.manifest,
       version,
       discovery: this.discovery,
-      listen,
+      listen: listen ?? boundAddresses(registration.boundTo),
     };
   }
 
@@ -84,6 +84,11 @@ export class AsabIdentity {
     const service = serviceId ?? ids.service_id;
     return service === undefined ? `http://${this.hostFor(registration)}` : `http://${service}.service_id.asab`;
   }
+}
+
+/** A server on `::` takes IPv4 too, and ASAB writes each. */
+function boundAddresses(bound: readonly string[] = ['0.0.0.0']): readonly string[] {
+  return [...new Set(bound.flatMap((address) => (address === '::' ? ['0.0.0.0', '::'] : [address])))];
 }
 
 /** When this process began, in ASAB's form: UTC with microseconds. */

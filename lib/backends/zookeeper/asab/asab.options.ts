@@ -33,8 +33,8 @@ export interface AsabLayoutOptions {
   /** @default `SITE_ID` */
   readonly siteId?: string;
   /**
-   * What the server listens on, for the record's `web`. Others call only what listens on all addresses.
-   * @default ['0.0.0.0']
+   * What the server listens on, for the record's `web`. ASAB's clients call only what listens on all addresses.
+   * @default what the Nest server is bound to (`::` is both families'), else `['0.0.0.0']`
    */
   readonly listen?: readonly ('0.0.0.0' | '::')[];
   /**
@@ -64,7 +64,7 @@ export interface AsabSettings {
   readonly serviceId: string | undefined;
   readonly instanceId: string | undefined;
   readonly siteId: string | undefined;
-  readonly listen: readonly ('0.0.0.0' | '::')[];
+  readonly listen: readonly ('0.0.0.0' | '::')[] | undefined;
   readonly manifest: string | false | undefined;
   readonly version: string | undefined;
   readonly discovery: Readonly<Record<string, readonly string[]>>;
@@ -123,7 +123,7 @@ export function resolveAsabOptions(options: AsabLayoutOptions, environment = pro
     serviceId: from(options.serviceId, 'SERVICE_ID'),
     instanceId: from(options.instanceId, 'INSTANCE_ID'),
     siteId: from(options.siteId, 'SITE_ID'),
-    listen: options.listen ?? ['0.0.0.0'],
+    listen: options.listen,
     manifest: options.manifest,
     version: options.version,
     discovery: options.discovery ?? {},

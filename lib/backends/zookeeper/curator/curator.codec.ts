@@ -8,6 +8,8 @@ import {
   type ServiceInstance,
 } from '../../../model/index.js';
 import { field, isObject, parseObject, textField, type JsonObject } from '../json.js';
+import type { CuratorPayload } from './curator.options.js';
+import { addressOfUriSpec, type SpecifiedAddress } from './curator.uri-spec.js';
 
 /*
  * Apache Curator's ServiceInstance as `JsonInstanceSerializer` writes and reads it, with the payload that Spring Cloud
@@ -22,6 +24,9 @@ const PAYLOAD_CLASS = 'org.springframework.cloud.zookeeper.discovery.ZookeeperIn
 const STATUS = 'instance_status';
 const ZONE = 'zone';
 const WEIGHT = 'weight';
+
+/** Metadata that calls read: the path below which an instance serves. */
+const CONTEXT_PATH = 'contextPath';
 
 /** Spring's default: `{scheme}://{address}:{port}`. */
 const URI_SPEC = {
@@ -40,9 +45,14 @@ const URI_SPEC = {
  * Spring needs a port, and takes `sslPort` for the port of an instance that has one.
  *
  * @param registeredAt milliseconds since the epoch
+ * @throws what a payload's own function throws
  */
-export function encodeCuratorInstance(registration: Registration, registeredAt: number): Buffer {
-  const { service, instanceId, host, port, scheme, status, metadata, weight, zone } = registration;
+export function encodeCuratorInstance(
+  registration: Registration,
+  registeredAt: number,
+  payload: CuratorPayload = 'spring',
+): Buffer {
+  const { service, instanceId, host, port, scheme, status } = registration;
   return Buffer.from(
     JSON.stringify({
       name: service,
@@ -50,22 +60,31 @@ export function encodeCuratorInstance(registration: Registration, registeredAt: 
       address: host,
       port,
       sslPort: scheme === 'https' ? port : null,
-      payload: {
-        '@class': PAYLOAD_CLASS,
-        id: instanceId,
-        name: service,
-        metadata: {
-          ...metadata,
-          [STATUS]: status,
-          ...(weight === 1 ? {} : { [WEIGHT]: String(weight) }),
-          ...(zone === undefined ? {} : { [ZONE]: zone }),
-        },
-      },
+      payload: payloadOf(registration, payload),
       registrationTimeUTC: registeredAt,
       serviceType: 'DYNAMIC',
       uriSpec: URI_SPEC,
+      // Plain Curator hands out what is enabled. True is not written, as Curator itself doesn't: older readers don't know it.
+      ...(status === 'UP' ? {} : { enabled: false }),
     }),
   );
+}
+
+function payloadOf(registration: Registration, payload: CuratorPayload): unknown {
+  if (payload === 'none') return null;
+  if (typeof payload === 'function') return payload(registration) ?? null;
+  const { service, instanceId, status, metadata, weight, zone } = registration;
+  return {
+    '@class': PAYLOAD_CLASS,
+    id: instanceId,
+    name: service,
+    metadata: {
+      ...metadata,
+      [STATUS]: status,
+      ...(weight === 1 ? {} : { [WEIGHT]: String(weight) }),
+      ...(zone === undefined ? {} : { [ZONE]: zone }),
+    },
+  };
 }
 
 /**
@@ -81,12 +100,7 @@ export function decodeCuratorInstance(
   backend: string,
 ): ServiceInstance {
   const record = parseObject(data);
-  const host = textField(record, 'address');
-  if (host === undefined)
-    throw new DiscoveryError('INVALID_INSTANCE', 'the record has no address', { field: 'address' });
-  const securePort = portField(record, 'sslPort');
-  const port = securePort ?? portField(record, 'port');
-  if (port === undefined) throw new DiscoveryError('INVALID_INSTANCE', 'the record has no port', { field: 'port' });
+  const { scheme, host, port, path } = addressOf(record);
   const metadata = metadataOf(record);
   const { [STATUS]: status, [ZONE]: zone, [WEIGHT]: weight, ...rest } = metadata;
   const weightNumber = typeof weight === 'string' && /^\d{1,9}(\.\d+)?$/.test(weight) ? Number(weight) : 1;
@@ -95,13 +109,27 @@ export function decodeCuratorInstance(
     id: textField(record, 'id') ?? node,
     host,
     port,
-    scheme: securePort === undefined ? 'http' : 'https',
-    status: field(record, 'enabled') === false ? 'OUT_OF_SERVICE' : toStatus(status),
-    metadata: rest,
+    scheme,
+    status: statusOf(status, field(record, 'enabled') !== false),
+    metadata: path === '' || Object.hasOwn(rest, CONTEXT_PATH) ? rest : { ...rest, [CONTEXT_PATH]: path },
     weight: weightNumber,
     ...(typeof zone === 'string' && zone !== '' ? { zone } : {}),
     backend,
   });
+}
+
+/** Where the instance is reached: as its template says, else by address and port. */
+function addressOf(record: JsonObject): SpecifiedAddress {
+  const sslPort = portField(record, 'sslPort');
+  const plainPort = portField(record, 'port');
+  const specified = addressOfUriSpec(record, { port: plainPort, sslPort });
+  if (specified !== undefined) return specified;
+  const host = textField(record, 'address');
+  if (host === undefined)
+    throw new DiscoveryError('INVALID_INSTANCE', 'the record has no address', { field: 'address' });
+  const port = sslPort ?? plainPort;
+  if (port === undefined) throw new DiscoveryError('INVALID_INSTANCE', 'the record has no port', { field: 'port' });
+  return { scheme: sslPort === undefined ? 'http' : 'https', host, port, path: '' };
 }
 
 /** The metadata of Spring's payload, or of one that is a plain map. */
@@ -112,6 +140,12 @@ function metadataOf(record: JsonObject): Record<string, unknown> {
   const source = isObject(metadata) ? metadata : textField(payload, '@class')?.startsWith('java.util.') ? payload : {};
   // Names that would reach a prototype are nobody's metadata; the rest of the record is good.
   return Object.fromEntries(Object.entries(source).filter(([key]) => key !== '@class' && !isPrototypeKey(key)));
+}
+
+/** What isn't enabled isn't called, whatever the metadata say. */
+function statusOf(status: unknown, enabled: boolean): InstanceStatus {
+  const said = toStatus(status);
+  return enabled || said !== 'UP' ? said : 'OUT_OF_SERVICE';
 }
 
 /** As Spring's load balancer: no status is UP, and letters' case doesn't matter. */

@@ -5,8 +5,9 @@ import {
   type DriverHost,
   type Watch,
 } from '../../../backend/index.js';
-import { defined, nameProblem, type ServiceInstance } from '../../../model/index.js';
+import { defined, serviceNameProblem, type ServiceInstance } from '../../../model/index.js';
 import { childPath } from '../client/paths.js';
+import type { NodeStat } from '../client/node-stat.js';
 import { inParallel } from '../client/parallel.js';
 import { watchedChildren, type Child, type Children } from '../client/watched-children.js';
 import type { ZooKeeperClient } from '../client/zookeeper-client.js';
@@ -19,10 +20,13 @@ export interface CuratorDiscoveryOptions {
   readonly rescanMs: number;
 }
 
-/** The read side of Curator's layout: one node a service, one child an instance. Only services in use are watched. */
+/**
+ * The read side of Curator's layout: one node a service, one child an instance; what isn't an instance is a folder with
+ * services below it. Only services in use are watched.
+ */
 export class CuratorDiscoveryDriver implements DiscoveryDriver {
   /** Read and watched once for all who watch it. */
-  private readonly services = new Map<string, SharedFeed<Children<ServiceInstance>>>();
+  private readonly services = new Map<string, SharedFeed<Children<Found>>>();
 
   constructor(
     private readonly host: DriverHost,
@@ -33,13 +37,22 @@ export class CuratorDiscoveryDriver implements DiscoveryDriver {
     this.host.assertOpen();
     const { client, basePath } = this.options;
     const read = defined({ signal });
-    const names = ((await client.getChildren(basePath, read)) ?? []).filter((name) => nameProblem(name) === undefined);
     const inhabited = new Set<string>();
-    // The node of a service outlives its last instance for a while.
-    await inParallel(names, 256, async (name) => {
-      const stat = await client.exists(childPath(basePath, name), read);
-      if (stat !== undefined && stat.childCount > 0) inhabited.add(name);
-    });
+    // The node of a service outlives its last instance for a while: it is one by what is in it.
+    const visit = async (service: string, path: string): Promise<void> => {
+      await inParallel((await client.getChildren(path, read)) ?? [], IN_PARALLEL, async (name) => {
+        const child = childPath(path, name);
+        const stat = await client.exists(child, read);
+        if (stat === undefined) return;
+        if (!isFolder(stat)) {
+          if (service !== '') inhabited.add(service);
+          return;
+        }
+        const below = service === '' ? name : `${service}/${name}`;
+        if (stat.childCount > 0 && serviceNameProblem(below) === undefined) await visit(below, child);
+      });
+    };
+    await visit('', basePath);
     return [...inhabited].sort();
   }
 
@@ -49,19 +62,20 @@ export class CuratorDiscoveryDriver implements DiscoveryDriver {
     return this.host.instances(service, source, report);
   }
 
-  private sharedOf(service: string): SharedFeed<Children<ServiceInstance>> {
+  private sharedOf(service: string): SharedFeed<Children<Found>> {
     let shared = this.services.get(service);
     if (shared === undefined) {
       const { host, options } = this;
       const source = () =>
-        watchedChildren<ServiceInstance>({
+        watchedChildren<Found>({
           client: options.client,
           host,
           what: `the instances of ${service}`,
           path: childPath(options.basePath, service),
           create: false,
           rescanMs: options.rescanMs,
-          decode: (name, data) => decodeCuratorInstance(service, name, data, host.name),
+          decode: (name, data, stat) =>
+            isFolder(stat) ? undefined : decodeCuratorInstance(service, name, data, host.name),
         });
       shared = new SharedFeed(
         (tell) => host.feed(source(), tell),
@@ -73,12 +87,24 @@ export class CuratorDiscoveryDriver implements DiscoveryDriver {
   }
 }
 
+/** Instances that are read by one listing at the same time, in each folder. */
+const IN_PARALLEL = 128;
+
+/** An instance, or undefined for a folder. */
+type Found = ServiceInstance | undefined;
+
+/** An instance has a session that it vanishes with, or says something; and nothing is below it. */
+function isFolder({ owner, dataLength, childCount }: NodeStat): boolean {
+  return childCount > 0 || (owner === undefined && dataLength === 0);
+}
+
 /** Of two records at one address the newer one counts: the other is left over from a session that hasn't expired yet. */
-function instancesOf(children: ReadonlyMap<string, Child<ServiceInstance>>): readonly ServiceInstance[] {
-  const newest = new Map<string, Child<ServiceInstance>>();
-  for (const child of children.values()) {
-    const known = newest.get(child.value.url);
-    if (known === undefined || known.czxid < child.czxid) newest.set(child.value.url, child);
+function instancesOf(children: ReadonlyMap<string, Child<Found>>): readonly ServiceInstance[] {
+  const newest = new Map<string, { readonly instance: ServiceInstance; readonly czxid: bigint }>();
+  for (const { value: instance, czxid } of children.values()) {
+    if (instance === undefined) continue;
+    const known = newest.get(instance.url);
+    if (known === undefined || known.czxid < czxid) newest.set(instance.url, { instance, czxid });
   }
-  return Object.freeze([...newest.values()].map((child) => child.value));
+  return Object.freeze([...newest.values()].map(({ instance }) => instance));
 }

@@ -3,6 +3,7 @@ import { isFailure } from '../client/errors.js';
 import { childPath } from '../client/paths.js';
 import { LeaseNode, type LeaseNodeOptions } from '../zookeeper.lease-node.js';
 import { encodeCuratorInstance } from './curator.codec.js';
+import type { CuratorPayload } from './curator.options.js';
 
 /** The node of one lease in Curator's layout: `<base>/<service>/<instance id>`, ephemeral. */
 export class CuratorLeaseNode extends LeaseNode {
@@ -12,7 +13,7 @@ export class CuratorLeaseNode extends LeaseNode {
 
   constructor(
     options: LeaseNodeOptions,
-    private readonly basePath: string,
+    private readonly layout: { readonly basePath: string; readonly payload: CuratorPayload },
     onEvent: () => void,
   ) {
     super(options, onEvent);
@@ -23,7 +24,7 @@ export class CuratorLeaseNode extends LeaseNode {
     const { client } = this.options;
     this.assertConnected();
     const path = this.pathOf(registration);
-    const data = encodeCuratorInstance(registration, this.registeredAt);
+    const data = encodeCuratorInstance(registration, this.registeredAt, this.layout.payload);
     // Another lease of this process, or another process, may be in the way: removed once, and then it is an error.
     for (let tries = 0; ; tries += 1) {
       const stat = await this.inspect(path, signal);
@@ -58,7 +59,7 @@ export class CuratorLeaseNode extends LeaseNode {
 
   /** The node's path. */
   pathOf({ service, instanceId }: Registration): string {
-    return childPath(childPath(this.basePath, service), instanceId);
+    return childPath(childPath(this.layout.basePath, service), instanceId);
   }
 
   private async remember(path: string, signal: AbortSignal): Promise<void> {
@@ -73,7 +74,7 @@ export class CuratorLeaseNode extends LeaseNode {
     if (created === undefined || created.session !== this.options.client.sessionId || czxid < created.czxid)
       return false;
     this.warnOnce(
-      `another process has registered the instance that this one is (${this.basePath}); give each instance its own id`,
+      `another process has registered the instance that this one is (${this.layout.basePath}); give each instance its own id`,
     );
     return true;
   }

@@ -2,6 +2,10 @@ package peer;
 
 import java.util.List;
 import java.util.Map;
+import org.apache.curator.framework.CuratorFramework;
+import org.apache.curator.x.discovery.ServiceDiscovery;
+import org.apache.curator.x.discovery.ServiceDiscoveryBuilder;
+import org.apache.curator.x.discovery.ServiceProvider;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.autoconfigure.SpringBootApplication;
 import org.springframework.cloud.client.ServiceInstance;
@@ -22,8 +26,14 @@ public class SpringPeer {
     private final DiscoveryClient discovery;
     private final RestTemplate template;
     private final Environment environment;
+    private final CuratorFramework curator;
 
-    SpringPeer(DiscoveryClient discovery, @LoadBalanced RestTemplate template, Environment environment) {
+    SpringPeer(
+            DiscoveryClient discovery,
+            @LoadBalanced RestTemplate template,
+            Environment environment,
+            CuratorFramework curator) {
+        this.curator = curator;
         this.discovery = discovery;
         this.template = template;
         this.environment = environment;
@@ -59,6 +69,29 @@ public class SpringPeer {
     @GetMapping("/property")
     String property(@RequestParam String key) {
         return environment.getProperty(key, "");
+    }
+
+    /** What Curator by itself reads of a service, and how many of them it would hand out. */
+    @GetMapping("/curator")
+    Map<String, Object> curator(@RequestParam String root, @RequestParam String service) throws Exception {
+        try (ServiceDiscovery<Object> plain =
+                ServiceDiscoveryBuilder.builder(Object.class).client(curator).basePath(root).build()) {
+            plain.start();
+            try (ServiceProvider<Object> provider =
+                    plain.serviceProviderBuilder().serviceName(service).build()) {
+                provider.start();
+                return Map.of(
+                        "read",
+                        plain.queryForInstances(service).stream()
+                                .map(one -> Map.of(
+                                        "uri", one.buildUriSpec(),
+                                        "enabled", one.isEnabled(),
+                                        "payload", one.getPayload() == null ? "none" : one.getPayload()))
+                                .toList(),
+                        "offered",
+                        provider.getAllInstances().size());
+            }
+        }
     }
 
     private static Map<String, Object> describe(ServiceInstance instance) {
