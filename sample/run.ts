@@ -18,6 +18,27 @@ interface Hints {
   prepare?(): Promise<void>;
 }
 
+/** Waits until the calling app has found both stock processes; a while at most, for what it says then is of use too. */
+async function foundBoth(url: string): Promise<void> {
+  for (
+    const until = Date.now() + 30_000;
+    Date.now() < until;
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  ) {
+    const peers = await fetch(`${url}/peers`).catch(() => undefined);
+    // Not every sample has this page, or as a list.
+    const known: unknown = peers?.ok === true ? await peers.json() : undefined;
+    if (peers === undefined || (Array.isArray(known) && known.length < 2)) continue;
+    if (
+      await fetch(url).then(
+        ({ ok }) => ok,
+        () => false,
+      )
+    )
+      return;
+  }
+}
+
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 async function run(): Promise<void> {
@@ -35,7 +56,10 @@ async function run(): Promise<void> {
   const [caller = ''] = readdirSync(join(folder, 'src')).filter((name) => !/\.ts$|^stock$/.test(name));
   const stock = start('stock');
   const children = [stock, start('stock'), start(caller)];
-  children[2]?.once('message', (message) => say(hints((message as { readonly url: string }).url, stock.pid)));
+  children[2]?.once('message', (message) => {
+    const { url } = message as { readonly url: string };
+    void foundBoth(url).then(() => say(hints(url, stock.pid)));
+  });
 
   // The terminal sends Ctrl-C to the children too; whoever sends a signal to this process only means them as well.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {

@@ -9,6 +9,7 @@
  * | `DUPLICATE_BACKEND` | two different backends of one app have the same name |
  * | `MODULE_ALREADY_CONFIGURED` | `DiscoveryModule.forRoot` was imported twice in one app |
  * | `MISSING_PEER` | an optional npm package that a backend needs isn't installed |
+ * | `PEER_UNUSABLE` | an optional npm package is installed and can't be loaded; `cause` says why |
  * | `UNSUPPORTED` | the backend, or this version of its server, has no such feature |
  * | `BACKEND_UNAVAILABLE` | no server of the backend answered |
  * | `BACKEND_REFUSED` | the server answered and said no (rights, conflict, invalid data) |
@@ -34,6 +35,7 @@ export type DiscoveryErrorCode =
   | 'DUPLICATE_BACKEND'
   | 'MODULE_ALREADY_CONFIGURED'
   | 'MISSING_PEER'
+  | 'PEER_UNUSABLE'
   | 'UNSUPPORTED'
   | 'BACKEND_UNAVAILABLE'
   | 'BACKEND_REFUSED'

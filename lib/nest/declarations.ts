@@ -1,5 +1,6 @@
 import { Inject, Optional } from '@nestjs/common';
 import type { ConfigExpectation } from '../config/index.js';
+import { noteDeclaration } from './copies.js';
 
 /** What the decorators of one class ask for. */
 export interface Declarations {
@@ -44,6 +45,7 @@ export function declarationsOf(prototype: object): Declarations {
   if (own !== undefined) return own;
   const declarations: Declarations = { values: [], refs: [], clients: [], handlers: [] };
   Reflect.defineMetadata(DECLARATIONS, declarations, prototype);
+  noteDeclaration((prototype.constructor as { readonly name: string }).name);
   if (!(BINDER in prototype)) {
     injectInto(prototype, BINDER, (instance, binder) => binder.bind(instance));
     Optional()(prototype, BINDER);

@@ -2,6 +2,7 @@ import type { FactoryProvider, InjectionToken, Type } from '@nestjs/common';
 import { isDeepStrictEqual } from 'node:util';
 import { ConfigRef, type ConfigExpectation } from '../config/index.js';
 import type { CallOptions, ServiceHttpClient } from '../http/index.js';
+import { noteDeclaration } from './copies.js';
 import { tokenOf } from './discovery.constants.js';
 import { DiscoveryRuntime } from './discovery-runtime.js';
 
@@ -31,6 +32,7 @@ function declare(token: InjectionToken, useFactory: (runtime: DiscoveryRuntime) 
   if (declared.tokens.includes(token)) return;
   const provider: FactoryProvider = { provide: token, useFactory, inject: [DiscoveryRuntime] };
   declared.providers.push(provider);
+  noteDeclaration(typeof token === 'function' ? token.name : String(token));
   declared.tokens.push(token);
   for (const tell of declared.listeners) tell(provider);
 }

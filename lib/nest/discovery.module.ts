@@ -14,6 +14,7 @@ import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { DiscoveryError } from '../model/index.js';
 import { AppInstanceBinder } from './app-instance-binder.js';
 import { AppRegistration } from './app-registration.js';
+import { warningOfCopies } from './copies.js';
 import { InstanceBinder } from './declarations.js';
 import { DISCOVERY_MODULE_OPTIONS } from './discovery.constants.js';
 import type {
@@ -24,6 +25,7 @@ import type {
 import { DiscoveryCoreModule } from './discovery-core.module.js';
 import { DiscoveryRuntime } from './discovery-runtime.js';
 import { HandlerExplorer } from './handler-explorer.js';
+import { nestLogger } from './nest-logger.js';
 import { IncomingRequests } from './incoming-requests.js';
 import { checkModuleOptions } from './check-module-options.js';
 import { shutdownAdvice, stopDuration } from './startup-advice.js';
@@ -77,18 +79,12 @@ export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationB
    */
   static forRoot(options?: DiscoveryModuleOptions): DynamicModule {
     if (options !== undefined) checkModuleOptions(options);
-    return {
-      module: DiscoveryModule,
-      imports: [DiscoveryCoreModule.withOptions([{ provide: DISCOVERY_MODULE_OPTIONS, useValue: options }])],
-    };
+    return withCore([{ provide: DISCOVERY_MODULE_OPTIONS, useValue: options }]);
   }
 
   /** The module with options that other providers give, checked when they have. */
   static forRootAsync(options: DiscoveryModuleAsyncOptions): DynamicModule {
-    return {
-      module: DiscoveryModule,
-      imports: [DiscoveryCoreModule.withOptions(optionsProviders(options), options.imports)],
-    };
+    return withCore(optionsProviders(options), options.imports);
   }
 
   configure(consumer: MiddlewareConsumer): void {
@@ -138,6 +134,21 @@ export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationB
       throw error;
     }
   }
+}
+
+function withCore(options: readonly Provider[], imports?: DynamicModule['imports']): DynamicModule {
+  const core = DiscoveryCoreModule.withOptions(options, imports);
+  let checked = false;
+  return {
+    module: DiscoveryModule,
+    /** Read when Nest scans the app: after every decorator has run, and before it misses what another copy declared. */
+    get imports() {
+      const warning = checked ? undefined : warningOfCopies();
+      checked = true;
+      if (warning !== undefined) nestLogger('DiscoveryModule').warn(warning);
+      return [core];
+    },
+  };
 }
 
 function optionsProviders(options: DiscoveryModuleAsyncOptions): Provider[] {

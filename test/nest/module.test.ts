@@ -9,7 +9,7 @@ import * as library from '../../lib/index.js';
 import { local } from '../../lib/backends/local/index.js';
 import { ConfigClient, DiscoveryClient, DiscoveryModule, type DiscoveryModuleOptions } from '../../lib/index.js';
 import { InMemoryRegistry } from '../../lib/testing/index.js';
-import { createApp, init, listen } from './support.js';
+import { createApp, init, listen, LogCollector } from './support.js';
 
 describe('forRootAsync', () => {
   test.for(['useFactory', 'useClass', 'useExisting'] as const)('takes its options from %s', async (kind) => {
@@ -184,4 +184,28 @@ describe('the house in a process', () => {
       }
     },
   );
+});
+
+test('two copies of the package are named, before Nest misses what the other one declared', async () => {
+  const shared = globalThis as Record<symbol, { path: string; declared: Set<string> }[] | undefined>;
+  const copies = shared[Symbol.for('nestjs-service-discovery:copies')] ?? [];
+  shared[Symbol.for('nestjs-service-discovery:copies')] = copies;
+  const other = { path: '/contracts/node_modules/nestjs-service-discovery/x.js', declared: new Set(['StockApi']) };
+  const start = async (): Promise<readonly string[]> => {
+    const backend = new InMemoryRegistry().backend();
+    @Module({ imports: [DiscoveryModule.forRoot({ registry: backend, config: backend })] })
+    class AppModule {}
+    const logger = new LogCollector();
+    await init(AppModule, logger);
+    return logger.lines.filter((line) => line.includes('two copies'));
+  };
+  expect(await start()).toEqual([]);
+  copies.push(other);
+  try {
+    const lines = await start();
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/copies\.[jt]s.* and \/contracts\/.*x\.js \(which declared StockApi\)/);
+  } finally {
+    copies.splice(copies.indexOf(other), 1);
+  }
 });

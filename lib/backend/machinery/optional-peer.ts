@@ -2,7 +2,7 @@ import { codeOf, DiscoveryError, messageOf } from '../../model/index.js';
 
 /**
  * What to throw when an npm package that only one backend needs could not be imported: `MISSING_PEER` with the command
- * that installs it; a package that is there but fails to load keeps its own error as the cause.
+ * that installs it, or `PEER_UNUSABLE` for a package that is there and fails to load, with its own error as the cause.
  *
  * The import itself is written where it is needed, `try { return await import('nats'); } catch (error) { throw
  * peerError('nats', 'nats', error); }`: bundlers see it, and as it stands in a `try` they warn of a package that an app
@@ -11,10 +11,12 @@ import { codeOf, DiscoveryError, messageOf } from '../../model/index.js';
 export function peerError(backend: string, packageName: string, error: unknown): DiscoveryError {
   const missing =
     ['ERR_MODULE_NOT_FOUND', 'MODULE_NOT_FOUND'].includes(codeOf(error) ?? '') &&
-    // In quotes stands what was not found; the path of who asked for it may hold the package's name too.
-    (messageOf(error).includes(`'${packageName}'`) || messageOf(error).includes(`'${packageName}/`));
+    // In quotes, or in Yarn's words, stands what was not found; the path of who asked for it may hold the package's name too.
+    [`'${packageName}'`, `'${packageName}/`, `tried to access ${packageName},`].some((words) =>
+      messageOf(error).includes(words),
+    );
   return new DiscoveryError(
-    'MISSING_PEER',
+    missing ? 'MISSING_PEER' : 'PEER_UNUSABLE',
     missing
       ? `the ${backend} backend needs the package ${packageName}: npm install ${packageName}`
       : `the package ${packageName}, which the ${backend} backend needs, could not be loaded: ${messageOf(error)}`,

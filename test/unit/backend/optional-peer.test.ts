@@ -65,9 +65,20 @@ describe('peerError', () => {
     expect(error.cause).toMatchObject({ code: 'MODULE_NOT_FOUND' });
   });
 
+  it('knows the error of Yarn’s Plug’n’Play', async () => {
+    const words = "Your application tried to access nats, but it isn't declared in your dependencies";
+    const error = await rejectionOf(
+      loadOptionalPeer('nats', 'nats', () =>
+        Promise.reject(Object.assign(new Error(words), { code: 'MODULE_NOT_FOUND' })),
+      ),
+    );
+    expect(error).toMatchObject({ code: 'MISSING_PEER' });
+    expect(error.message).toContain('npm install nats');
+  });
+
   it('keeps the error of a package that is there but throws', async () => {
     const error = await rejectionOf(loadOptionalPeer('nats', 'nats-throwing-package', () => load('throws.mjs')));
-    expect(error.code).toBe('MISSING_PEER');
+    expect(error.code).toBe('PEER_UNUSABLE');
     expect(error.message).toContain('could not be loaded: broken inside');
     expect(error.message).not.toContain('npm install');
     expect(error.cause).toBeInstanceOf(Error);

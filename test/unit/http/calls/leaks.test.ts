@@ -87,7 +87,7 @@ it.each(['undici', 'axios'] as const)(
     await stock.runtime.close();
     await until(() => members.every(({ server }) => server.open === 0), 'every socket to be closed');
   },
-  120_000,
+  300_000,
 );
 
 function isPooled(transport: HttpTransport): transport is PooledTransport {

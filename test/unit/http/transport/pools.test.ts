@@ -251,5 +251,6 @@ it.each(['adapter', 'direct'] as const)(
     await until(() => server.open === 0 && transport.stats.sockets === 0, 'no socket left');
     expect(transport.stats).toEqual({ origins: 0, sockets: 0, inFlight: 0 });
   },
-  60_000,
+  // As long as a busy machine needs: what is asserted is what is left, not how fast it went.
+  300_000,
 );

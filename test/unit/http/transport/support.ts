@@ -194,7 +194,7 @@ function printable(data: unknown): unknown {
 }
 
 /** Waits until something is true. */
-export async function until(condition: () => boolean, what: string, forMs = 20_000): Promise<void> {
+export async function until(condition: () => boolean, what: string, forMs = 30_000): Promise<void> {
   const end = Date.now() + forMs;
   while (!condition()) {
     if (Date.now() > end) throw new Error(`waited ${forMs} ms for: ${what}`);
