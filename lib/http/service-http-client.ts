@@ -50,6 +50,8 @@ export class ServiceHttpClient {
       ...defaults,
       adapter: caller.adapter,
     });
+    // Axios's own says that there is no limit: so that a caller who says so can be told from one who says nothing.
+    if (defaults.maxContentLength === undefined) delete this.axiosRef.defaults.maxContentLength;
     this.directPath = new DirectPath(this.axiosRef);
     this.methods = new Map(Object.entries(this.axiosRef));
   }
