@@ -90,8 +90,8 @@ export class ServiceCaller {
   readonly openAdapter: AxiosAdapter = (config) => this.call(config);
 
   /**
-   * Calls `walker` with one endpoint after the other until it succeeds, and gives its result.
-   * @throws whatever the walker threw last, with `attempts`; NoInstanceError, NoSnapshotError
+   * Calls `walker` with one endpoint after the other until its call succeeds, and gives its result.
+   * @throws what its call failed by last, with `attempts`; what else it threw, as it is; NoInstanceError, NoSnapshotError
    */
   walk<T>(service: string, walker: (url: string, instance: ServiceInstance) => Promise<T> | T): Promise<T> {
     return this.options.views.with(service, async (view) => {
