@@ -8,7 +8,7 @@ import {
   type Route,
 } from '../balancing/index.js';
 import { noInstance } from '../discovery/index.js';
-import { codeOf, messageOf, type Attempt, type ServiceInstance } from '../model/index.js';
+import { callFailureOf, codeOf, messageOf, type Attempt, type ServiceInstance } from '../model/index.js';
 import type { ResolvedCallOptions } from './call-options.js';
 import { judge, retryAfterMs, type Verdict } from './failover.js';
 import type { RetryBudget } from './retry-budget.js';
@@ -28,7 +28,10 @@ export interface CallManner {
   readonly isReplayable: (wasUnsent: boolean) => boolean;
   /** Whether a try failed by what the caller sent, which says nothing of the instance. @default never */
   readonly isCallersFault?: (() => boolean) | undefined;
-  /** Whether every failure leads to the next instance, until all were tried. */
+  /**
+   * Whether every failure of a call leads to the next instance, until all were tried; any other exception is that of the
+   * code that makes the call, which would throw it there too.
+   */
   readonly everyFailure: boolean;
   /** When the call's time is up, by `now`. */
   readonly deadline: number;
@@ -92,7 +95,8 @@ export async function tryEach<T>(
       attempts.push(toAttempt(instance, error));
       tried ??= new Set();
       tried.add(instance.url);
-      const elsewhere = manner.everyFailure ? 'always' : verdict.elsewhere;
+      const elsewhere = manner.everyFailure ? walksOn(error) : verdict.elsewhere;
+      if (manner.everyFailure && elsewhere === 'never') throw error;
       const allowed =
         manner.signal?.aborted !== true &&
         elsewhere !== 'never' &&
@@ -107,6 +111,10 @@ export async function tryEach<T>(
       pick = route.begin(next);
     }
   }
+}
+
+function walksOn(error: unknown): Verdict['elsewhere'] {
+  return callFailureOf(error) === undefined ? 'never' : 'always';
 }
 
 const CALLERS_FAULT: Verdict = { outcome: 'cancelled', elsewhere: 'never' };

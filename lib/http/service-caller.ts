@@ -22,8 +22,8 @@ export interface ServiceCallerOptions {
   readonly clock: Clock;
   /** The request that is being handled, for calls that carry on some of its headers. */
   readonly incoming?: IncomingHeaders;
-  /** The options of a service's calls, defaults included. */
-  readonly optionsFor: (service: string) => ResolvedCallOptions;
+  /** The options of a service's calls, or of those to no service, defaults included. */
+  readonly optionsFor: (service?: string) => ResolvedCallOptions;
 }
 
 /** What an instance of the service looks like from here: see `ServiceHttpClient.instanceStats`. */
@@ -62,6 +62,7 @@ interface ServiceCall {
 export class ServiceCaller {
   private readonly callees = new WeakMap<View<Snapshot>, Callee>();
   private readonly held = new Map<string, ViewLease>();
+  private plainOptions: ResolvedCallOptions | undefined;
   private readonly now = (): number => this.options.clock.now();
 
   constructor(
@@ -89,8 +90,8 @@ export class ServiceCaller {
   readonly openAdapter: AxiosAdapter = (config) => this.call(config);
 
   /**
-   * Calls `walker` with one endpoint after the other until it succeeds, and gives its result.
-   * @throws whatever the walker threw last, with `attempts`; NoInstanceError, NoSnapshotError
+   * Calls `walker` with one endpoint after the other until its call succeeds, and gives its result.
+   * @throws what its call failed by last, with `attempts`; what else it threw, as it is; NoInstanceError, NoSnapshotError
    */
   walk<T>(service: string, walker: (url: string, instance: ServiceInstance) => Promise<T> | T): Promise<T> {
     return this.options.views.with(service, async (view) => {
@@ -128,7 +129,18 @@ export class ServiceCaller {
     if (address !== undefined && resolver !== undefined) {
       return this.callResolved(address, config, resolver, url.slice(0, url.indexOf(':')).toLowerCase());
     }
-    return this.transport.send(config);
+    return this.callPlain(config);
+  }
+
+  /** An address that is nothing of ours: where it says, but for no longer than a service's. */
+  private callPlain(config: InternalAxiosRequestConfig): Promise<AxiosResponse> {
+    const options = this.bound?.options ?? (this.plainOptions ??= this.options.optionsFor());
+    const timeoutMs = this.timeLeft({ config, options, deadline: this.deadlineOf(options) });
+    return this.transport.send(config, timeoutMs === undefined ? {} : { timeoutMs });
+  }
+
+  private deadlineOf({ totalTimeoutMs }: ResolvedCallOptions): number {
+    return totalTimeoutMs === 0 ? Infinity : this.now() + totalTimeoutMs;
   }
 
   private callService(address: CallAddress, config: InternalAxiosRequestConfig): Promise<AxiosResponse> {
@@ -192,8 +204,8 @@ export class ServiceCaller {
     callee: Callee,
   ): Promise<AxiosResponse> {
     const { options } = callee;
-    const { totalTimeoutMs, hedging, retry } = options;
-    const deadline = totalTimeoutMs === 0 ? Infinity : this.now() + totalTimeoutMs;
+    const { hedging, retry } = options;
+    const deadline = this.deadlineOf(options);
     const call: ServiceCall = { address, config, options, deadline };
     const data: unknown = config.data;
     const manner: CallManner = {
@@ -249,7 +261,7 @@ export class ServiceCaller {
    * How long a try may take; 0: for ever, undefined: what the config says.
    * @throws AxiosError when there is no time left
    */
-  private timeLeft({ config, options, deadline }: ServiceCall): number | undefined {
+  private timeLeft({ config, options, deadline }: Omit<ServiceCall, 'address'>): number | undefined {
     // An axios config may hold anything: what isn't a number is the transport's to read, or to refuse.
     if (config.timeout !== undefined && typeof config.timeout !== 'number') return undefined;
     const own = config.timeout === undefined || config.timeout === 0 ? options.timeoutMs : config.timeout;

@@ -50,6 +50,8 @@ export class ServiceHttpClient {
       ...defaults,
       adapter: caller.adapter,
     });
+    // Axios's own says that there is no limit: so that a caller who says so can be told from one who says nothing.
+    if (defaults.maxContentLength === undefined) delete this.axiosRef.defaults.maxContentLength;
     this.directPath = new DirectPath(this.axiosRef);
     this.methods = new Map(Object.entries(this.axiosRef));
   }
@@ -64,9 +66,10 @@ export class ServiceHttpClient {
    * The instances are picked, and left out when they fail, as for any other call.
    *
    * @param service the service to call
-   * @param walker makes the call; whatever it throws sends it to the next instance
+   * @param walker makes the call. When that fails (no connection, a broken one, a time-out, an HTTP error: as axios, `fetch`,
+   * Node and gRPC throw them) it is given the next instance; whatever else it throws is thrown as it is
    * @returns what the walker returned
-   * @throws what the walker threw last, with `attempts`, when every instance was tried; NoInstanceError, NoSnapshotError
+   * @throws what the call failed by last, with `attempts`, when every instance was tried; NoInstanceError, NoSnapshotError
    */
   walkNodes<T>(service: string, walker: (url: string, instance: ServiceInstance) => Promise<T> | T): Promise<T> {
     return this.caller.walk(service, walker);

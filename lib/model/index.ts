@@ -1,3 +1,4 @@
+export * from './call-failure.js';
 export * from './config-document.js';
 export * from './defined.js';
 export * from './errors.js';

@@ -38,7 +38,7 @@ export interface ResolvedOptions {
   readonly transport: HttpTransportOptions;
   /** Whether calls carry on headers of the requests in whose course they are made. */
   readonly forwardsHeaders: boolean;
-  readonly callOptionsFor: (service: string, own?: CallOptions) => ResolvedCallOptions;
+  readonly callOptionsFor: (service?: string, own?: CallOptions) => ResolvedCallOptions;
   readonly shutdown: Required<ShutdownOptions>;
   readonly requires: readonly RequiredService[];
   readonly readiness: { readonly registered: boolean };
@@ -91,7 +91,7 @@ export function resolveOptions(
     transport: transportOptions(options.transport),
     forwardsHeaders: [http, ...Object.values(clients)].some(({ forwardHeaders }) => forwardHeaders !== undefined),
     callOptionsFor: (name, own) => {
-      const forService = Object.hasOwn(clients, name) ? clients[name] : undefined;
+      const forService = name !== undefined && Object.hasOwn(clients, name) ? clients[name] : undefined;
       return resolveCallOptions([http, forService, own], options.zone);
     },
     shutdown: {

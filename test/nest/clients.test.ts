@@ -407,13 +407,13 @@ describe('calls', () => {
     const walked: string[] = [];
     const result = await stock.walkNodes('STOCK', (url, instance) => {
       walked.push(url);
-      if (instance.port !== 2) throw new Error(`no ${instance.port}`);
+      if (instance.port !== 2) throw Object.assign(new Error(`no ${instance.port}`), { code: 'ECONNREFUSED' });
       return 'two';
     });
     expect(result).toBe('two');
     expect(walked.at(-1)).toBe('http://127.0.0.1:2');
     const error: unknown = await stock
-      .walkNodes('STOCK', async () => Promise.reject(new Error('all')))
+      .walkNodes('STOCK', async () => Promise.reject(new TypeError('fetch failed')))
       .catch((reason: unknown) => reason);
     expect((error as { attempts: { target: string }[] }).attempts.map(({ target }) => target).sort()).toEqual([
       'http://127.0.0.1:1',

@@ -1,7 +1,14 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { Readable } from 'node:stream';
-import axios, { AxiosHeaders, type AxiosAdapter, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
+import axios, {
+  AxiosError,
+  AxiosHeaders,
+  type AxiosAdapter,
+  type AxiosResponse,
+  type InternalAxiosRequestConfig,
+} from 'axios';
+import { DEFAULT_MAX_CONTENT_LENGTH, hasDefaultLimit, tooLargeMessage } from './content-limit.js';
 import type { Destination, HttpTransport, Redirects } from './http-transport.js';
 import { isForm } from './form-data.js';
 import { assertSameOrigin, keepHarmless } from './redirect.js';
@@ -28,11 +35,15 @@ export class AxiosTransport implements HttpTransport {
   async send(config: InternalAxiosRequestConfig, destination?: Destination): Promise<AxiosResponse> {
     const sent = this.prepare(config, destination);
     const lent = lentBody(config.data);
-    if (lent === undefined) return this.adapter(sent);
+    const isLimited = hasDefaultLimit(config);
+    if (isLimited) sent.maxContentLength = DEFAULT_MAX_CONTENT_LENGTH;
+    if (lent !== undefined) sent.data = lent;
     try {
-      return await this.adapter({ ...sent, data: lent });
+      return await this.adapter(sent);
     } catch (error) {
-      lent.destroy();
+      lent?.destroy();
+      if (isLimited && error instanceof AxiosError && error.message === TOO_LARGE)
+        error.message = tooLargeMessage(config);
       throw error;
     }
   }
@@ -78,6 +89,9 @@ function lentBody(data: unknown): Readable | undefined {
   StreamSource.of(data).giveAway();
   return undefined;
 }
+
+/** What axios says of too many bytes. */
+const TOO_LARGE = `maxContentLength size of ${DEFAULT_MAX_CONTENT_LENGTH} exceeded`;
 
 /** What makes axios's adapter follow these redirects only. */
 function redirectOptions(

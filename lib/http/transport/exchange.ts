@@ -1,6 +1,7 @@
 import { AxiosError, CanceledError, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
 import { codeOf } from '../../model/index.js';
 import type { HeaderBag } from './axios-headers.js';
+import { contentLimit } from './content-limit.js';
 import { codingOf, decompress, type Coding } from './decompression.js';
 import { Hop, type HopListener } from './hop.js';
 import type { Redirects } from './http-transport.js';
@@ -35,6 +36,8 @@ const ENCODED_SLACK = 64 * 1024;
 /** One request and its answer: its hops, its time. Settled once, and everything is given back then. */
 export class Exchange implements HopListener {
   private settled = false;
+  /** Bytes that the answer may have. */
+  private readonly limit: number;
   private readonly firstTarget: Target;
   private hop: Hop | undefined;
   private request: SentRequest | undefined;
@@ -60,6 +63,7 @@ export class Exchange implements HopListener {
     private readonly reject: (error: unknown) => void,
   ) {
     this.firstTarget = plan.target;
+    this.limit = contentLimit(config);
   }
 
   start(): void {
@@ -105,13 +109,8 @@ export class Exchange implements HopListener {
     if (this.first === undefined) this.first = chunk;
     else if (this.more === undefined) this.more = [this.first, chunk];
     else this.more.push(chunk);
-    const { maxContentLength } = this.config;
-    if (maxContentLength !== undefined && maxContentLength > -1) {
-      const slack = this.coding === undefined ? 0 : ENCODED_SLACK;
-      if (this.bytes > maxContentLength + slack && this.request !== undefined) {
-        this.fail(tooLarge(this.config, this.request));
-      }
-    }
+    const slack = this.coding === undefined ? 0 : ENCODED_SLACK;
+    if (this.bytes > this.limit + slack && this.request !== undefined) this.fail(tooLarge(this.config, this.request));
     return true;
   }
 
@@ -198,15 +197,13 @@ export class Exchange implements HopListener {
     if (request === undefined) return;
     const stream = new ResponseStream(hop, () => this.cleanUp());
     this.stream = stream;
-    response.data = toUserStream(stream, this.coding, config.maxContentLength ?? -1, () => tooLarge(config, request));
+    response.data = toUserStream(stream, this.coding, this.limit, () => tooLarge(config, request));
     this.timer?.refresh();
     this.finish(response);
   }
 
   private decodeAndSettle(coding: Coding, bytes: Buffer): void {
-    const { config, request, response } = this;
-    const { maxContentLength } = config;
-    const limit = maxContentLength === undefined || maxContentLength < 0 ? Infinity : maxContentLength;
+    const { config, request, response, limit } = this;
     decompress(coding, bytes, limit).then(
       (decoded) => {
         if (decoded.length > limit && request !== undefined) this.fail(tooLarge(config, request));

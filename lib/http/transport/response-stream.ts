@@ -43,7 +43,7 @@ export function toUserStream(
   // Errors reach the last stream, which is the user's.
   if (last !== undefined) pipeline([source, ...through], () => {});
   const decoded = last ?? source;
-  return limit > -1 ? new LimitedStream(decoded, limit, onTooLarge) : decoded;
+  return limit < Infinity ? new LimitedStream(decoded, limit, onTooLarge) : decoded;
 }
 
 /**

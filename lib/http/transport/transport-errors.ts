@@ -1,5 +1,6 @@
 import { AxiosError, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
 import { codeOf } from '../../model/index.js';
+import { tooLargeMessage } from './content-limit.js';
 import type { SentRequest } from './sent-request.js';
 
 /** undici's codes, in those that Node's own client and with it axios use. */
@@ -132,14 +133,9 @@ export function timedOut(
   );
 }
 
-/** More bytes than `maxContentLength`. */
+/** More bytes than the answer may have. */
 export function tooLarge(config: InternalAxiosRequestConfig, request: SentRequest): AxiosError {
-  return new AxiosError(
-    `maxContentLength size of ${config.maxContentLength} exceeded`,
-    AxiosError.ERR_BAD_RESPONSE,
-    config,
-    request,
-  );
+  return new AxiosError(tooLargeMessage(config), AxiosError.ERR_BAD_RESPONSE, config, request);
 }
 
 const unsent = new WeakSet<object>();

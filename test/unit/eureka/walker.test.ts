@@ -116,7 +116,7 @@ describe('walking the nodes', () => {
     expect(await walk((url) => Promise.resolve(url.length))).toBe(27);
   });
 
-  it('tries the next node after any error, and tells all when none is left', async () => {
+  it('tries the next node after a failed call, and tells all when none is left', async () => {
     const seen: string[] = [];
     const answer = await walk((url) => {
       seen.push(url);
@@ -156,6 +156,25 @@ describe('walking the nodes', () => {
     }
     const rejected = walk((url) => Promise.reject(new HttpStatusError(500, '', url)), { nextNodeOnHttpError: false });
     await expect(rejected).rejects.toBeInstanceOf(HttpStatusError);
+  });
+
+  it.each([
+    ['its own mistake', new TypeError('x is not a function')],
+    ['what it has to say', new Error('sold out')],
+    ['something that is no error', 'sold out'],
+  ])('a walker’s exception is thrown as it is, and no other node sees the call: %s', async (_, problem) => {
+    for (const nextNodeOnHttpError of [true, false]) {
+      let calls = 0;
+      const walked = walk(
+        () => {
+          calls += 1;
+          throw problem;
+        },
+        { nextNodeOnHttpError },
+      );
+      await expect(walked).rejects.toBe(problem);
+      expect(calls).toBe(1);
+    }
   });
 
   it('stops with its signal', async () => {

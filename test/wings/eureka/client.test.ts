@@ -227,7 +227,7 @@ withServer('eureka', {}, (server) => {
     const seen: string[] = [];
     const answer = await client.walkNodes(name, '/p', (url, instance) => {
       seen.push(`${url} ${instance.instanceId}`);
-      if (seen.length === 1) throw new Error('down');
+      if (seen.length === 1) throw Object.assign(new Error('down'), { code: 'ECONNREFUSED' });
       return { any: 'value' };
     });
     expect(answer).toEqual({ any: 'value' });

@@ -101,7 +101,7 @@ withServer('eureka', {}, (remote) => {
         const tried: string[] = [];
         const answered = await asking.walkNodes(app, '/', (_, { zone }) => {
           tried.push(zone);
-          if (zone === 'near-1a') throw new Error('down');
+          if (zone === 'near-1a') throw Object.assign(new Error('down'), { code: 'ECONNREFUSED' });
           return zone;
         });
         expect(answered).toBe('far-west-1a');

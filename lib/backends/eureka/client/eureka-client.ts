@@ -223,7 +223,8 @@ export class EurekaClient {
   }
 
   /**
-   * Lets `walker` call a service: with the URL on one node, and on the next ones when it throws, until it doesn't.
+   * Lets `walker` call a service: with the URL on one node, and on the next ones when its call fails: no connection,
+   * a time-out, an HTTP error. Whatever else it throws is thrown as it is.
    *
    * @returns what the walker returned
    * @throws as {@link doService}

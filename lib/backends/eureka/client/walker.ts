@@ -2,6 +2,7 @@ import { withoutSecrets, withoutSecretUrls } from '../../../backend/index.js';
 import {
   assertHost,
   assertPort,
+  callFailureOf,
   codeOf,
   defined,
   DiscoveryError,
@@ -59,7 +60,7 @@ function toAttempt({ url, error }: NodeFailure): Attempt {
   };
 }
 
-/** Calls one node. What it throws means that the node is down. */
+/** Calls one node. A failed call, or an HTTP error, leads to the next one; whatever else it throws is thrown as it is. */
 export type Walker<T> = (url: string, instance: EurekaInstance) => T | Promise<T>;
 
 /** Chooses nodes, and remembers what the strategy needs to know of the last time. */
@@ -113,7 +114,7 @@ export interface WalkOptions extends AddressPreference {
 /**
  * Calls one node after the other until one succeeds.
  *
- * @throws WalkNodesError when all failed or there is none; `ABORTED` with the signal
+ * @throws WalkNodesError when all failed or there is none; `ABORTED` with the signal; what else the walker throws
  */
 export async function walkNodes<T>(
   picker: NodePicker,
@@ -138,7 +139,7 @@ export async function walkNodes<T>(
       if (options.signal?.aborted === true) {
         throw new DiscoveryError('ABORTED', `the call to ${service} was aborted`, { service, cause: error });
       }
-      if (!options.nextNodeOnHttpError && url !== '' && !isConnectionFailure(error)) throw error;
+      if (url !== '' && !leadsOn(error, options.nextNodeOnHttpError)) throw error;
       failures.push({ instanceId: instance.instanceId, url, error });
     }
   }
@@ -153,32 +154,12 @@ export function urlOf(instance: EurekaInstance, path: string, preference: Addres
   return `${base}/${path.replace(/^\/+/, '')}`;
 }
 
-const CONNECTION_CODES: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ECONNABORTED',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'EHOSTDOWN',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'TIMEOUT',
-  'ABORT_ERR',
-  'UND_ERR_CONNECT_TIMEOUT',
-  'UND_ERR_SOCKET',
-  'UND_ERR_HEADERS_TIMEOUT',
-  'UND_ERR_BODY_TIMEOUT',
-]);
+/** A walker's own exception doesn't: its call may have succeeded, and the next node would see it again. */
+function leadsOn(error: unknown, nextNodeOnHttpError: boolean): boolean {
+  return isConnectionFailure(error) || (nextNodeOnHttpError && callFailureOf(error) === 'http');
+}
 
 /** True when no node answered, as far as an error of any HTTP client tells. */
 export function isConnectionFailure(error: unknown): boolean {
-  for (let one = error, depth = 0; depth < 4; depth += 1) {
-    if (CONNECTION_CODES.has(codeOf(one) ?? '')) return true;
-    // `fetch` wraps what went wrong.
-    one = one instanceof Error ? one.cause : undefined;
-    if (one === undefined) return false;
-  }
-  return false;
+  return callFailureOf(error) === 'unanswered' || codeOf(error) === 'ABORT_ERR';
 }

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import axios from 'axios';
 import { firstValueFrom } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import type { DiscoveryModuleOptions } from '../../../../lib/nest/index.js';
@@ -103,6 +104,33 @@ describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const
       };
       expect(await calls(stock, 1)).toEqual([young.port]);
       expect(seen(old)).toEqual([0]);
+    });
+
+    it('by walkNodes go on after a failed call, and after nothing else', async () => {
+      const members = [await node(status(500)), await refusing(), await node(reset), await node(silence), await node()];
+      const stock = await line(members, transport);
+      const walkers: ((url: string) => Promise<unknown>)[] = [
+        (url) => axios.post(url, 'order', { timeout: 200 }),
+        async (url) => {
+          const response = await fetch(url, { method: 'POST', signal: AbortSignal.timeout(200) });
+          if (!response.ok) throw Object.assign(new Error('refused'), { status: response.status });
+          return response;
+        },
+      ];
+      for (const walker of walkers) {
+        expect(await stock.client.walkNodes('STOCK', walker)).toMatchObject({ status: 200 });
+        expect(seen(...members)).toEqual([1, 0, 1, 1, 1]);
+      }
+      for (const problem of [new TypeError('x is not a function'), new Error('sold out'), 'sold out']) {
+        let orders = 0;
+        const walked = stock.client.walkNodes('STOCK', () => {
+          orders += 1;
+          throw problem;
+        });
+        await expect(walked).rejects.toBe(problem);
+        expect(orders).toBe(1);
+        if (problem instanceof Error) expect(problem).not.toHaveProperty('attempts');
+      }
     });
 
     it('name every try in their error', async () => {

@@ -1,0 +1,40 @@
+import { codeOf } from './errors.js';
+
+/** What a failed call failed by: nobody answered (no connection, a broken one, a time-out), or an HTTP error was answered. */
+export type CallFailure = 'unanswered' | 'http';
+
+/** Codes of Node, of TLS and of HTTP clients for calls that nobody answered. */
+const UNANSWERED =
+  /^(?:ECONN[A-Z]+|EHOST[A-Z]+|ENET[A-Z]+|EAI_[A-Z]+|ENOTFOUND|EADDRNOTAVAIL|EPIPE|EPROTO|ETIMEDOUT|ESOCKETTIMEDOUT|TIMEOUT|ERR_NETWORK|ERR_SOCKET_CLOSED|ERR_SSL_\w+|ERR_TLS_\w+|ERR_HTTP2_\w+|HPE_\w+|UND_ERR_(?!INVALID_ARG|ABORTED)\w+|CERT_\w+|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_(?:GET|VERIFY)_\w+)$/;
+
+/**
+ * Tells the failure of a call, as axios, `fetch`, undici, Node and gRPC throw it, from any other exception of the code that
+ * made it; undefined for the latter, which nobody else would do better.
+ */
+export function callFailureOf(error: unknown): CallFailure | undefined {
+  for (let at = error, depth = 0; at instanceof Error && depth < 4; at = at.cause, depth += 1) {
+    if (isHttpError(at)) return 'http';
+    if (at.name === 'TimeoutError' || UNANSWERED.test(codeOf(at) ?? '') || isFetchFailure(at) || isGrpcOutage(at)) {
+      return 'unanswered';
+    }
+  }
+  return undefined;
+}
+
+/** An error that stands for an answer: of axios and those like it, which carry it, or of those who note its status. */
+function isHttpError(error: Error): boolean {
+  const { response, status, statusCode } = error as { response?: unknown; status?: unknown; statusCode?: unknown };
+  const answered =
+    typeof response === 'object' && response !== null ? (response as { status?: unknown }).status : undefined;
+  return [answered, status, statusCode].some((one) => typeof one === 'number' && one >= 300 && one < 600);
+}
+
+/** Undici's `fetch` throws one kind of TypeError for whatever happens on the network. */
+function isFetchFailure(error: Error): boolean {
+  return error instanceof TypeError && (error.message === 'fetch failed' || error.message === 'terminated');
+}
+
+/** DEADLINE_EXCEEDED and UNAVAILABLE of gRPC. */
+function isGrpcOutage(error: Error): boolean {
+  return 'details' in error && 'code' in error && (error.code === 4 || error.code === 14);
+}
