@@ -168,7 +168,7 @@ describe('walking the nodes', () => {
       const walked = walk(
         () => {
           calls += 1;
-          throw problem;
+          throw problem as Error;
         },
         { nextNodeOnHttpError },
       );
