@@ -12,18 +12,29 @@ const MAX_ALIAS_COUNT = 100;
 export async function readYaml(text: string): Promise<unknown> {
   const yaml = await import('yaml');
   const lines = new yaml.LineCounter();
-  // The library's own check of keys compares each with each: 40,000 of them took 20 seconds.
-  const document: Document = yaml.parseDocument(text, { merge: true, uniqueKeys: false, lineCounter: lines });
+  const placed = (problem: string, offset: number): Error => {
+    const { line, col } = lines.linePos(offset);
+    return new Error(`${problem} at line ${line}, column ${col}`);
+  };
+  const document: Document = yaml.parseDocument(text, {
+    merge: true,
+    // The library's own check of keys compares each with each: 40,000 of them took 20 seconds. Its pretty errors look for the
+    // place of each from the beginning.
+    uniqueKeys: false,
+    prettyErrors: false,
+    lineCounter: lines,
+    // It would write to the process's own warnings, in words from outside.
+    logLevel: 'error',
+  });
   const [error] = document.errors;
-  if (error !== undefined) throw error;
+  if (error !== undefined) throw placed(error.message, error.pos[0]);
   yaml.visit(document, {
     Map: (_, { items }) => {
       const seen = new Set<unknown>();
       for (const { key } of items) {
         if (!yaml.isScalar(key) || key.value === '<<') continue;
         if (seen.has(key.value)) {
-          const { line, col } = lines.linePos(key.range?.[0] ?? 0);
-          throw new Error(`Map keys must be unique: '${String(key.value)}' at line ${line}, column ${col}`);
+          throw placed(`Map keys must be unique: '${String(key.value)}'`, key.range?.[0] ?? 0);
         }
         seen.add(key.value);
       }

@@ -2,6 +2,7 @@ import { defined } from './defined.js';
 import { DiscoveryError } from './errors.js';
 import { assertName, assertServiceName, describe } from './names.js';
 import {
+  assertObject,
   assertHost,
   assertPort,
   createMetadata,
@@ -72,6 +73,7 @@ export interface RegistrationPatch {
  * @throws DiscoveryError `INVALID_OPTION`, `INVALID_INSTANCE` or `INVALID_NAME`, naming the field
  */
 export function createRegistration(input: RegistrationInput): Registration {
+  assertObject(input, 'a registration');
   assertServiceName(input.service, 'service');
   assertHost(input.host);
   assertPort(input.port, 'port');

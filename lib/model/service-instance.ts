@@ -81,6 +81,7 @@ export interface ServiceInstanceInput {
  * @throws DiscoveryError `INVALID_INSTANCE` (or `INVALID_NAME`), naming the field
  */
 export function createServiceInstance(input: ServiceInstanceInput): ServiceInstance {
+  assertObject(input, 'an instance');
   assertServiceName(input.service, 'service');
   assertHost(input.host);
   assertPort(input.port, 'port');
@@ -151,6 +152,12 @@ export function createTags(input: readonly unknown[]): readonly string[] {
 /** `host:port`, with brackets around an IPv6 address. */
 export function authority(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** @throws DiscoveryError `INVALID_INSTANCE` unless `value` is an object */
+export function assertObject(value: unknown, what: string): void {
+  if (typeof value === 'object' && value !== null) return;
+  throw new DiscoveryError('INVALID_INSTANCE', `${what} must be an object, got ${describe(value)}`);
 }
 
 /** @throws DiscoveryError `INVALID_INSTANCE` unless `value` is a whole number from 1 to 65535 */

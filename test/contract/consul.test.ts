@@ -14,9 +14,9 @@ import {
 
 // A heartbeat may be three seconds late before it is missed, and falls within the patience; a record that only expires
 // does not.
-const TTL_MS = 9000;
+const TTL_MS = 20_000;
 // Consul looks for expired TTLs by timers of its own, each a little late.
-const timing: ContractTiming = { patienceMs: 8500, quietMs: 300, expiryMs: TTL_MS + 8000 };
+const timing: ContractTiming = { patienceMs: 18_000, quietMs: 300, expiryMs: TTL_MS + 8000 };
 
 /** The agent behind a fault proxy; an outage is that it refuses connections. */
 function harnessOf(server: RunningServer, config: Partial<ContractHarness>, format?: 'YAML' | 'PROPERTIES' | 'FILES') {

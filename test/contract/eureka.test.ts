@@ -9,7 +9,7 @@ import {
 } from './contract-harness.js';
 
 /** The server evicts after twice the lease, one instance a run; a run comes every second. */
-const timing: ContractTiming = { patienceMs: 6000, quietMs: 300, expiryMs: 30_000 };
+const timing: ContractTiming = { patienceMs: 15_000, quietMs: 300, expiryMs: 45_000 };
 
 /** Everything goes through a fault proxy in front of each node. */
 function harnessFor(server: RunningServer) {
@@ -30,10 +30,10 @@ function harnessFor(server: RunningServer) {
           fetchIntervalMs: 100,
           // More often than every 500 ms, and servers put off telling their peers again and again.
           heartbeatMs: server.nodes.length > 1 ? 1000 : 250,
-          leaseMs: 4000,
+          leaseMs: 10_000,
           changeIntervalMs: 50,
           connectTimeoutMs: 500,
-          requestTimeoutMs: 1500,
+          requestTimeoutMs: 4000,
           ...options,
         }),
       outage: async () => void (await Promise.all(proxies.map((proxy) => proxy.drop()))),

@@ -4,7 +4,7 @@ import { optionsFor } from '../wings/nacos/support.js';
 import type { ContractHarness, ContractTiming } from './contract-harness.js';
 
 /** A connection that ended takes its instances along; a list that became shorter with a reconnection is doubted for 5 s. */
-export const timing: ContractTiming = { patienceMs: 12_000, quietMs: 400, expiryMs: 15_000 };
+export const timing: ContractTiming = { patienceMs: 20_000, quietMs: 400, expiryMs: 15_000 };
 
 /** Everything goes through a proxy; an outage is a server that isn't there. */
 export async function createHarness(server: RunningServer, more: Partial<NacosOptions> = {}): Promise<ContractHarness> {

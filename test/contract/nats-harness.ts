@@ -6,7 +6,7 @@ import { freshName, type ContractHarness, type ContractTiming } from './contract
 const LEASE_MS = 3000;
 
 /** Rounds and leases are short here, so that what must vanish does so while the test looks. */
-export const natsTiming: ContractTiming = { patienceMs: 8000, quietMs: 200, expiryMs: LEASE_MS + 5000 };
+export const natsTiming: ContractTiming = { patienceMs: 15_000, quietMs: 200, expiryMs: LEASE_MS + 5000 };
 
 /** Clients reach the server through a proxy that can cut them off; buckets of its own, on a server that others share. */
 export async function createNatsHarness(server: RunningServer, options: NatsOptions = {}): Promise<ContractHarness> {

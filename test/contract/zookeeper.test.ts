@@ -17,7 +17,7 @@ import {
 } from './contract-harness.js';
 
 const SESSION_MS = 3000;
-const timing: ContractTiming = { patienceMs: 6000, quietMs: 250, expiryMs: SESSION_MS + 4000 };
+const timing: ContractTiming = { patienceMs: 15_000, quietMs: 250, expiryMs: SESSION_MS + 4000 };
 
 type Variant = 'asab' | 'curator' | 'asab with chroot and credentials';
 

@@ -55,7 +55,7 @@ function appModule(registry: InMemoryRegistry, more: { imports?: Type[]; propaga
         service: { name: 'STOCK' },
         registry: backend,
         config: backend,
-        shutdown: { propagationDelayMs: more.propagationDelayMs ?? 150 },
+        shutdown: { propagationDelayMs: more.propagationDelayMs ?? 1000 },
       }),
     ],
   })

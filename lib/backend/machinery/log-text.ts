@@ -8,5 +8,6 @@ export function withoutSecrets(url: string): string {
 
 /** Any text with the URLs in it as {@link withoutSecrets} leaves them: for the messages of other libraries' errors. */
 export function withoutSecretUrls(text: string): string {
-  return text.replace(/[A-Za-z][A-Za-z0-9+.-]*:\/\/[^\s'"`<>]+/g, (url) => withoutSecrets(url));
+  // No scheme is longer; without a bound, a long word without an end would be looked through once for each of its letters.
+  return text.replace(/[A-Za-z][A-Za-z0-9+.-]{0,30}:\/\/[^\s'"`<>]+/g, (url) => withoutSecrets(url));
 }

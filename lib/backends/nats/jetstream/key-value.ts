@@ -237,8 +237,8 @@ export class KeyValueBucket {
       ttlMs: number(config['max_age']) / 1e6,
       markers: config['allow_msg_ttl'] === true && number(config['subject_delete_marker_ttl']) > 0,
       replicas: number(config['num_replicas']),
-      storage: String(config['storage']),
-      created: String(answer['created']),
+      storage: textOf(config['storage']),
+      created: textOf(answer['created']),
       lastRevision: number(state['last_seq']),
     });
   }
@@ -268,4 +268,8 @@ function readStored(bucket: string, message: unknown): KeyValueEntry | undefined
     operation: operationOf(headers),
     headers,
   });
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : '';
 }

@@ -172,7 +172,7 @@ export function parseServiceInfo(value: unknown, skipped: SkippedRecord): NacosS
       const instance = parseInstance(host);
       hosts.set(instanceKey(instance), instance);
     } catch (error) {
-      skipped(`${groupName}@@${name} ${textAt(host, 'ip') ?? '?'}:${String(host['port'])}`, asDiscoveryError(error));
+      skipped(`${groupName}@@${name} ${textAt(host, 'ip') ?? '?'}:${describe(host['port'])}`, asDiscoveryError(error));
     }
   }
   return Object.freeze({
