@@ -14,6 +14,8 @@ export interface RouteSettings {
   readonly balancing: BalancingStrategy;
   readonly routing: RoutingOptions;
   readonly ejection: EjectionOptions | false;
+  /** Only instances of these schemes. @default any */
+  readonly schemes?: readonly string[];
 }
 
 /** Options of a {@link Balancer}. */
@@ -37,6 +39,7 @@ export class Balancer implements PickLedger {
   private readonly detectors: { readonly ejection: EjectionOptions; readonly detector: OutlierDetector }[] = [];
   private known = new Map<string, TrackedEndpoint>();
   private endpoints: readonly TrackedEndpoint[] = [];
+  private schemes: readonly string[] = [];
   private seen: Snapshot | undefined;
   private members: readonly ServiceInstance[] = [];
 
@@ -55,7 +58,7 @@ export class Balancer implements PickLedger {
     const { random, clientId } = this.options;
     const route = new Route({
       loadBalancer: createLoadBalancer(settings.balancing, random),
-      routing: new Routing(settings.routing, clientId),
+      routing: new Routing(settings.routing, clientId, settings.schemes),
       detector: settings.ejection === false ? undefined : this.detectorFor(settings.ejection),
       ledger: this,
       random,
@@ -69,6 +72,12 @@ export class Balancer implements PickLedger {
   refresh(): void {
     const snapshot = this.view.current;
     if (snapshot !== this.seen) this.take(snapshot);
+  }
+
+  /** Whether instances of other schemes are among those that may be called. */
+  hasOthersThan(schemes: readonly string[]): boolean {
+    this.refresh();
+    return this.schemes.some((scheme) => !schemes.includes(scheme));
   }
 
   begin(endpoint: TrackedEndpoint): void {
@@ -121,6 +130,7 @@ export class Balancer implements PickLedger {
     }
     this.known = known;
     this.endpoints = [...known.values()];
+    this.schemes = [...new Set(this.endpoints.map(({ instance }) => instance.scheme))];
     for (const { detector } of this.detectors) detector.update(this.endpoints);
     for (const { route } of this.routes) route.update(this.endpoints, this.members, now);
   }
@@ -140,7 +150,10 @@ export class Balancer implements PickLedger {
 /** A balancing object is compared by identity: two of one class may differ in what only they see. */
 function isSameRoute(a: RouteSettings, b: RouteSettings): boolean {
   return (
-    a.balancing === b.balancing && isDeepStrictEqual(a.routing, b.routing) && isDeepStrictEqual(a.ejection, b.ejection)
+    a.balancing === b.balancing &&
+    isDeepStrictEqual(a.routing, b.routing) &&
+    isDeepStrictEqual(a.ejection, b.ejection) &&
+    isDeepStrictEqual(a.schemes, b.schemes)
   );
 }
 

@@ -9,6 +9,7 @@ import {
   type RouteSettings,
 } from '../balancing/index.js';
 import {
+  describe,
   DiscoveryError,
   NoInstanceError,
   NoSnapshotError,
@@ -122,7 +123,7 @@ export class DiscoveryClient {
   choose(service: string, context: PickContext = FIRST_TRY): Promise<ServiceInstance> {
     return this.options.views.with(service, async (view) => {
       const snapshot = await this.knownSnapshot(view);
-      const { instance } = this.routeOf(view).select(context) ?? fail(noInstance(snapshot));
+      const { instance } = this.routeOf(view).select(context) ?? fail(noInstance(snapshot, this.wantedOf(view)));
       return instance;
     });
   }
@@ -134,7 +135,7 @@ export class DiscoveryClient {
   }
 
   private pickOf(view: ServiceView, context: PickContext): InstancePick {
-    return this.routeOf(view).pick(context) ?? fail(noInstance(view.current));
+    return this.routeOf(view).pick(context) ?? fail(noInstance(view.current, this.wantedOf(view)));
   }
 
   private routeOf(view: ServiceView): Route {
@@ -144,6 +145,10 @@ export class DiscoveryClient {
       this.routes.set(view, (route = balancers.of(view).route(routeFor(view.service))));
     }
     return route;
+  }
+
+  private wantedOf({ service }: ServiceView): Wanted {
+    return { metadata: this.options.routeFor(service).routing.metadata };
   }
 
   private async knownSnapshot(view: ServiceView): Promise<Snapshot> {
@@ -160,15 +165,37 @@ function fail(error: Error): never {
   throw error;
 }
 
+/** What an instance must be besides UP, for the one who calls. */
+export interface Wanted {
+  /** What the caller speaks. @default anything */
+  readonly schemes?: readonly string[] | undefined;
+  /** The metadata of `routing`. @default any */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+}
+
+/** How many instances an error names. */
+const MAX_NAMED = 10;
+
 /** The error for a snapshot without an instance that may be called. */
-export function noInstance(snapshot: Snapshot): NoInstanceError {
+export function noInstance(snapshot: Snapshot, wanted: Wanted = {}): NoInstanceError {
   const { service, instances, state } = snapshot;
-  const known = instances.map((instance) => `${instance.url} is ${instance.status}`).join(', ');
+  const named = instances.slice(0, MAX_NAMED).map((instance) => `${instance.url} ${whyNot(instance, wanted)}`);
+  if (instances.length > MAX_NAMED) named.push(`and ${instances.length - MAX_NAMED} more`);
   return new NoInstanceError(
     service,
-    `${service} has no instance that may be called: ${known === '' ? 'none is registered' : known}` +
+    `${service} has no instance that may be called: ${named.length === 0 ? 'none is registered' : named.join(', ')}` +
       (state === 'stale' ? ' (as of before the registry stopped answering)' : ''),
   );
+}
+
+function whyNot({ status, weight, scheme, metadata }: ServiceInstance, wanted: Wanted): string {
+  if (status !== 'UP') return `is ${status}`;
+  if (weight === 0) return 'is UP with weight 0, which takes no calls';
+  if (wanted.schemes?.includes(scheme) === false) return `speaks ${scheme}, not ${wanted.schemes.join(' or ')}`;
+  const other = Object.entries(wanted.metadata ?? {}).find(([key, value]) => metadata[key] !== value);
+  if (other === undefined) return `is ${status}`;
+  const [key, value] = other;
+  return `has ${key} ${describe(metadata[key])}, where routing.metadata wants ${describe(value)}`;
 }
 
 /** The error for a snapshot that nobody could make. */

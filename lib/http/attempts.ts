@@ -17,6 +17,8 @@ import type { RetryBudget } from './retry-budget.js';
 export interface Callee {
   readonly balancer: Balancer;
   readonly route: Route;
+  /** What the one who calls can speak; undefined for anything. */
+  readonly schemes: readonly string[] | undefined;
   readonly budget: RetryBudget;
   readonly options: ResolvedCallOptions;
 }
@@ -55,9 +57,10 @@ export interface SharedTries {
  * The first instance of a call.
  * @throws NoInstanceError when the service has none
  */
-export function pickFirst({ balancer, route, budget }: Callee, context: PickContext = FIRST_TRY): InstancePick {
+export function pickFirst(callee: Callee, context: PickContext = FIRST_TRY): InstancePick {
+  const { balancer, route, budget, schemes, options } = callee;
   const first = route.pick(context);
-  if (first === undefined) throw noInstance(balancer.view.current);
+  if (first === undefined) throw noInstance(balancer.view.current, { schemes, metadata: options.routing.metadata });
   budget.deposit();
   return first;
 }
@@ -73,7 +76,7 @@ export async function tryEach<T>(
   attempt: (instance: ServiceInstance) => Promise<T>,
   shared?: SharedTries,
 ): Promise<T> {
-  const { balancer, route, budget, options } = callee;
+  const { balancer, budget, options } = callee;
   let attempts = shared?.attempts;
   let tried = shared?.tried;
   for (let pick = first; ;) {
@@ -104,11 +107,11 @@ export async function tryEach<T>(
         (manner.everyFailure || options.maxAttempts === 'all' || tried.size < options.maxAttempts) &&
         manner.now() < manner.deadline;
       // Picked from the newest list, which may have changed while the call failed.
-      const next = allowed ? route.select({ ...manner.context, tried }) : undefined;
+      const next = allowed ? callee.route.select({ ...manner.context, tried }) : undefined;
       if (next === undefined || tried.has(next.instance.url)) throw withAttempts(error, attempts);
       if (elsewhere === 'within-budget' && !budget.withdraw()) throw withAttempts(error, attempts);
       discard(error);
-      pick = route.begin(next);
+      pick = callee.route.begin(next);
     }
   }
 }

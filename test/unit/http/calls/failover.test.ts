@@ -121,7 +121,7 @@ describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const
         expect(await stock.client.walkNodes('STOCK', walker)).toMatchObject({ status: 200 });
         expect(seen(...members)).toEqual([1, 0, 1, 1, 1]);
       }
-      for (const problem of [new TypeError('x is not a function'), new Error('sold out'), 'sold out']) {
+      for (const problem of [new TypeError('x is not a function'), new Error('sold out')]) {
         let orders = 0;
         const walked = stock.client.walkNodes('STOCK', () => {
           orders += 1;
@@ -129,7 +129,7 @@ describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const
         });
         await expect(walked).rejects.toBe(problem);
         expect(orders).toBe(1);
-        if (problem instanceof Error) expect(problem).not.toHaveProperty('attempts');
+        expect(problem).not.toHaveProperty('attempts');
       }
     });
 
