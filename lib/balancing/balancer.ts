@@ -163,6 +163,11 @@ export class Balancers {
 
   constructor(private readonly options: BalancerOptions) {}
 
+  /** The balancer of a view if anybody has picked by it. */
+  peek(view: View<Snapshot>): Balancer | undefined {
+    return this.byView.get(view);
+  }
+
   of(view: View<Snapshot>): Balancer {
     let balancer = this.byView.get(view);
     if (balancer === undefined) this.byView.set(view, (balancer = new Balancer(view, this.options)));

@@ -65,6 +65,11 @@ export class ServiceViews {
     };
   }
 
+  /** The view of a service if it is watched at present; looking at it keeps it open no longer. */
+  peek(service: string): ServiceView | undefined {
+    return this.views.get(service)?.view;
+  }
+
   /** Runs `use` with the view of a service, held for as long as that takes. */
   async with<T>(service: string, use: (view: ServiceView) => Promise<T>): Promise<T> {
     const lease = this.acquire(service);

@@ -28,6 +28,7 @@ export interface ServiceCallerOptions {
 
 /** What an instance of the service looks like from here: see `ServiceHttpClient.instanceStats`. */
 export interface InstanceStats {
+  readonly service: string;
   /** `http://10.0.0.5:8080` */
   readonly url: string;
   /** Calls under way. */
@@ -110,14 +111,17 @@ export class ServiceCaller {
     });
   }
 
-  /** What this app has seen of the instances of a service that it watches; none for a service that it hasn't called. */
-  instanceStats(service: string): readonly InstanceStats[] {
-    const held = this.held.get(service);
-    const route = held && this.callees.get(held.view)?.anyRoute;
-    if (route === undefined) return [];
-    return route.candidates.map((endpoint) => {
-      const { instance, pending, latencyMs, health } = endpoint;
-      return { url: instance.url, pending, latencyMs, health, ejected: route.isEjected(endpoint) };
+  /** What this app has seen of the instances of a service, or of all, as long as it watches it; none before the first call. */
+  instanceStats(service?: string): readonly InstanceStats[] {
+    const { views, balancers } = this.options;
+    return (service === undefined ? views.watched : [service]).flatMap((name) => {
+      const view = views.peek(name);
+      const route = view && balancers.peek(view)?.route(routeSettings(this.optionsOf(name)));
+      if (route === undefined) return [];
+      return route.candidates.map((endpoint) => {
+        const { instance, pending, latencyMs, health } = endpoint;
+        return { service: name, url: instance.url, pending, latencyMs, health, ejected: route.isEjected(endpoint) };
+      });
     });
   }
 

@@ -91,9 +91,14 @@ export class ServiceHttpClient {
     return instance;
   }
 
-  /** What this app has seen of the bound service's instances; empty before the first call. */
-  instanceStats(): readonly InstanceStats[] {
-    return this.service === undefined ? [] : this.caller.instanceStats(this.service);
+  /**
+   * What this app has seen of a service's instances, whoever called them; empty before the first call, and when the service
+   * wasn't called for so long that its watch is closed.
+   *
+   * @param service @default the bound service; for the unbound client all that are watched
+   */
+  instanceStats(service: string | undefined = this.service): readonly InstanceStats[] {
+    return this.caller.instanceStats(service);
   }
 
   request<T = unknown, D = unknown>(config: ServiceRequestConfig<D>): Observable<AxiosResponse<T, D>> {

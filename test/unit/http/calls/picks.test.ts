@@ -151,6 +151,29 @@ describe('pick', () => {
   });
 });
 
+describe('the unbound client', () => {
+  it('knows what was seen of the service that is named, or of all', async () => {
+    const [one, other] = [await node(), await node()];
+    const stock = await service([one]);
+    stock.registry.addInstance('OTHER', { port: other.port });
+    const unbound = stock.runtime.unboundClient();
+    expect(unbound.instanceStats()).toEqual([]);
+    await calls(stock, 1);
+    await unbound.axiosRef.get('lb://OTHER/');
+    const [ofStock, ofOther] = [
+      { service: 'STOCK', url: one.url, pending: 0, health: 1, ejected: false },
+      { service: 'OTHER', url: other.url, pending: 0, health: 1, ejected: false },
+    ];
+    for (const client of [unbound, stock.runtime.unboundClient()]) {
+      expect(client.instanceStats()).toMatchObject([ofStock, ofOther]);
+      expect(client.instanceStats('OTHER')).toMatchObject([ofOther]);
+      expect(client.instanceStats('NOBODY')).toEqual([]);
+    }
+    expect(stock.client.instanceStats()).toMatchObject([ofStock]);
+    expect(stock.client.instanceStats('OTHER')).toMatchObject([ofOther]);
+  });
+});
+
 describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const])(
   'instances of other schemes, through $transport',
   (transport) => {
