@@ -107,10 +107,12 @@ export class DiscoveryClient {
    */
   async pick(service: string, context: PickContext = FIRST_TRY): Promise<InstancePick> {
     const watched = this.options.views.watchedView(service);
-    if (watched !== undefined && watched.current.state !== 'unknown') return this.pickOf(watched, context);
+    if (watched !== undefined && watched.current.state !== 'unknown') {
+      return this.routeOf(watched).pick(context) ?? this.fail(watched);
+    }
     return this.options.views.with(service, async (view) => {
       await this.knownSnapshot(view);
-      return this.pickOf(view, context);
+      return this.routeOf(view).pick(context) ?? this.fail(view);
     });
   }
 
@@ -122,9 +124,8 @@ export class DiscoveryClient {
    */
   choose(service: string, context: PickContext = FIRST_TRY): Promise<ServiceInstance> {
     return this.options.views.with(service, async (view) => {
-      const snapshot = await this.knownSnapshot(view);
-      const { instance } = this.routeOf(view).select(context) ?? fail(noInstance(snapshot, this.wantedOf(view)));
-      return instance;
+      await this.knownSnapshot(view);
+      return this.routeOf(view).select(context)?.instance ?? this.fail(view);
     });
   }
 
@@ -132,10 +133,6 @@ export class DiscoveryClient {
   refresh(service?: string): Promise<void> {
     if (service === undefined) return this.options.views.refreshAll();
     return this.options.views.with(service, (view) => view.refresh());
-  }
-
-  private pickOf(view: ServiceView, context: PickContext): InstancePick {
-    return this.routeOf(view).pick(context) ?? fail(noInstance(view.current, this.wantedOf(view)));
   }
 
   private routeOf(view: ServiceView): Route {
@@ -147,8 +144,9 @@ export class DiscoveryClient {
     return route;
   }
 
-  private wantedOf({ service }: ServiceView): Wanted {
-    return { metadata: this.options.routeFor(service).routing.metadata };
+  private async fail({ service, current }: ServiceView): Promise<never> {
+    const { views, routeFor } = this.options;
+    throw await views.explained(noInstance(current, { metadata: routeFor(service).routing.metadata, now: views.now }));
   }
 
   private async knownSnapshot(view: ServiceView): Promise<Snapshot> {
@@ -161,16 +159,14 @@ export class DiscoveryClient {
   }
 }
 
-function fail(error: Error): never {
-  throw error;
-}
-
 /** What an instance must be besides UP, for the one who calls. */
 export interface Wanted {
   /** What the caller speaks. @default anything */
   readonly schemes?: readonly string[] | undefined;
   /** The metadata of `routing`. @default any */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
+  /** The time, in milliseconds since the epoch, for the list's age. */
+  readonly now?: number;
 }
 
 /** How many instances an error names. */
@@ -178,14 +174,24 @@ const MAX_NAMED = 10;
 
 /** The error for a snapshot without an instance that may be called. */
 export function noInstance(snapshot: Snapshot, wanted: Wanted = {}): NoInstanceError {
-  const { service, instances, state } = snapshot;
+  const { service, instances } = snapshot;
   const named = instances.slice(0, MAX_NAMED).map((instance) => `${instance.url} ${whyNot(instance, wanted)}`);
   if (instances.length > MAX_NAMED) named.push(`and ${instances.length - MAX_NAMED} more`);
   return new NoInstanceError(
     service,
     `${service} has no instance that may be called: ${named.length === 0 ? 'none is registered' : named.join(', ')}` +
-      (state === 'stale' ? ' (as of before the registry stopped answering)' : ''),
+      ageOf(snapshot, wanted.now),
   );
+}
+
+/** How old the list is, and when there will be another. */
+function ageOf({ state, asOf }: Snapshot, now: number | undefined): string {
+  const age = asOf === undefined || now === undefined ? undefined : Math.max(0, Math.round((now - asOf) / 1000));
+  if (state === 'stale') {
+    const said = age === undefined ? '' : `said ${age} s ago, `;
+    return ` (${said}as of before the registry stopped answering; it is asked again until it does)`;
+  }
+  return age === undefined ? '' : ` (said ${age} s ago; the registry is watched, and its next word is used at once)`;
 }
 
 function whyNot({ status, weight, scheme, metadata }: ServiceInstance, wanted: Wanted): string {

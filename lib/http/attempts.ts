@@ -20,6 +20,8 @@ export interface Callee {
   /** What the one who calls can speak; undefined for anything. */
   readonly schemes: readonly string[] | undefined;
   readonly budget: RetryBudget;
+  /** Milliseconds since the epoch. */
+  readonly time: () => number;
   readonly options: ResolvedCallOptions;
 }
 
@@ -60,7 +62,9 @@ export interface SharedTries {
 export function pickFirst(callee: Callee, context: PickContext = FIRST_TRY): InstancePick {
   const { balancer, route, budget, schemes, options } = callee;
   const first = route.pick(context);
-  if (first === undefined) throw noInstance(balancer.view.current, { schemes, metadata: options.routing.metadata });
+  if (first === undefined) {
+    throw noInstance(balancer.view.current, { schemes, metadata: options.routing.metadata, now: callee.time() });
+  }
   budget.deposit();
   return first;
 }
@@ -108,8 +112,11 @@ export async function tryEach<T>(
         manner.now() < manner.deadline;
       // Picked from the newest list, which may have changed while the call failed.
       const next = allowed ? callee.route.select({ ...manner.context, tried }) : undefined;
-      if (next === undefined || tried.has(next.instance.url)) throw withAttempts(error, attempts);
-      if (elsewhere === 'within-budget' && !budget.withdraw()) throw withAttempts(error, attempts);
+      if (next === undefined || tried.has(next.instance.url))
+        throw withAttempts(error, attempts, callee, verdict.outcome);
+      if (elsewhere === 'within-budget' && !budget.withdraw()) {
+        throw withAttempts(error, attempts, callee, verdict.outcome);
+      }
       discard(error);
       pick = callee.route.begin(next);
     }
@@ -128,13 +135,44 @@ function resultOutcome(result: unknown): Outcome {
   return typeof status === 'number' ? outcomeOfStatus(status) : 'success';
 }
 
-function toAttempt({ url }: ServiceInstance, error: unknown): Attempt {
-  const code = codeOf(error);
-  return { target: url, reason: messageOf(error), ...(code === undefined ? {} : { code }) };
+/** Of a port that doesn't speak what it is registered as, OpenSSL and the HTTP parser tell nothing that helps. */
+function reasonOf({ scheme }: ServiceInstance, code: string | undefined, message: string): string {
+  if (scheme === 'https' && (code === 'EPROTO' || code?.startsWith('ERR_SSL_') === true)) {
+    return `it is registered as https, and its port speaks no TLS that this app understands (${message})`;
+  }
+  if (code?.startsWith('HPE_') === true) {
+    return `it is registered as ${scheme}, and its port answers no HTTP: it may speak TLS, or another protocol (${message})`;
+  }
+  return message;
 }
 
-/** Adds what was tried to the last try's error, which stays the error that axios users know. */
-function withAttempts(error: unknown, attempts: readonly Attempt[]): unknown {
+function toAttempt(instance: ServiceInstance, error: unknown): Attempt {
+  const code = codeOf(error);
+  return {
+    target: instance.url,
+    reason: reasonOf(instance, code, messageOf(error)),
+    ...(code === undefined ? {} : { code }),
+  };
+}
+
+/**
+ * Adds what was tried to the last try's error, which stays the error that axios users know; of connections that failed its
+ * message tells too.
+ */
+function withAttempts(
+  error: unknown,
+  attempts: readonly Attempt[],
+  { balancer, route }: Callee,
+  outcome: Outcome,
+): unknown {
+  if (error instanceof Error && outcome !== 'timeout' && callFailureOf(error) === 'unanswered') {
+    const { service } = balancer.view.current;
+    const known = Math.max(route.candidates.length, attempts.length);
+    const tried = attempts.map(({ target, reason }) => `${target}: ${reason}`).join('; ');
+    const all =
+      known === attempts.length ? (known === 1 ? 'the only instance' : `all of ${known} instances`) : undefined;
+    error.message += ` - ${all ?? `${attempts.length} of ${known} instances`} of ${service} failed (${tried})`;
+  }
   if (error instanceof Error) Object.defineProperty(error, 'attempts', { value: attempts, configurable: true });
   return error;
 }

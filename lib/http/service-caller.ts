@@ -2,7 +2,7 @@ import { AxiosError, type AxiosAdapter, type AxiosResponse, type InternalAxiosRe
 import { until, type AddressResolver, type CallAuthorizer, type Clock, type View } from '../backend/index.js';
 import { FIRST_TRY, type Balancer, type Balancers, type PickContext, type Route } from '../balancing/index.js';
 import { isNobodyToCall, noSnapshot, type ServiceView, type ServiceViews, type ViewLease } from '../discovery/index.js';
-import { codeOf, type ServiceInstance, type Snapshot } from '../model/index.js';
+import { codeOf, describe, NoInstanceError, type ServiceInstance, type Snapshot } from '../model/index.js';
 import { assertWithin, fullUrl, parseAddress, type CallAddress } from './address.js';
 import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
 import { fallbackResponse, routeSettings, type RequestBalancing, type ResolvedCallOptions } from './call-options.js';
@@ -98,7 +98,7 @@ export class ServiceCaller {
     return this.options.views.with(service, async (view) => {
       await this.whenKnown(view);
       const { balancer, budget, options, anyRoute } = this.calleeFor(view, service);
-      const callee: Callee = { balancer, budget, options, route: anyRoute, schemes: undefined };
+      const callee: Callee = { balancer, budget, options, route: anyRoute, schemes: undefined, time: this.now };
       const manner: CallManner = {
         method: undefined,
         isReplayable: () => true,
@@ -134,6 +134,7 @@ export class ServiceCaller {
     if (address !== undefined && resolver !== undefined) {
       return this.callResolved(address, config, resolver, url.slice(0, url.indexOf(':')).toLowerCase());
     }
+    if (address === undefined && !/^[a-z][a-z\d+.-]*:/i.test(url)) throw relative(url, config);
     return this.callPlain(config);
   }
 
@@ -163,7 +164,9 @@ export class ServiceCaller {
     view: ServiceView,
   ): Promise<AxiosResponse> {
     if (view.current.state === 'unknown') await this.whenKnown(view);
-    return this.callInstances(address, config, this.calleeFor(view, address.host));
+    return this.callInstances(address, config, this.calleeFor(view, address.host)).catch(async (error: unknown) => {
+      throw error instanceof NoInstanceError ? await this.options.views.explained(error) : error;
+    });
   }
 
   /** Calls what an address resolver makes of a host. */
@@ -320,10 +323,10 @@ class ServiceCallee implements Callee {
   constructor(
     readonly balancer: Balancer,
     readonly options: ResolvedCallOptions,
-    now: () => number,
+    readonly time: () => number,
   ) {
     const { retry } = options;
-    this.budget = new RetryBudget(retry.budgetShare, retry.budgetPerSecond, now);
+    this.budget = new RetryBudget(retry.budgetShare, retry.budgetPerSecond, time);
     this.anyRoute = balancer.route(routeSettings(options));
   }
 
@@ -333,6 +336,15 @@ class ServiceCallee implements Callee {
     this.httpRoute ??= this.balancer.route({ ...routeSettings(this.options), schemes: HTTP_SCHEMES });
     return this.httpRoute;
   }
+}
+
+function relative(url: string, config: InternalAxiosRequestConfig): AxiosError {
+  return new AxiosError(
+    `Invalid URL: ${describe(url.replace(/[?#].*$/s, ''))} names no service. Say which: lb://SERVICE/path, or inject the ` +
+      "service's own client by @DiscoverableClient('SERVICE')",
+    'ERR_INVALID_URL',
+    config,
+  );
 }
 
 /** The instance's own host name means nothing here. */
