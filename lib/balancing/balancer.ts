@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { View } from '../backend/index.js';
 import type { ServiceInstance, Snapshot } from '../model/index.js';
-import { TrackedEndpoint, type Endpoint, type Outcome } from './endpoint.js';
+import { TrackedEndpoint, type CallUnderWay, type Endpoint, type Outcome } from './endpoint.js';
 import type { PickLedger } from './instance-pick.js';
 import { createLoadBalancer } from './load-balancers.js';
 import { OutlierDetector, type EjectionOptions } from './outlier-detector.js';
@@ -80,16 +80,17 @@ export class Balancer implements PickLedger {
     return this.schemes.some((scheme) => !schemes.includes(scheme));
   }
 
-  begin(endpoint: TrackedEndpoint): void {
-    endpoint.pending += 1;
+  begin(endpoint: TrackedEndpoint, call: CallUnderWay): void {
+    endpoint.began(call);
     for (const { route } of this.routes) route.pendingChanged(endpoint);
   }
 
-  end(endpoint: TrackedEndpoint, startedAt: number, outcome: Outcome): void {
-    endpoint.pending -= 1;
+  end(endpoint: TrackedEndpoint, call: CallUnderWay, outcome: Outcome): void {
+    const { startedAt } = call;
+    const now = this.now();
+    endpoint.ended(call, now, ANSWERS.has(outcome));
     for (const { route } of this.routes) route.pendingChanged(endpoint);
     if (outcome === 'cancelled') return;
-    const now = this.now();
     if (outcome === 'overtaken') {
       endpoint.latencyMs = Math.max(endpoint.latencyMs, now - startedAt);
       return;
@@ -146,6 +147,9 @@ export class Balancer implements PickLedger {
     return detector;
   }
 }
+
+/** Outcomes that an instance which has stalled doesn't have. */
+const ANSWERS: ReadonlySet<Outcome> = new Set<Outcome>(['success', 'gateway-failure', 'application-failure']);
 
 /** A balancing object is compared by identity: two of one class may differ in what only they see. */
 function isSameRoute(a: RouteSettings, b: RouteSettings): boolean {

@@ -133,6 +133,19 @@ describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const
       }
     });
 
+    it('that run out of time go to another instance when asked for, as long as there is time in all', async () => {
+      const [slow, good] = [await node(silence), await node()];
+      const http = { timeoutMs: 100, retry: { timeouts: true } };
+      const stock = await line([slow, good], { ...transport, http });
+      expect(await calls(stock, 2)).toEqual([good.port, good.port]);
+      expect(await calls(stock, 1, { method: 'post' })).toEqual(['ECONNABORTED']);
+      const off = await line([slow, good], { ...transport, http: { timeoutMs: 100 } });
+      expect(await calls(off, 1)).toEqual(['ECONNABORTED']);
+      const late = await line([slow, good], { ...transport, http: { ...http, totalTimeoutMs: 100 } });
+      expect(await calls(late, 1)).toEqual(['ECONNABORTED']);
+      expect(seen(good)).toEqual([2]);
+    });
+
     it('name every try in their error', async () => {
       const members = [await node(reset), await refusing(), await node(status(503))];
       const stock = await line(members, transport);
