@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { View } from '../backend/index.js';
 import type { ServiceInstance, Snapshot } from '../model/index.js';
-import { TrackedEndpoint, type Endpoint, type Outcome } from './endpoint.js';
+import { TrackedEndpoint, type CallUnderWay, type Endpoint, type Outcome } from './endpoint.js';
 import type { PickLedger } from './instance-pick.js';
 import { createLoadBalancer } from './load-balancers.js';
 import { OutlierDetector, type EjectionOptions } from './outlier-detector.js';
@@ -14,6 +14,8 @@ export interface RouteSettings {
   readonly balancing: BalancingStrategy;
   readonly routing: RoutingOptions;
   readonly ejection: EjectionOptions | false;
+  /** Only instances of these schemes. @default any */
+  readonly schemes?: readonly string[];
 }
 
 /** Options of a {@link Balancer}. */
@@ -37,6 +39,7 @@ export class Balancer implements PickLedger {
   private readonly detectors: { readonly ejection: EjectionOptions; readonly detector: OutlierDetector }[] = [];
   private known = new Map<string, TrackedEndpoint>();
   private endpoints: readonly TrackedEndpoint[] = [];
+  private schemes: readonly string[] = [];
   private seen: Snapshot | undefined;
   private members: readonly ServiceInstance[] = [];
 
@@ -55,7 +58,7 @@ export class Balancer implements PickLedger {
     const { random, clientId } = this.options;
     const route = new Route({
       loadBalancer: createLoadBalancer(settings.balancing, random),
-      routing: new Routing(settings.routing, clientId),
+      routing: new Routing(settings.routing, clientId, settings.schemes),
       detector: settings.ejection === false ? undefined : this.detectorFor(settings.ejection),
       ledger: this,
       random,
@@ -71,16 +74,23 @@ export class Balancer implements PickLedger {
     if (snapshot !== this.seen) this.take(snapshot);
   }
 
-  begin(endpoint: TrackedEndpoint): void {
-    endpoint.pending += 1;
+  /** Whether instances of other schemes are among those that may be called. */
+  hasOthersThan(schemes: readonly string[]): boolean {
+    this.refresh();
+    return this.schemes.some((scheme) => !schemes.includes(scheme));
+  }
+
+  begin(endpoint: TrackedEndpoint, call: CallUnderWay): void {
+    endpoint.began(call);
     for (const { route } of this.routes) route.pendingChanged(endpoint);
   }
 
-  end(endpoint: TrackedEndpoint, startedAt: number, outcome: Outcome): void {
-    endpoint.pending -= 1;
+  end(endpoint: TrackedEndpoint, call: CallUnderWay, outcome: Outcome): void {
+    const { startedAt } = call;
+    const now = this.now();
+    endpoint.ended(call, now, ANSWERS.has(outcome));
     for (const { route } of this.routes) route.pendingChanged(endpoint);
     if (outcome === 'cancelled') return;
-    const now = this.now();
     if (outcome === 'overtaken') {
       endpoint.latencyMs = Math.max(endpoint.latencyMs, now - startedAt);
       return;
@@ -121,6 +131,7 @@ export class Balancer implements PickLedger {
     }
     this.known = known;
     this.endpoints = [...known.values()];
+    this.schemes = [...new Set(this.endpoints.map(({ instance }) => instance.scheme))];
     for (const { detector } of this.detectors) detector.update(this.endpoints);
     for (const { route } of this.routes) route.update(this.endpoints, this.members, now);
   }
@@ -137,10 +148,16 @@ export class Balancer implements PickLedger {
   }
 }
 
+/** Outcomes that an instance which has stalled doesn't have. */
+const ANSWERS: ReadonlySet<Outcome> = new Set<Outcome>(['success', 'gateway-failure', 'application-failure']);
+
 /** A balancing object is compared by identity: two of one class may differ in what only they see. */
 function isSameRoute(a: RouteSettings, b: RouteSettings): boolean {
   return (
-    a.balancing === b.balancing && isDeepStrictEqual(a.routing, b.routing) && isDeepStrictEqual(a.ejection, b.ejection)
+    a.balancing === b.balancing &&
+    isDeepStrictEqual(a.routing, b.routing) &&
+    isDeepStrictEqual(a.ejection, b.ejection) &&
+    isDeepStrictEqual(a.schemes, b.schemes)
   );
 }
 
@@ -149,6 +166,11 @@ export class Balancers {
   private readonly byView = new WeakMap<View<Snapshot>, Balancer>();
 
   constructor(private readonly options: BalancerOptions) {}
+
+  /** The balancer of a view if anybody has picked by it. */
+  peek(view: View<Snapshot>): Balancer | undefined {
+    return this.byView.get(view);
+  }
 
   of(view: View<Snapshot>): Balancer {
     let balancer = this.byView.get(view);

@@ -38,6 +38,15 @@ export interface Endpoint {
   readonly health: number;
 }
 
+/** How many times its usual response time an instance may take before a call is overdue. */
+const USUAL_TIMES = 4;
+
+/** A call that has not ended. */
+export interface CallUnderWay {
+  /** By the balancer's clock. */
+  readonly startedAt: number;
+}
+
 /** An {@link Endpoint} as its balancer keeps it. */
 export class TrackedEndpoint implements Endpoint {
   pending = 0;
@@ -45,11 +54,50 @@ export class TrackedEndpoint implements Endpoint {
   latencyMs = 0;
   health = 1;
   private measuredAt = 0;
+  /** Moving average of the response time of calls that were answered. */
+  private usualMs = 0;
+  /** When it last answered anything. */
+  private answeredAt = -Infinity;
+  /** When calls that have not ended began, in that order. */
+  private readonly underWay = new Set<CallUnderWay>();
+  private newestAt = -Infinity;
 
   constructor(
     public instance: ServiceInstance,
     readonly addedAt: number,
   ) {}
+
+  /** A call begins: `call` stands for it until it ends. */
+  began(call: CallUnderWay): void {
+    this.pending += 1;
+    this.underWay.add(call);
+    this.newestAt = call.startedAt;
+  }
+
+  ended(call: CallUnderWay, now: number, answered: boolean): void {
+    this.pending -= 1;
+    this.underWay.delete(call);
+    if (!answered) return;
+    this.answeredAt = now;
+    const took = now - call.startedAt;
+    this.usualMs = this.usualMs === 0 ? took : this.usualMs * 0.9 + took * 0.1;
+  }
+
+  /**
+   * Whether it seems to have stalled: calls are overdue, and it has answered none since. From time to time, after pauses that
+   * grow with the time that it has been so, it doesn't, so that somebody sees when it is back.
+   *
+   * @param overdueMs how long a call may take at least; four times the usual response time if that is more
+   */
+  isStalled(now: number, overdueMs: number): boolean {
+    if (this.pending < 2) return false;
+    const [oldest] = this.underWay;
+    if (oldest === undefined) return false;
+    const limit = Math.max(overdueMs, USUAL_TIMES * this.usualMs);
+    const age = now - oldest.startedAt;
+    if (age < limit || now - this.answeredAt < limit) return false;
+    return now - this.newestAt < age / 2;
+  }
 
   /** Takes an outcome into the averages. */
   measure(now: number, latencyMs: number, failed: boolean): void {

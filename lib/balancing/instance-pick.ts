@@ -1,5 +1,5 @@
 import type { ServiceInstance } from '../model/index.js';
-import type { Endpoint, Outcome, TrackedEndpoint } from './endpoint.js';
+import type { CallUnderWay, Endpoint, Outcome, TrackedEndpoint } from './endpoint.js';
 import { outcomeOfError } from './outcome.js';
 
 /** Where picks are kept account of. */
@@ -9,9 +9,9 @@ export interface PickLedger {
   /** Takes the newest list, if there is a newer one. */
   refresh(): void;
   /** A call to the endpoint begins. */
-  begin(endpoint: TrackedEndpoint): void;
-  /** The call that began at `startedAt` has ended. */
-  end(endpoint: TrackedEndpoint, startedAt: number, outcome: Outcome): void;
+  begin(endpoint: TrackedEndpoint, call: CallUnderWay): void;
+  /** The call has ended. */
+  end(endpoint: TrackedEndpoint, call: CallUnderWay, outcome: Outcome): void;
 }
 
 /**
@@ -21,7 +21,8 @@ export interface PickLedger {
 export class InstancePick {
   /** The instance to call. */
   readonly instance: ServiceInstance;
-  private readonly startedAt: number;
+  /** @internal By the ledger's clock. */
+  readonly startedAt: number;
   private isOver = false;
 
   /** @internal */
@@ -31,7 +32,7 @@ export class InstancePick {
   ) {
     this.instance = tracked.instance;
     this.startedAt = ledger.now();
-    ledger.begin(tracked);
+    ledger.begin(tracked, this);
   }
 
   /** @internal What this app has seen of the instance. */
@@ -62,6 +63,6 @@ export class InstancePick {
   end(outcome: Outcome): void {
     if (this.isOver) return;
     this.isOver = true;
-    this.ledger.end(this.tracked, this.startedAt, outcome);
+    this.ledger.end(this.tracked, this, outcome);
   }
 }

@@ -14,6 +14,8 @@ const UNSENT = new Set([
   'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
   'ECONNREFUSED',
+  // The handshake with a port that speaks no TLS.
+  'EPROTO',
   'ENOTFOUND',
   'EAI_AGAIN',
   'EHOSTUNREACH',

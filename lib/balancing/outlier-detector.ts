@@ -17,6 +17,11 @@ export interface EjectionOptions {
    * instances that each had at least 100 calls, below the mean by 1.9 standard deviations. @default true
    */
   readonly successRate?: boolean;
+  /**
+   * An instance whose calls are not answered for this long, in milliseconds, or four times its usual response time if that is
+   * more, and which answers nothing meanwhile, is passed over until it does. @default 500
+   */
+  readonly overdueMs?: number;
   /** Count 5xx answers other than 502, 503 and 504 too. @default false */
   readonly applicationErrors?: boolean;
 }
@@ -68,6 +73,7 @@ export class OutlierDetector {
       maxShare: options.maxShare ?? 0.1,
       panicThreshold: options.panicThreshold ?? 0.5,
       successRate: options.successRate ?? true,
+      overdueMs: options.overdueMs ?? 500,
       applicationErrors: options.applicationErrors ?? false,
     };
     this.reviewedAt = now;
@@ -144,6 +150,11 @@ export class OutlierDetector {
 
   isEjected(endpoint: Endpoint): boolean {
     return this.standingOf(endpoint).ejectedUntil > 0;
+  }
+
+  /** How long an instance may answer nothing before it is passed over, in milliseconds. */
+  get overdueMs(): number {
+    return this.options.overdueMs;
   }
 
   isOnProbation(endpoint: Endpoint): boolean {

@@ -15,6 +15,9 @@ export interface RouteOptions {
   readonly random: () => number;
 }
 
+/** How many others are looked at in the place of one that has stalled. */
+const MAX_LOOKS = 3;
+
 /** Hints that get a picker of their own. */
 const MAX_HINTS = 64;
 
@@ -80,6 +83,7 @@ export class Route {
     const endpoint = pickFrom(picker, context, now);
     if (picker === undefined || endpoint === undefined) return endpoint;
     if (wasTried(context, endpoint)) return this.untried(context) ?? endpoint;
+    if (this.isPassedOver(endpoint, context, now)) return this.answering(picker, endpoint, context, now) ?? endpoint;
     // Most of the time nobody is, and a pick need not even look at what it returns.
     if (!(this.probing || now < this.warmAt)) return endpoint;
     return this.isHeldBack(endpoint, now) ? pickAnother(picker, endpoint, context, now) : endpoint;
@@ -156,6 +160,33 @@ export class Route {
   private untried(context: PickContext): TrackedEndpoint | undefined {
     const fitting = context.hint === undefined ? [] : this.fitting(context.hint);
     return pickUntried(fitting.length === 0 ? this.usable : fitting, context, this.options.random);
+  }
+
+  /** Whether an endpoint has stalled. Calls that have a key stay with theirs until it is left out for its failures. */
+  private isPassedOver(endpoint: TrackedEndpoint, context: PickContext, now: number): boolean {
+    const { detector } = this.options;
+    return detector !== undefined && context.key === undefined && endpoint.isStalled(now, detector.overdueMs);
+  }
+
+  /**
+   * Another endpoint than one that has stalled: of the same picker, or of any zone. A few are looked at: where most have
+   * stalled, it isn't they who are at fault.
+   */
+  private answering(
+    picker: Picker,
+    stalled: TrackedEndpoint,
+    context: PickContext,
+    now: number,
+  ): TrackedEndpoint | undefined {
+    const tried = new Set(context.tried).add(stalled.instance.url);
+    for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
+      const next = pickFrom(picker, { ...context, tried }, now);
+      const other = next !== undefined && !tried.has(next.instance.url) ? next : this.untried({ ...context, tried });
+      if (other === undefined || tried.has(other.instance.url)) return undefined;
+      if (!this.isPassedOver(other, context, now) && !this.isHeldBack(other, now)) return other;
+      tried.add(other.instance.url);
+    }
+    return undefined;
   }
 
   /** An endpoint on probation gets one call at a time; one that warms up gets a part of its calls. */

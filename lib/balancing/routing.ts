@@ -44,10 +44,14 @@ export class Routing {
   private readonly hintMetadata: string;
   private readonly warmUpMs: number;
 
-  /** @param clientId spreads subsets */
+  /**
+   * @param clientId spreads subsets
+   * @param schemes of the instances that may be called; undefined for any
+   */
   constructor(
     private readonly options: RoutingOptions,
     private readonly clientId: string,
+    private readonly schemes?: readonly string[],
   ) {
     this.hintMetadata = options.hintMetadata ?? 'hint';
     this.warmUpMs = options.warmUpMs ?? 0;
@@ -57,10 +61,13 @@ export class Routing {
   narrow<E extends Endpoint>(endpoints: readonly E[]): readonly E[] {
     const { metadata, tags = [], subset } = this.options;
     const wanted = Object.entries(metadata ?? {});
+    const { schemes } = this;
+    const speaking =
+      schemes === undefined ? endpoints : endpoints.filter(({ instance }) => schemes.includes(instance.scheme));
     const fitting =
       wanted.length === 0 && tags.length === 0
-        ? endpoints
-        : endpoints.filter(
+        ? speaking
+        : speaking.filter(
             ({ instance }) =>
               wanted.every(([key, value]) => instance.metadata[key] === value) &&
               tags.every((tag) => instance.tags.includes(tag)),

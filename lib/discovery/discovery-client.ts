@@ -9,6 +9,7 @@ import {
   type RouteSettings,
 } from '../balancing/index.js';
 import {
+  describe,
   DiscoveryError,
   NoInstanceError,
   NoSnapshotError,
@@ -106,10 +107,12 @@ export class DiscoveryClient {
    */
   async pick(service: string, context: PickContext = FIRST_TRY): Promise<InstancePick> {
     const watched = this.options.views.watchedView(service);
-    if (watched !== undefined && watched.current.state !== 'unknown') return this.pickOf(watched, context);
+    if (watched !== undefined && watched.current.state !== 'unknown') {
+      return this.routeOf(watched).pick(context) ?? this.fail(watched);
+    }
     return this.options.views.with(service, async (view) => {
       await this.knownSnapshot(view);
-      return this.pickOf(view, context);
+      return this.routeOf(view).pick(context) ?? this.fail(view);
     });
   }
 
@@ -121,9 +124,8 @@ export class DiscoveryClient {
    */
   choose(service: string, context: PickContext = FIRST_TRY): Promise<ServiceInstance> {
     return this.options.views.with(service, async (view) => {
-      const snapshot = await this.knownSnapshot(view);
-      const { instance } = this.routeOf(view).select(context) ?? fail(noInstance(snapshot));
-      return instance;
+      await this.knownSnapshot(view);
+      return this.routeOf(view).select(context)?.instance ?? this.fail(view);
     });
   }
 
@@ -133,10 +135,6 @@ export class DiscoveryClient {
     return this.options.views.with(service, (view) => view.refresh());
   }
 
-  private pickOf(view: ServiceView, context: PickContext): InstancePick {
-    return this.routeOf(view).pick(context) ?? fail(noInstance(view.current));
-  }
-
   private routeOf(view: ServiceView): Route {
     let route = this.routes.get(view);
     if (route === undefined) {
@@ -144,6 +142,11 @@ export class DiscoveryClient {
       this.routes.set(view, (route = balancers.of(view).route(routeFor(view.service))));
     }
     return route;
+  }
+
+  private async fail({ service, current }: ServiceView): Promise<never> {
+    const { views, routeFor } = this.options;
+    throw await views.explained(noInstance(current, { metadata: routeFor(service).routing.metadata, now: views.now }));
   }
 
   private async knownSnapshot(view: ServiceView): Promise<Snapshot> {
@@ -156,19 +159,49 @@ export class DiscoveryClient {
   }
 }
 
-function fail(error: Error): never {
-  throw error;
+/** What an instance must be besides UP, for the one who calls. */
+export interface Wanted {
+  /** What the caller speaks. @default anything */
+  readonly schemes?: readonly string[] | undefined;
+  /** The metadata of `routing`. @default any */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+  /** The time, in milliseconds since the epoch, for the list's age. */
+  readonly now?: number;
 }
 
+/** How many instances an error names. */
+const MAX_NAMED = 10;
+
 /** The error for a snapshot without an instance that may be called. */
-export function noInstance(snapshot: Snapshot): NoInstanceError {
-  const { service, instances, state } = snapshot;
-  const known = instances.map((instance) => `${instance.url} is ${instance.status}`).join(', ');
+export function noInstance(snapshot: Snapshot, wanted: Wanted = {}): NoInstanceError {
+  const { service, instances } = snapshot;
+  const named = instances.slice(0, MAX_NAMED).map((instance) => `${instance.url} ${whyNot(instance, wanted)}`);
+  if (instances.length > MAX_NAMED) named.push(`and ${instances.length - MAX_NAMED} more`);
   return new NoInstanceError(
     service,
-    `${service} has no instance that may be called: ${known === '' ? 'none is registered' : known}` +
-      (state === 'stale' ? ' (as of before the registry stopped answering)' : ''),
+    `${service} has no instance that may be called: ${named.length === 0 ? 'none is registered' : named.join(', ')}` +
+      ageOf(snapshot, wanted.now),
   );
+}
+
+/** How old the list is, and when there will be another. */
+function ageOf({ state, asOf }: Snapshot, now: number | undefined): string {
+  const age = asOf === undefined || now === undefined ? undefined : Math.max(0, Math.round((now - asOf) / 1000));
+  if (state === 'stale') {
+    const said = age === undefined ? '' : `said ${age} s ago, `;
+    return ` (${said}as of before the registry stopped answering; it is asked again until it does)`;
+  }
+  return age === undefined ? '' : ` (said ${age} s ago; the registry is watched, and its next word is used at once)`;
+}
+
+function whyNot({ status, weight, scheme, metadata }: ServiceInstance, wanted: Wanted): string {
+  if (status !== 'UP') return `is ${status}`;
+  if (weight === 0) return 'is UP with weight 0, which takes no calls';
+  if (wanted.schemes?.includes(scheme) === false) return `speaks ${scheme}, not ${wanted.schemes.join(' or ')}`;
+  const other = Object.entries(wanted.metadata ?? {}).find(([key, value]) => metadata[key] !== value);
+  if (other === undefined) return `is ${status}`;
+  const [key, value] = other;
+  return `has ${key} ${describe(metadata[key])}, where routing.metadata wants ${describe(value)}`;
 }
 
 /** The error for a snapshot that nobody could make. */

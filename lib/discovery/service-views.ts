@@ -1,5 +1,6 @@
-import { assertServiceName, DiscoveryError } from '../model/index.js';
+import { assertServiceName, DiscoveryError, type NoInstanceError } from '../model/index.js';
 import type { Timer } from '../backend/index.js';
+import { KnownNames } from './known-names.js';
 import { ServiceView, type ServiceViewOptions } from './service-view.js';
 
 /** What {@link ServiceViews} needs of its app. */
@@ -30,7 +31,12 @@ export class ServiceViews {
   private readonly closing = new Set<Promise<void>>();
   private closed = false;
 
-  constructor(private readonly options: ServiceViewsOptions) {}
+  /** What there is besides the services that are watched. */
+  readonly names: KnownNames;
+
+  constructor(private readonly options: ServiceViewsOptions) {
+    this.names = new KnownNames(options.sources, options.clock);
+  }
 
   /** Names of the services that are watched at present. */
   get watched(): readonly string[] {
@@ -63,6 +69,25 @@ export class ServiceViews {
         if (mine.holders === 0 && !this.closed) this.lingerOn(service, mine, this.options.lingerMs);
       },
     };
+  }
+
+  /** The view of a service if it is watched at present; looking at it keeps it open no longer. */
+  peek(service: string): ServiceView | undefined {
+    return this.views.get(service)?.view;
+  }
+
+  /** The time, by the app's clock. */
+  get now(): number {
+    return this.options.clock.now();
+  }
+
+  /** The error that a service has nobody to call, with the names that may have been meant. */
+  async explained(error: NoInstanceError): Promise<NoInstanceError> {
+    const { service = '' } = error;
+    if ((this.peek(service)?.current.instances.length ?? 0) > 0) return error;
+    const alike = await this.names.alike(service);
+    if (alike.length > 0) error.message += `. There is ${alike.join(' and ')}: names are told apart by case`;
+    return error;
   }
 
   /** Runs `use` with the view of a service, held for as long as that takes. */

@@ -17,7 +17,11 @@ import type { RetryBudget } from './retry-budget.js';
 export interface Callee {
   readonly balancer: Balancer;
   readonly route: Route;
+  /** What the one who calls can speak; undefined for anything. */
+  readonly schemes: readonly string[] | undefined;
   readonly budget: RetryBudget;
+  /** Milliseconds since the epoch. */
+  readonly time: () => number;
   readonly options: ResolvedCallOptions;
 }
 
@@ -55,9 +59,12 @@ export interface SharedTries {
  * The first instance of a call.
  * @throws NoInstanceError when the service has none
  */
-export function pickFirst({ balancer, route, budget }: Callee, context: PickContext = FIRST_TRY): InstancePick {
+export function pickFirst(callee: Callee, context: PickContext = FIRST_TRY): InstancePick {
+  const { balancer, route, budget, schemes, options } = callee;
   const first = route.pick(context);
-  if (first === undefined) throw noInstance(balancer.view.current);
+  if (first === undefined) {
+    throw noInstance(balancer.view.current, { schemes, metadata: options.routing.metadata, now: callee.time() });
+  }
   budget.deposit();
   return first;
 }
@@ -73,7 +80,7 @@ export async function tryEach<T>(
   attempt: (instance: ServiceInstance) => Promise<T>,
   shared?: SharedTries,
 ): Promise<T> {
-  const { balancer, route, budget, options } = callee;
+  const { balancer, budget, options } = callee;
   let attempts = shared?.attempts;
   let tried = shared?.tried;
   for (let pick = first; ;) {
@@ -104,11 +111,14 @@ export async function tryEach<T>(
         (manner.everyFailure || options.maxAttempts === 'all' || tried.size < options.maxAttempts) &&
         manner.now() < manner.deadline;
       // Picked from the newest list, which may have changed while the call failed.
-      const next = allowed ? route.select({ ...manner.context, tried }) : undefined;
-      if (next === undefined || tried.has(next.instance.url)) throw withAttempts(error, attempts);
-      if (elsewhere === 'within-budget' && !budget.withdraw()) throw withAttempts(error, attempts);
+      const next = allowed ? callee.route.select({ ...manner.context, tried }) : undefined;
+      if (next === undefined || tried.has(next.instance.url))
+        throw withAttempts(error, attempts, callee, verdict.outcome);
+      if (elsewhere === 'within-budget' && !budget.withdraw()) {
+        throw withAttempts(error, attempts, callee, verdict.outcome);
+      }
       discard(error);
-      pick = route.begin(next);
+      pick = callee.route.begin(next);
     }
   }
 }
@@ -125,13 +135,44 @@ function resultOutcome(result: unknown): Outcome {
   return typeof status === 'number' ? outcomeOfStatus(status) : 'success';
 }
 
-function toAttempt({ url }: ServiceInstance, error: unknown): Attempt {
-  const code = codeOf(error);
-  return { target: url, reason: messageOf(error), ...(code === undefined ? {} : { code }) };
+/** Of a port that doesn't speak what it is registered as, OpenSSL and the HTTP parser tell nothing that helps. */
+function reasonOf({ scheme }: ServiceInstance, code: string | undefined, message: string): string {
+  if (scheme === 'https' && (code === 'EPROTO' || code?.startsWith('ERR_SSL_') === true)) {
+    return `it is registered as https, and its port speaks no TLS that this app understands (${message})`;
+  }
+  if (code?.startsWith('HPE_') === true) {
+    return `it is registered as ${scheme}, and its port answers no HTTP: it may speak TLS, or another protocol (${message})`;
+  }
+  return message;
 }
 
-/** Adds what was tried to the last try's error, which stays the error that axios users know. */
-function withAttempts(error: unknown, attempts: readonly Attempt[]): unknown {
+function toAttempt(instance: ServiceInstance, error: unknown): Attempt {
+  const code = codeOf(error);
+  return {
+    target: instance.url,
+    reason: reasonOf(instance, code, messageOf(error)),
+    ...(code === undefined ? {} : { code }),
+  };
+}
+
+/**
+ * Adds what was tried to the last try's error, which stays the error that axios users know; of connections that failed its
+ * message tells too.
+ */
+function withAttempts(
+  error: unknown,
+  attempts: readonly Attempt[],
+  { balancer, route }: Callee,
+  outcome: Outcome,
+): unknown {
+  if (error instanceof Error && outcome !== 'timeout' && callFailureOf(error) === 'unanswered') {
+    const { service } = balancer.view.current;
+    const known = Math.max(route.candidates.length, attempts.length);
+    const tried = attempts.map(({ target, reason }) => `${target}: ${reason}`).join('; ');
+    const all =
+      known === attempts.length ? (known === 1 ? 'the only instance' : `all of ${known} instances`) : undefined;
+    error.message += ` - ${all ?? `${attempts.length} of ${known} instances`} of ${service} failed (${tried})`;
+  }
   if (error instanceof Error) Object.defineProperty(error, 'attempts', { value: attempts, configurable: true });
   return error;
 }

@@ -61,6 +61,11 @@ export interface ServiceRequestConfig<D = unknown> extends AxiosRequestConfig<D>
 export interface RetryOptions {
   /** Also methods that do something twice when they are sent twice (POST, PATCH). @default false */
   readonly unsafeMethods?: boolean;
+  /**
+   * Also calls whose `timeoutMs` was over, with methods that may be sent twice, as long as `totalTimeoutMs` isn't.
+   * @default false
+   */
+  readonly timeouts?: boolean;
   /** Answers that count as failures of the instance. @default [502, 503, 504] */
   readonly statuses?: readonly number[];
   /** Retries, as a share of the calls, that a service in trouble may get besides. @default 0.2 */
@@ -102,6 +107,7 @@ export function resolveCallOptions(layers: readonly (CallOptions | undefined)[],
     totalTimeoutMs: merged.totalTimeoutMs ?? 0,
     retry: {
       unsafeMethods: retry.unsafeMethods ?? false,
+      timeouts: retry.timeouts ?? false,
       statuses: retry.statuses ?? [502, 503, 504],
       budgetShare: retry.budgetShare ?? 0.2,
       budgetPerSecond: retry.budgetPerSecond ?? 10,

@@ -16,7 +16,7 @@ export interface Verdict {
 /**
  * Judges a failed try. It may be repeated on another instance always when the request surely was not sent; within the
  * retry budget when the connection broke or the answer was a gateway's, for methods that may be sent twice. Other answers,
- * time-outs and aborts are never repeated.
+ * time-outs unless they are asked for, and aborts are never repeated.
  */
 export function judge(error: unknown, method: string | undefined, retry: Required<RetryOptions>): Verdict {
   const repeatable = isRepeatable(method, retry) ? 'within-budget' : 'never';
@@ -26,8 +26,9 @@ export function judge(error: unknown, method: string | undefined, retry: Require
   if (typeof failure === 'number')
     return { outcome, elsewhere: retry.statuses.includes(failure) ? repeatable : 'never' };
   if (failure === 'unsent') return { outcome, elsewhere: 'always' };
-  // Who ran out of time has none left for another try; what is unclear another instance would not do better.
-  return { outcome, elsewhere: failure === 'broken' ? repeatable : 'never' };
+  // Who ran out of time has as a rule none left for another try; what is unclear another instance would not do better.
+  const isRepeated = failure === 'broken' || (failure === 'timeout' && retry.timeouts);
+  return { outcome, elsewhere: isRepeated ? repeatable : 'never' };
 }
 
 /** Whether a request with this method may be sent twice. */

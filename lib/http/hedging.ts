@@ -21,7 +21,7 @@ export function tryHedged<T>(
   signal: GenericAbortSignal | undefined,
 ): Promise<T> {
   const { delayMs, maxHedges = 1 } = hedging;
-  const { route, budget } = callee;
+  const { budget } = callee;
   const shared: SharedTries = { tried: new Set(), attempts: [], won: false };
   const lines = new Set<CallSignal>();
   return new Promise<T>((resolve, reject) => {
@@ -57,9 +57,9 @@ export function tryHedged<T>(
       hasAnswer(error) && judge(error, manner.method, callee.options.retry).elsewhere === 'never';
     const hedge = (): void => {
       hedges += 1;
-      const next = route.select({ ...manner.context, tried: shared.tried });
+      const next = callee.route.select({ ...manner.context, tried: shared.tried });
       if (next === undefined || shared.tried.has(next.instance.url) || !budget.withdraw()) return;
-      start(route.begin(next));
+      start(callee.route.begin(next));
     };
     // While the instances were looked up.
     if (signal?.aborted === true) throw new CanceledError();

@@ -1,8 +1,8 @@
 import { AxiosError, type AxiosAdapter, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
 import { until, type AddressResolver, type CallAuthorizer, type Clock, type View } from '../backend/index.js';
-import { FIRST_TRY, type Balancers, type PickContext } from '../balancing/index.js';
+import { FIRST_TRY, type Balancer, type Balancers, type PickContext, type Route } from '../balancing/index.js';
 import { isNobodyToCall, noSnapshot, type ServiceView, type ServiceViews, type ViewLease } from '../discovery/index.js';
-import { codeOf, type ServiceInstance, type Snapshot } from '../model/index.js';
+import { codeOf, describe, NoInstanceError, type ServiceInstance, type Snapshot } from '../model/index.js';
 import { assertWithin, fullUrl, parseAddress, type CallAddress } from './address.js';
 import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
 import { fallbackResponse, routeSettings, type RequestBalancing, type ResolvedCallOptions } from './call-options.js';
@@ -28,6 +28,7 @@ export interface ServiceCallerOptions {
 
 /** What an instance of the service looks like from here: see `ServiceHttpClient.instanceStats`. */
 export interface InstanceStats {
+  readonly service: string;
   /** `http://10.0.0.5:8080` */
   readonly url: string;
   /** Calls under way. */
@@ -60,7 +61,7 @@ interface ServiceCall {
  * is safe. Addresses that name no service go through untouched.
  */
 export class ServiceCaller {
-  private readonly callees = new WeakMap<View<Snapshot>, Callee>();
+  private readonly callees = new WeakMap<View<Snapshot>, ServiceCallee>();
   private readonly held = new Map<string, ViewLease>();
   private plainOptions: ResolvedCallOptions | undefined;
   private readonly now = (): number => this.options.clock.now();
@@ -96,7 +97,8 @@ export class ServiceCaller {
   walk<T>(service: string, walker: (url: string, instance: ServiceInstance) => Promise<T> | T): Promise<T> {
     return this.options.views.with(service, async (view) => {
       await this.whenKnown(view);
-      const callee = this.calleeFor(view, service);
+      const { balancer, budget, options, anyRoute } = this.calleeFor(view, service);
+      const callee: Callee = { balancer, budget, options, route: anyRoute, schemes: undefined, time: this.now };
       const manner: CallManner = {
         method: undefined,
         isReplayable: () => true,
@@ -109,14 +111,17 @@ export class ServiceCaller {
     });
   }
 
-  /** What this app has seen of the instances of a service that it watches; none for a service that it hasn't called. */
-  instanceStats(service: string): readonly InstanceStats[] {
-    const held = this.held.get(service);
-    const route = held && this.callees.get(held.view)?.route;
-    if (route === undefined) return [];
-    return route.candidates.map((endpoint) => {
-      const { instance, pending, latencyMs, health } = endpoint;
-      return { url: instance.url, pending, latencyMs, health, ejected: route.isEjected(endpoint) };
+  /** What this app has seen of the instances of a service, or of all, as long as it watches it; none before the first call. */
+  instanceStats(service?: string): readonly InstanceStats[] {
+    const { views, balancers } = this.options;
+    return (service === undefined ? views.watched : [service]).flatMap((name) => {
+      const view = views.peek(name);
+      const route = view && balancers.peek(view)?.route(routeSettings(this.optionsOf(name)));
+      if (route === undefined) return [];
+      return route.candidates.map((endpoint) => {
+        const { instance, pending, latencyMs, health } = endpoint;
+        return { service: name, url: instance.url, pending, latencyMs, health, ejected: route.isEjected(endpoint) };
+      });
     });
   }
 
@@ -129,6 +134,7 @@ export class ServiceCaller {
     if (address !== undefined && resolver !== undefined) {
       return this.callResolved(address, config, resolver, url.slice(0, url.indexOf(':')).toLowerCase());
     }
+    if (address === undefined && !/^[a-z][a-z\d+.-]*:/i.test(url)) throw relative(url, config);
     return this.callPlain(config);
   }
 
@@ -158,7 +164,9 @@ export class ServiceCaller {
     view: ServiceView,
   ): Promise<AxiosResponse> {
     if (view.current.state === 'unknown') await this.whenKnown(view);
-    return this.callInstances(address, config, this.calleeFor(view, address.host));
+    return this.callInstances(address, config, this.calleeFor(view, address.host)).catch(async (error: unknown) => {
+      throw error instanceof NoInstanceError ? await this.options.views.explained(error) : error;
+    });
   }
 
   /** Calls what an address resolver makes of a host. */
@@ -284,23 +292,59 @@ export class ServiceCaller {
     return headers;
   }
 
-  private calleeFor(view: View<Snapshot>, service: string): Callee {
+  /** Whom calls go to that an HTTP client makes. */
+  private calleeFor(view: View<Snapshot>, service: string): ServiceCallee {
     let callee = this.callees.get(view);
-    if (callee === undefined) {
-      const { balancers, optionsFor } = this.options;
-      const options = service === this.bound?.service ? this.bound.options : optionsFor(service);
-      const { retry } = options;
-      const balancer = balancers.of(view);
-      callee = {
-        options,
-        balancer,
-        route: balancer.route(routeSettings(options)),
-        budget: new RetryBudget(retry.budgetShare, retry.budgetPerSecond, this.now),
-      };
-      this.callees.set(view, callee);
-    }
+    if (callee === undefined)
+      this.callees.set(view, (callee = new ServiceCallee(this.balancerOf(view), this.optionsOf(service), this.now)));
     return callee;
   }
+
+  private balancerOf(view: View<Snapshot>): Balancer {
+    return this.options.balancers.of(view);
+  }
+
+  private optionsOf(service: string): ResolvedCallOptions {
+    return service === this.bound?.service ? this.bound.options : this.options.optionsFor(service);
+  }
+}
+
+/** What an HTTP client speaks. */
+const HTTP_SCHEMES: readonly string[] = Object.freeze(['http', 'https']);
+
+/** A service that is called by HTTP: only instances that speak it are picked. */
+class ServiceCallee implements Callee {
+  readonly budget: RetryBudget;
+  readonly schemes = HTTP_SCHEMES;
+  /** The route of all who pick an instance of the service, whatever they speak. */
+  readonly anyRoute: Route;
+  private httpRoute: Route | undefined;
+
+  constructor(
+    readonly balancer: Balancer,
+    readonly options: ResolvedCallOptions,
+    readonly time: () => number,
+  ) {
+    const { retry } = options;
+    this.budget = new RetryBudget(retry.budgetShare, retry.budgetPerSecond, time);
+    this.anyRoute = balancer.route(routeSettings(options));
+  }
+
+  /** As a rule all instances speak HTTP, and calls are picked by the route of all others. */
+  get route(): Route {
+    if (!this.balancer.hasOthersThan(HTTP_SCHEMES)) return this.anyRoute;
+    this.httpRoute ??= this.balancer.route({ ...routeSettings(this.options), schemes: HTTP_SCHEMES });
+    return this.httpRoute;
+  }
+}
+
+function relative(url: string, config: InternalAxiosRequestConfig): AxiosError {
+  return new AxiosError(
+    `Invalid URL: ${describe(url.replace(/[?#].*$/s, ''))} names no service. Say which: lb://SERVICE/path, or inject the ` +
+      "service's own client by @DiscoverableClient('SERVICE')",
+    'ERR_INVALID_URL',
+    config,
+  );
 }
 
 /** The instance's own host name means nothing here. */

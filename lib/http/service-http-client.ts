@@ -1,5 +1,6 @@
 import axios, {
   type AxiosInstance,
+  type AxiosRequestTransformer,
   type AxiosResponse,
   type CreateAxiosDefaults,
   type GenericAbortSignal,
@@ -9,7 +10,7 @@ import type { ServiceInstance } from '../model/index.js';
 import { serviceUrl } from './address.js';
 import type { ServiceRequestConfig } from './call-options.js';
 import type { InstanceStats, ServiceCaller } from './service-caller.js';
-import { CallSignal, DirectPath } from './transport/index.js';
+import { CallSignal, DirectPath, isUntyped } from './transport/index.js';
 
 /** The methods that calls without a body are made with. */
 type Plain = 'get' | 'delete' | 'head' | 'options';
@@ -52,6 +53,10 @@ export class ServiceHttpClient {
     });
     // Axios's own says that there is no limit: so that a caller who says so can be told from one who says nothing.
     if (defaults.maxContentLength === undefined) delete this.axiosRef.defaults.maxContentLength;
+    const [transform, ...more] = asList(this.axiosRef.defaults.transformRequest);
+    if (defaults.transformRequest === undefined && transform !== undefined && more.length === 0) {
+      this.axiosRef.defaults.transformRequest = [withoutMadeUpType(transform)];
+    }
     this.directPath = new DirectPath(this.axiosRef);
     this.methods = new Map(Object.entries(this.axiosRef));
   }
@@ -86,9 +91,14 @@ export class ServiceHttpClient {
     return instance;
   }
 
-  /** What this app has seen of the bound service's instances; empty before the first call. */
-  instanceStats(): readonly InstanceStats[] {
-    return this.service === undefined ? [] : this.caller.instanceStats(this.service);
+  /**
+   * What this app has seen of a service's instances, whoever called them; empty before the first call, and when the service
+   * wasn't called for so long that its watch is closed.
+   *
+   * @param service @default the bound service; for the unbound client all that are watched
+   */
+  instanceStats(service: string | undefined = this.service): readonly InstanceStats[] {
+    return this.caller.instanceStats(service);
   }
 
   request<T = unknown, D = unknown>(config: ServiceRequestConfig<D>): Observable<AxiosResponse<T, D>> {
@@ -221,6 +231,23 @@ export class ServiceHttpClient {
       };
     });
   }
+}
+
+/**
+ * Axios's transform, but nothing is made up for a stream or bytes whose type isn't given: what passes on a body that it got
+ * would call it a form. The name is that of axios's, which keeps the short way open.
+ */
+function withoutMadeUpType(own: AxiosRequestTransformer): AxiosRequestTransformer {
+  return function transformRequest(data, headers) {
+    const body: unknown = own.call(this, data, headers);
+    if (isUntyped(body) && !headers.hasContentType()) headers.setContentType(false);
+    return body;
+  };
+}
+
+function asList<T>(value: T | readonly T[] | undefined): readonly T[] {
+  if (value === undefined) return [];
+  return Array.isArray(value) ? (value as readonly T[]) : [value as T];
 }
 
 /**

@@ -57,6 +57,7 @@ const ejection = object({
   maxShare: numberBetween(0, 1),
   panicThreshold: numberBetween(0, 1),
   successRate: flag,
+  overdueMs: milliseconds(1),
   applicationErrors: flag,
 } satisfies Record<keyof EjectionOptions, Check>);
 
@@ -97,6 +98,7 @@ export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Check>> = {
   totalTimeoutMs: milliseconds(),
   retry: object({
     unsafeMethods: flag,
+    timeouts: flag,
     statuses: listOf(integerBetween(100, 599)),
     budgetShare: numberBetween(0, 100),
     budgetPerSecond: numberBetween(0, 1e6),

@@ -1,4 +1,5 @@
 import type { InternalAxiosRequestConfig } from 'axios';
+import { isStream } from './stream-source.js';
 
 /** A form of the package form-data: a stream with headers. */
 interface Form {
@@ -46,4 +47,9 @@ export function measureForm({ data, headers }: InternalAxiosRequestConfig): Prom
       resolve();
     }
   });
+}
+
+/** Whether a body is a stream or bytes, of which nobody but the caller knows what they are. */
+export function isUntyped(data: unknown): boolean {
+  return (isStream(data) && !isForm(data)) || data instanceof ArrayBuffer || ArrayBuffer.isView(data);
 }

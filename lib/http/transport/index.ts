@@ -1,6 +1,7 @@
 export * from './axios-transport.js';
 export * from './call-signal.js';
 export * from './direct-path.js';
+export { isUntyped } from './form-data.js';
 export * from './http-transport.js';
 export * from './pooled-transport.js';
 export type { SentRequest } from './sent-request.js';

@@ -121,7 +121,7 @@ describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const
         expect(await stock.client.walkNodes('STOCK', walker)).toMatchObject({ status: 200 });
         expect(seen(...members)).toEqual([1, 0, 1, 1, 1]);
       }
-      for (const problem of [new TypeError('x is not a function'), new Error('sold out'), 'sold out']) {
+      for (const problem of [new TypeError('x is not a function'), new Error('sold out')]) {
         let orders = 0;
         const walked = stock.client.walkNodes('STOCK', () => {
           orders += 1;
@@ -129,8 +129,21 @@ describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const
         });
         await expect(walked).rejects.toBe(problem);
         expect(orders).toBe(1);
-        if (problem instanceof Error) expect(problem).not.toHaveProperty('attempts');
+        expect(problem).not.toHaveProperty('attempts');
       }
+    });
+
+    it('that run out of time go to another instance when asked for, as long as there is time in all', async () => {
+      const [slow, good] = [await node(silence), await node()];
+      const http = { timeoutMs: 100, retry: { timeouts: true } };
+      const stock = await line([slow, good], { ...transport, http });
+      expect(await calls(stock, 2)).toEqual([good.port, good.port]);
+      expect(await calls(stock, 1, { method: 'post' })).toEqual(['ECONNABORTED']);
+      const off = await line([slow, good], { ...transport, http: { timeoutMs: 100 } });
+      expect(await calls(off, 1)).toEqual(['ECONNABORTED']);
+      const late = await line([slow, good], { ...transport, http: { ...http, totalTimeoutMs: 100 } });
+      expect(await calls(late, 1)).toEqual(['ECONNABORTED']);
+      expect(seen(good)).toEqual([2]);
     });
 
     it('name every try in their error', async () => {

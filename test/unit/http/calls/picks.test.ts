@@ -151,6 +151,58 @@ describe('pick', () => {
   });
 });
 
+describe('the unbound client', () => {
+  it('knows what was seen of the service that is named, or of all', async () => {
+    const [one, other] = [await node(), await node()];
+    const stock = await service([one]);
+    stock.registry.addInstance('OTHER', { port: other.port });
+    const unbound = stock.runtime.unboundClient();
+    expect(unbound.instanceStats()).toEqual([]);
+    await calls(stock, 1);
+    await unbound.axiosRef.get('lb://OTHER/');
+    const [ofStock, ofOther] = [
+      { service: 'STOCK', url: one.url, pending: 0, health: 1, ejected: false },
+      { service: 'OTHER', url: other.url, pending: 0, health: 1, ejected: false },
+    ];
+    for (const client of [unbound, stock.runtime.unboundClient()]) {
+      expect(client.instanceStats()).toMatchObject([ofStock, ofOther]);
+      expect(client.instanceStats('OTHER')).toMatchObject([ofOther]);
+      expect(client.instanceStats('NOBODY')).toEqual([]);
+    }
+    expect(stock.client.instanceStats()).toMatchObject([ofStock]);
+    expect(stock.client.instanceStats('OTHER')).toMatchObject([ofOther]);
+  });
+});
+
+describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const])(
+  'instances of other schemes, through $transport',
+  (transport) => {
+    it('get no calls of an HTTP client, which tells which there are when it has no other', async () => {
+      const [http, grpc] = [await node(), await node()];
+      for (const balancing of ['round-robin', 'stick', 'p2c'] as const) {
+        const stock = await service([http], { ...transport, http: { balancing } });
+        stock.add(grpc, { scheme: 'grpc' });
+        await stock.knows(http, grpc);
+        expect(new Set(await calls(stock, 20))).toEqual(new Set([http.port]));
+        expect(await calls(stock, 4, { method: 'post' })).toEqual(Array.from({ length: 4 }, () => http.port));
+        expect(seen(http, grpc)).toEqual([24, 0]);
+        // Who picks for calls of his own can speak to any.
+        if (balancing === 'round-robin') expect(await chosen(stock)).toEqual(portsOf(http, grpc));
+        stock.remove(http);
+        await stock.knows(grpc);
+        await expect(stock.client.axiosRef.get('/')).rejects.toMatchObject({
+          code: 'NO_INSTANCE',
+          message: expect.stringContaining(`grpc://127.0.0.1:${grpc.port} speaks grpc, not http or https`) as string,
+        });
+        stock.add(http);
+        await stock.knows(http, grpc);
+        expect(await calls(stock, 3)).toEqual([http.port, http.port, http.port]);
+        seen(http, grpc);
+      }
+    });
+  },
+);
+
 describe('a load balancer of one’s own', () => {
   it('builds a picker for every list, and is told its predecessor', async () => {
     const built: [instances: number, hadPrevious: boolean][] = [];

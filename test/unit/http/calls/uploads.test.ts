@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
 import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { firstValueFrom } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import { httpServer, until, type TestServer } from '../transport/support.js';
 import { node, refusing, seen, service, type Behaviour, type Service } from './support.js';
@@ -102,6 +103,40 @@ describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const
       }
       expect(seen(...members).toSorted()).toEqual([0, 6]);
       expect(stock.client.instanceStats().map(({ ejected }) => ejected)).toEqual([false, false]);
+    });
+
+    it('and bytes get no type that nobody gave them', async () => {
+      const types: unknown[] = [];
+      const typed = await node((incoming, response) => {
+        types.push(incoming.headers['content-type']);
+        incoming.resume();
+        incoming.on('end', () => response.end());
+      });
+      const { client } = await service([typed], transport);
+      const slow = client.axiosRef.create({ adapter: client.axiosRef.defaults.adapter as never });
+      slow.interceptors.request.use((config) => config);
+      const post = (data: unknown, headers = {}): Promise<unknown> =>
+        firstValueFrom(client.post('/', data, { headers }));
+      const bodies = [Buffer.from('a'), new Uint8Array([1]), new ArrayBuffer(1)];
+      for (const body of bodies) {
+        await post(body);
+        await slow.put('/', body);
+      }
+      await post(Readable.from(['a']));
+      await slow.patch('/', Readable.from(['a']));
+      expect(types.splice(0)).toEqual(Array.from({ length: 8 }, () => undefined));
+      await post(Buffer.from('a'), { 'content-type': 'application/x-own' });
+      await post(Readable.from(['a']), { 'content-type': 'application/x-own' });
+      await post({ a: 1 });
+      await post(new URLSearchParams({ a: '1' }));
+      await post(new Blob(['a'], { type: 'text/plain' }));
+      expect(types).toEqual([
+        'application/x-own',
+        'application/x-own',
+        'application/json',
+        expect.stringContaining('x-www-form-urlencoded'),
+        'text/plain',
+      ]);
     });
 
     it('of the old style too', async () => {
