@@ -7,6 +7,7 @@ import {
   type Clock,
   type Logger,
   type Timer,
+  type TlsMaterial,
   type View,
 } from '../../../backend/index.js';
 import { defined, DiscoveryError, toDiscoveryError } from '../../../model/index.js';
@@ -69,6 +70,7 @@ export class Session {
   private lostTimer: Timer | undefined;
   private nextServer: number;
   private library: ZooKeeperLibrary | undefined;
+  private tls: TlsMaterial | undefined;
   private readonly closing = new AbortController();
 
   constructor(private readonly options: SessionOptions) {
@@ -101,9 +103,10 @@ export class Session {
     return this.view;
   }
 
-  start(library: ZooKeeperLibrary): void {
+  start(library: ZooKeeperLibrary, tls?: TlsMaterial): void {
     if (this.closing.signal.aborted) return;
     this.library = library;
+    this.tls = tls;
     this.loop.start();
     this.heartbeat.start('after-interval');
   }
@@ -196,6 +199,7 @@ export class Session {
       session: this.credentials,
       lastZxid: this.lastZxid,
       auth,
+      tls: this.tls,
       onEvent,
     });
     this.connection = connection;
