@@ -176,7 +176,7 @@ async function start({ variant, settings = {}, guard }: StartOptions): Promise<R
   );
   return startServer(guard, folder, {
     facts: { product: 'zookeeper', variant, source, ...(tls === undefined ? {} : { tls }) },
-    version: () => versionOf('127.0.0.1', ports[0]?.plain ?? ports[0]?.client ?? 0),
+    version: () => versionOf('127.0.0.1', (tls === undefined ? ports[0]?.client : ports[0]?.plain) ?? 0),
     nodes,
   });
 }
