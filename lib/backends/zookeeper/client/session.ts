@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import {
   PeriodicTask,
   sleep,
@@ -77,6 +78,8 @@ export class Session {
     const { clock, random, onListenerError, sessionTimeoutMs, servers } = options;
     this.view = new ValueView<ZooKeeperState>(Object.freeze({ phase: 'connecting' }), onListenerError);
     this.timeoutMs = sessionTimeoutMs;
+    // Every operation that waits for a connection listens: any number of them is no leak.
+    setMaxListeners(0, this.closing.signal);
     // Clients that have the same list must not all go to its first server.
     this.nextServer = Math.floor(random() * servers.length);
     this.loop = new WatchLoop({
