@@ -129,6 +129,7 @@ export {
   listOf,
   literal,
   milliseconds,
+  nameServer,
   numberBetween,
   object,
   oneOf,

@@ -7,6 +7,7 @@ import {
   integerBetween,
   listOf,
   milliseconds,
+  nameServer,
   object,
   oneOf,
   port,
@@ -212,7 +213,7 @@ export const SHARED_CHECKS: Readonly<Record<string, Check>> = {
   availabilityZones: recordOf(urls),
   dns: required(
     ['domain', 'region'],
-    object({ domain: text, region: text, refreshMs: milliseconds(1000), nameServers: listOf(text) }),
+    object({ domain: text, region: text, refreshMs: milliseconds(1000), nameServers: listOf(nameServer) }),
   ),
   zone: text,
   preferSameZone: flag,
