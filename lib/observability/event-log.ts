@@ -1,5 +1,5 @@
-import { messageOf, printable, type DiscoveryEvent } from '../model/index.js';
-import { systemClock, type Clock, type Logger } from '../backend/index.js';
+import { messageOf, type DiscoveryEvent } from '../model/index.js';
+import { singleLine, systemClock, type Clock, type Logger } from '../backend/index.js';
 import { OpenTroubles } from './open-troubles.js';
 
 /**
@@ -11,10 +11,10 @@ export class EventLog {
   /** Apart from the others: whoever writes bad records must not keep an outage from being told. */
   private readonly badRecords: OpenTroubles;
 
-  constructor(
-    private readonly logger: Logger,
-    clock: Clock = systemClock,
-  ) {
+  private readonly logger: Logger;
+
+  constructor(logger: Logger, clock: Clock = systemClock) {
+    this.logger = singleLine(logger);
     this.troubles = new OpenTroubles(clock);
     this.badRecords = new OpenTroubles(clock);
   }
@@ -49,7 +49,7 @@ export class EventLog {
         const { added, removed, changed } = event.diff;
         const count = event.snapshot.instances.length;
         this.logger.debug(
-          printable(`${event.service}: ${count} instances (+${added.length} -${removed.length} ~${changed.length})`),
+          `${event.service}: ${count} instances (+${added.length} -${removed.length} ~${changed.length})`,
         );
         break;
       }
@@ -96,15 +96,15 @@ export class EventLog {
   }
 
   private log(line: string): void {
-    this.logger.log(printable(line));
+    this.logger.log(line);
   }
 
   private warn(line: string): void {
-    this.logger.warn(printable(line));
+    this.logger.warn(line);
   }
 
   private error(line: string): void {
-    this.logger.error(printable(line));
+    this.logger.error(line);
   }
 }
 

@@ -17,6 +17,7 @@ export * from './server-list.js';
 export * from './server-texts.js';
 export * from './silent-logger.js';
 export * from './single-flight.js';
+export * from './single-line.js';
 export * from './system-clock.js';
 export * from './tls.js';
 export * from './until.js';

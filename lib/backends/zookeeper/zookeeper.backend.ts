@@ -54,7 +54,7 @@ export class ZooKeeperBackend extends BackendBase implements Backend {
       access: settings.access,
       ...defined({ tls: settings.tls }),
       name: backend,
-      logger: context.logger,
+      logger: this.context.logger,
       clock: context.clock,
       random: () => context.random(),
       onListenerError: (error) =>

@@ -1,6 +1,7 @@
 import {
   readTls,
   silentLogger,
+  singleLine,
   systemClock,
   type Clock,
   type Logger,
@@ -119,7 +120,7 @@ export class ZooKeeperClient {
       connectTimeoutMs: options.connectTimeoutMs ?? 5000,
       auth: options.auth ?? [],
       clock: options.clock ?? systemClock,
-      logger: options.logger ?? silentLogger,
+      logger: singleLine(options.logger ?? silentLogger),
       random: options.random ?? Math.random,
       onEvent: (event) => this.dispatch(event),
       onListenerError: this.onListenerError,
