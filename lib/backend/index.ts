@@ -171,7 +171,16 @@ export {
 export type { AddressOptions, BackendUse, ChosenAddress, NamedDriver } from './machinery/index.js';
 
 // The machinery: HTTP, TLS, log levels.
-export { HttpClient, isWritten, LOG_LEVELS, readTls, singleLine, tlsCheck, withLevel } from './machinery/index.js';
+export {
+  HttpClient,
+  isWritten,
+  LOG_LEVELS,
+  conceal,
+  readTls,
+  singleLine,
+  tlsCheck,
+  withLevel,
+} from './machinery/index.js';
 export type {
   HttpAnswer,
   HttpClientOptions,

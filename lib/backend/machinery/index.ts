@@ -3,6 +3,7 @@ export * from './atomic-file.js';
 export * from './backend-set.js';
 export * from './backoff.js';
 export * from './check-options.js';
+export * from './conceal.js';
 export * from './deadline.js';
 export * from './http-client.js';
 export * from './lease-record.js';

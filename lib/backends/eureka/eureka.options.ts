@@ -1,4 +1,5 @@
 import {
+  conceal,
   anything,
   callable,
   checkOptions,
@@ -332,12 +333,12 @@ function resolveConnection(what: string, options: WithDefaults): ConnectionSetti
       return [zone, parseServiceUrls(list, urlDefaults, `${what}: ${field}`, field)];
     }),
   );
-  return {
+  return conceal({
     ...options,
     urlDefaults,
     zones,
     dns: dns === undefined ? undefined : { refreshMs: 300_000, nameServers: [], ...dns },
-  };
+  });
 }
 
 function resolveInstance(what: string, instance: EurekaInstanceOptions): EurekaInstanceOptions {

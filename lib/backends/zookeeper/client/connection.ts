@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import type { Clock, Timer, TlsMaterial } from '../../../backend/index.js';
+import { conceal, type Clock, type Timer, type TlsMaterial } from '../../../backend/index.js';
 import { messageOf } from '../../../model/index.js';
 import { failureName, isCommonCode, ZooKeeperError } from './errors.js';
 import { FrameReader } from './frames.js';
@@ -372,6 +372,8 @@ export class Connection {
     return new ZooKeeperError(failure, `${what} failed: ${message}`, { backend, cause: error });
   }
 }
+
+conceal(Connection.prototype);
 
 function codeNumber(error: unknown): number | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;

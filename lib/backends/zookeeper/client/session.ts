@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import {
+  conceal,
   PeriodicTask,
   sleep,
   until,
@@ -322,3 +323,5 @@ export class Session {
     return new DiscoveryError('ABORTED', `the request to ${backend} was aborted`, { backend });
   }
 }
+
+conceal(Session.prototype);

@@ -1,4 +1,5 @@
 import {
+  conceal,
   readTls,
   silentLogger,
   singleLine,
@@ -111,7 +112,7 @@ export class ZooKeeperClient {
     this.name = options.name ?? 'zookeeper';
     this.waitMs = options.requestTimeoutMs ?? 3000;
     this.access = options.access ?? 'open';
-    this.tls = options.tls;
+    this.tls = options.tls === undefined ? undefined : conceal({ ...options.tls });
     this.onListenerError = options.onListenerError ?? (() => {});
     this.session = new Session({
       backend: this.name,
