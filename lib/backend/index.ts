@@ -130,6 +130,7 @@ export {
   listOf,
   literal,
   milliseconds,
+  nameServer,
   numberBetween,
   object,
   oneOf,
@@ -173,12 +174,14 @@ export type { AddressOptions, BackendUse, ChosenAddress, NamedDriver } from './m
 
 // The machinery: HTTP, TLS, log levels.
 export {
+  conceal,
   hostsOf,
   HttpClient,
   isLoopback,
   isWritten,
   LOG_LEVELS,
   readTls,
+  singleLine,
   tlsCheck,
   withLevel,
 } from './machinery/index.js';

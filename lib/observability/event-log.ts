@@ -1,5 +1,5 @@
-import { messageOf, printable, type BackendState, type DiscoveryError, type DiscoveryEvent } from '../model/index.js';
-import { systemClock, type Clock, type Logger } from '../backend/index.js';
+import { messageOf, type BackendState, type DiscoveryError, type DiscoveryEvent } from '../model/index.js';
+import { singleLine, systemClock, type Clock, type Logger } from '../backend/index.js';
 import { OpenTroubles, type PastTrouble } from './open-troubles.js';
 import { kindOf, Outages } from './outages.js';
 
@@ -15,10 +15,10 @@ export class EventLog {
   private readonly badRecords: OpenTroubles;
   private readonly outages = new Outages();
 
-  constructor(
-    private readonly logger: Logger,
-    clock: Clock = systemClock,
-  ) {
+  private readonly logger: Logger;
+
+  constructor(logger: Logger, clock: Clock = systemClock) {
+    this.logger = singleLine(logger);
     this.troubles = new OpenTroubles(clock);
     this.badRecords = new OpenTroubles(clock);
   }
@@ -58,7 +58,7 @@ export class EventLog {
         const { added, removed, changed } = event.diff;
         const count = event.snapshot.instances.length;
         this.logger.debug(
-          printable(`${event.service}: ${count} instances (+${added.length} -${removed.length} ~${changed.length})`),
+          `${event.service}: ${count} instances (+${added.length} -${removed.length} ~${changed.length})`,
         );
         break;
       }
@@ -139,15 +139,15 @@ export class EventLog {
   }
 
   private log(line: string): void {
-    this.logger.log(printable(line));
+    this.logger.log(line);
   }
 
   private warn(line: string): void {
-    this.logger.warn(printable(line));
+    this.logger.warn(line);
   }
 
   private error(line: string): void {
-    this.logger.error(printable(line));
+    this.logger.error(line);
   }
 }
 

@@ -9,7 +9,7 @@ export type ProductName = (typeof productNames)[number];
 /** The ways in which each product can be started; the first one of a list is the default. */
 export const variants = {
   nats: ['current', '2.9', 'token', 'tls'],
-  zookeeper: ['single', 'ensemble'],
+  zookeeper: ['single', 'ensemble', 'tls'],
   consul: ['dev', 'server', 'acl'],
   eureka: ['single', 'peers', 'auth'],
   nacos: ['auth', 'open', '3'],

@@ -21,6 +21,7 @@ import { LeaseKeeper, type LeaseKeeperOptions, type LeaseOperations } from './le
 import { openFeed } from './open-feed.js';
 import { Skips } from './skips.js';
 import type { FeedReport, FeedSource } from './source.js';
+import { singleLine } from '../machinery/single-line.js';
 
 /** What a host needs of its app; a backend's context has it, and a client that is used alone can give it. */
 export interface HostContext {
@@ -100,10 +101,16 @@ export class Host implements DriverHost {
   private readonly skips: Skips;
   private sealed = false;
 
+  readonly context: HostContext;
+
   constructor(
     readonly name: string,
-    readonly context: HostContext,
+    context: HostContext,
   ) {
+    // As it was given, but for the logger.
+    this.context = Object.create(context, {
+      logger: { value: singleLine(context.logger), enumerable: true },
+    }) as HostContext;
     const { clock } = context;
     this.skips = new Skips({ backend: name, clock, report: (event) => context.report(event) });
     this.health = new Health({

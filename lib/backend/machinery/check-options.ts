@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { defined, describe, DiscoveryError, isPrototypeKey } from '../../model/index.js';
 
 /** Throws {@link OptionProblem} for a value that is wrong. `path` is the field's name from the outermost object. */
@@ -147,6 +148,17 @@ export function milliseconds(min = 0): Check {
 
 /** A TCP port. */
 export const port: Check = integerBetween(1, 65535);
+
+const SERVER = /^(?:\[(.+)\]|([^:]+))(?::([1-9][0-9]{0,4}))?$/;
+
+/** A name server. Not left to Node, which takes any port, and ends the process at 0. */
+export const nameServer: Check = satisfying(
+  "an IP address with or without a port, such as '127.0.0.1:8600'",
+  (value) => {
+    const [, v6 = '', v4 = v6, portText = '53'] = SERVER.exec(String(value)) ?? [];
+    return typeof value === 'string' && (isIP(value) > 0 || (isIP(v4) > 0 && Number(portText) <= 65535));
+  },
+);
 
 /** One of these texts. */
 export function oneOf(...allowed: readonly string[]): Check {

@@ -6,6 +6,7 @@ import { codeOf, DiscoveryError, messageOf } from '../../model/index.js';
 import type { Clock, Timer } from '../port/clock.js';
 import { withDeadline } from './deadline.js';
 import { readTls, type TlsMaterial, type TlsOptions } from './tls.js';
+import { conceal } from './conceal.js';
 
 /** Options of an {@link HttpClient}. */
 export interface HttpClientOptions {
@@ -262,3 +263,6 @@ function unpacked(incoming: IncomingMessage): Readable {
 function aborted(what: string): DiscoveryError {
   return new DiscoveryError('ABORTED', `${what} was aborted`);
 }
+
+// Keys and certificates.
+conceal(HttpClient.prototype);

@@ -7,6 +7,7 @@ import {
   milliseconds,
   numberBetween,
   silentLogger,
+  singleLine,
   type Logger,
   type Watch,
 } from '../../backend/index.js';
@@ -47,7 +48,7 @@ export class ConsulLocks {
     options: ConsulLocksOptions = {},
   ) {
     this.random = options.random ?? Math.random;
-    this.logger = options.logger ?? silentLogger;
+    this.logger = singleLine(options.logger ?? silentLogger);
   }
 
   /**

@@ -1,5 +1,14 @@
-import { isIP } from 'node:net';
-import { checked, listOf, milliseconds, oneOf, port, satisfying, text, type Resolved } from '../../backend/index.js';
+import {
+  checked,
+  listOf,
+  milliseconds,
+  nameServer,
+  oneOf,
+  port,
+  satisfying,
+  text,
+  type Resolved,
+} from '../../backend/index.js';
 import { assertName, DiscoveryError } from '../../model/index.js';
 
 /** Options of {@link dns}. */
@@ -46,7 +55,7 @@ const CHECKS = {
   record: oneOf('SRV', 'A', 'AAAA'),
   port,
   scheme: satisfying("a URL scheme in lower case, such as 'http'", (value) => SCHEME.test(String(value))),
-  servers: listOf(satisfying("an IP address with or without a port, such as '127.0.0.1:8600'", isServer)),
+  servers: listOf(nameServer),
   refreshMs: milliseconds(50),
   timeoutMs: milliseconds(50),
 };
@@ -64,7 +73,6 @@ const DEFAULTS = {
 /** What DNS can have as a name. */
 export const DNS_NAME = /^(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.(?!$)|\.?$))+$/i;
 const SCHEME = /^[a-z][a-z0-9+.-]{0,31}$/;
-const SERVER = /^(?:\[(.+)\]|([^:]+))(?::([1-9][0-9]{0,4}))?$/;
 
 /**
  * Checks the options and fills in the defaults.
@@ -78,10 +86,4 @@ export function resolveDnsOptions(options: DnsOptions): DnsSettings {
   if ((record === 'SRV') === (given === undefined)) return settings;
   const problem = record === 'SRV' ? 'is for A and AAAA: SRV records say it' : `is required with ${record}`;
   throw new DiscoveryError('INVALID_OPTION', `dns(): port ${problem}`, { field: 'port' });
-}
-
-/** Not left to Node, which takes any port, and ends the process at 0. */
-function isServer(value: unknown): boolean {
-  const [, v6 = '', v4 = v6, portText = '53'] = SERVER.exec(String(value)) ?? [];
-  return isIP(String(value)) > 0 || (isIP(v4) > 0 && Number(portText) <= 65535);
 }

@@ -1,4 +1,5 @@
 import {
+  conceal,
   anything,
   callable,
   checkOptions,
@@ -7,6 +8,7 @@ import {
   integerBetween,
   listOf,
   milliseconds,
+  nameServer,
   object,
   oneOf,
   port,
@@ -212,7 +214,7 @@ export const SHARED_CHECKS: Readonly<Record<string, Check>> = {
   availabilityZones: recordOf(urls),
   dns: required(
     ['domain', 'region'],
-    object({ domain: text, region: text, refreshMs: milliseconds(1000), nameServers: listOf(text) }),
+    object({ domain: text, region: text, refreshMs: milliseconds(1000), nameServers: listOf(nameServer) }),
   ),
   zone: text,
   preferSameZone: flag,
@@ -331,12 +333,12 @@ function resolveConnection(what: string, options: WithDefaults): ConnectionSetti
       return [zone, parseServiceUrls(list, urlDefaults, `${what}: ${field}`, field)];
     }),
   );
-  return {
+  return conceal({
     ...options,
     urlDefaults,
     zones,
     dns: dns === undefined ? undefined : { refreshMs: 300_000, nameServers: [], ...dns },
-  };
+  });
 }
 
 function resolveInstance(what: string, instance: EurekaInstanceOptions): EurekaInstanceOptions {

@@ -23,7 +23,8 @@ export class NacosBackend extends BackendBase implements Backend {
 
   constructor(settings: NacosSettings, context: BackendContext) {
     super(settings.name, context);
-    this.protocol = settings.protocol === 'http' ? httpProtocol(settings, context) : grpcProtocol(settings, context);
+    this.protocol =
+      settings.protocol === 'http' ? httpProtocol(settings, this.context) : grpcProtocol(settings, this.context);
     this.protocol.onState(({ ready, error }) => {
       if (ready) this.health.ok(this.health.session);
       else this.health.failed(this.health.session, error);

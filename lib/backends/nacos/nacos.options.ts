@@ -1,4 +1,5 @@
 import {
+  conceal,
   checked,
   flag,
   integerBetween,
@@ -142,5 +143,5 @@ export function resolveNacosOptions(options: NacosOptions): NacosSettings {
   const config = withDefaults(given.config, CONFIG_DEFAULTS);
   for (const document of [...config.shared, ...config.extensions]) checkConfigKey(document, '');
   checkConfigKey({ dataId: 'any', group: config.group }, '');
-  return Object.freeze({ ...given, client: settingsOf(options), config });
+  return Object.freeze(conceal({ ...given, client: settingsOf(options), config }));
 }

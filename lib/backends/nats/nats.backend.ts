@@ -31,7 +31,7 @@ export class NatsBackend extends BackendBase implements Backend {
   constructor(settings: NatsSettings, context: BackendContext) {
     super(settings.name, context);
     this.settings = settings;
-    const { clock, logger } = context;
+    const { clock, logger } = this.context;
     this.session = new NatsSession({
       settings: settings.connection,
       clock,

@@ -2,6 +2,7 @@ import {
   checkOptions,
   anything,
   silentLogger,
+  singleLine,
   systemClock,
   text,
   type Clock,
@@ -65,7 +66,7 @@ export class NatsClient implements AsyncDisposable {
     });
     const settings = resolveConnectionOptions('NatsClient', options);
     this.clock = options.clock ?? systemClock;
-    this.logger = options.logger ?? silentLogger;
+    this.logger = singleLine(options.logger ?? silentLogger);
     this.inboxPrefix = settings.inboxPrefix;
     this.session = new NatsSession({
       settings,

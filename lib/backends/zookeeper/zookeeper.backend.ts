@@ -8,6 +8,7 @@ import {
   type DiscoveryDriver,
   type RegistryDriver,
 } from '../../backend/index.js';
+import { defined } from '../../model/index.js';
 import { AsabAuthorization } from './asab/asab.authorization.js';
 import { AsabDiscoveryDriver } from './asab/asab.discovery.js';
 import { AsabIdentity } from './asab/asab.identity.js';
@@ -51,8 +52,9 @@ export class ZooKeeperBackend extends BackendBase implements Backend {
       requestTimeoutMs,
       auth: settings.auth,
       access: settings.access,
+      ...defined({ tls: settings.tls }),
       name: backend,
-      logger: context.logger,
+      logger: this.context.logger,
       clock: context.clock,
       random: () => context.random(),
       onListenerError: (error) =>

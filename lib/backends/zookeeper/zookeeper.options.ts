@@ -8,9 +8,11 @@ import {
   renamed,
   required,
   text,
+  tlsCheck,
   withDefaults,
   type Check,
   type Resolved,
+  type TlsOptions,
 } from '../../backend/index.js';
 import { assertName, DiscoveryError } from '../../model/index.js';
 import { asab, asabChecks, resolveAsabOptions, type AsabLayout, type AsabSettings } from './asab/asab.options.js';
@@ -56,6 +58,8 @@ export interface ZooKeeperOptions {
   readonly rescanMs?: number;
   /** Credentials, sent on every connection: `{ scheme: 'digest', credentials: 'user:password' }`. @default [] */
   readonly auth?: readonly { readonly scheme: string; readonly credentials: string }[];
+  /** Speak TLS, with the servers' `secureClientPort`. @default plain text */
+  readonly tls?: TlsOptions;
   /** Who may use the nodes that are created: everybody, or only who has the same credentials. @default 'open' */
   readonly access?: AccessRule;
 }
@@ -78,6 +82,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   rescanMs: milliseconds(100),
   auth: listOf(required(['scheme', 'credentials'], object({ scheme: text, credentials: text }))),
   access: oneOf('open', 'creator'),
+  tls: tlsCheck(),
 };
 
 const DEFAULTS = {

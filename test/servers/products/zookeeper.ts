@@ -1,13 +1,14 @@
-import { readdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { cached, lookUp } from '../cache.js';
+import { makeCertificates } from '../certificates.js';
 import { freePorts } from '../free-port.js';
 import type { NodeSpec } from '../managed-node.js';
 import { whileShowing } from '../progress.js';
 import { startServer, temporaryFolder } from '../running-server.js';
 import { hasApt, unpackDebianPackages } from '../toolchains/apt.js';
 import { mavenIsMissing, mavenPackage, projectHash, provideJava, jvmFlags } from '../toolchains/java.js';
-import type { RunningServer, Settings } from '../types.js';
+import type { RunningServer, Settings, TlsFiles } from '../types.js';
 import { versions } from '../versions.js';
 import { askZooKeeper } from '../wire.js';
 import { type Attached, type Product, type StartOptions, availableFrom, unavailable } from './product.js';
@@ -75,8 +76,33 @@ async function program(): Promise<Program> {
 
 interface MemberPorts extends Record<string, number> {
   client: number;
+  /** Without TLS, beside `client`, where that has it. */
+  plain: number;
   quorum: number;
   election: number;
+}
+
+/** TLS is Netty's to speak; four-letter commands go to the plain port beside it. */
+function secure(ports: MemberPorts, tls: TlsFiles): Settings {
+  return {
+    serverCnxnFactory: 'org.apache.zookeeper.server.NettyServerCnxnFactory',
+    secureClientPort: ports.client,
+    secureClientPortAddress: '127.0.0.1',
+    clientPort: ports.plain,
+    'ssl.keyStore.location': join(dirname(tls.certFile), 'both.pem'),
+    'ssl.keyStore.type': 'PEM',
+    'ssl.trustStore.location': tls.caFile,
+    'ssl.trustStore.type': 'PEM',
+    'ssl.clientAuth': 'want',
+  };
+}
+
+/** The files, and `both.pem`: the key and its certificate in one, as ZooKeeper wants them. */
+async function certificates(folder: string): Promise<TlsFiles> {
+  await mkdir(folder);
+  const files = await makeCertificates(folder);
+  await writeFile(join(folder, 'both.pem'), `${files.key}\n${files.cert}`);
+  return files;
 }
 
 function zooCfg(ports: MemberPorts, data: string, ensemble: readonly MemberPorts[], settings: Settings): string {
@@ -105,8 +131,10 @@ function memberSpec(input: {
   readonly ports: MemberPorts;
   readonly ensemble: readonly MemberPorts[];
   readonly settings: Settings;
+  readonly tls: TlsFiles | undefined;
 }): NodeSpec {
-  const { java, classPath, folder, ports, ensemble, settings } = input;
+  const { java, classPath, folder, ports, ensemble, tls } = input;
+  const settings = tls === undefined ? input.settings : { ...secure(ports, tls), ...input.settings };
   const config = join(folder, 'zoo.cfg');
   const id = ensemble.indexOf(ports) + 1;
   const main = id > 0 ? 'quorum.QuorumPeerMain' : 'ZooKeeperServerMain';
@@ -123,7 +151,8 @@ function memberSpec(input: {
       await writeFile(config, zooCfg(ports, data, ensemble, settings));
       if (id > 0) await writeFile(join(data, 'myid'), String(id));
     },
-    ready: async () => /^Mode: /m.test(await askZooKeeper('127.0.0.1', ports.client, 'srvr')),
+    ready: async () =>
+      /^Mode: /m.test(await askZooKeeper('127.0.0.1', tls === undefined ? ports.client : ports.plain, 'srvr')),
   };
 }
 
@@ -133,20 +162,21 @@ async function start({ variant, settings = {}, guard }: StartOptions): Promise<R
   const { classPath, source } = await program();
   const folder = await temporaryFolder(guard, 'zookeeper');
   const ports: MemberPorts[] = [];
+  const tls = variant === 'tls' ? await certificates(join(folder, 'tls')) : undefined;
   for (let i = 0; i < (variant === 'ensemble' ? 3 : 1); i++) {
-    ports.push(await freePorts('client', 'quorum', 'election'));
+    ports.push(await freePorts('client', 'plain', 'quorum', 'election'));
   }
   const nodes = ports.map((member, i) =>
     memberSpec({
-      ...{ java: provided.java, classPath, settings },
+      ...{ java: provided.java, classPath, settings, tls },
       folder: variant === 'ensemble' ? join(folder, String(i + 1)) : folder,
       ports: member,
       ensemble: variant === 'ensemble' ? ports : [],
     }),
   );
   return startServer(guard, folder, {
-    facts: { product: 'zookeeper', variant, source },
-    version: () => versionOf('127.0.0.1', ports[0]?.client ?? 0),
+    facts: { product: 'zookeeper', variant, source, ...(tls === undefined ? {} : { tls }) },
+    version: () => versionOf('127.0.0.1', (tls === undefined ? ports[0]?.client : ports[0]?.plain) ?? 0),
     nodes,
   });
 }

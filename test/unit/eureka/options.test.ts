@@ -35,6 +35,10 @@ describe('the options of eureka()', () => {
     [{ serviceUrls: 'x', availabilityZones: { a: 'y' } }, 'serviceUrls'],
     [{ availabilityZones: { a: 'ftp://x' } }, 'availabilityZones.a'],
     [{ dns: { domain: 'x' } }, 'dns.region'],
+    // Node ends the process at port 0.
+    [{ dns: { domain: 'x', region: 'r', nameServers: ['127.0.0.1:0'] } }, 'dns.nameServers[0]'],
+    [{ dns: { domain: 'x', region: 'r', nameServers: ['127.0.0.1:65536'] } }, 'dns.nameServers[0]'],
+    [{ dns: { domain: 'x', region: 'r', nameServers: ['localhost'] } }, 'dns.nameServers[0]'],
     [{ protocol: 'ftp' }, 'protocol'],
     [{ context: '../x' }, 'context'],
     [{ username: 'u' }, 'password'],

@@ -167,7 +167,7 @@ describe('walking the nodes', () => {
       const walked = walk(
         () => {
           calls += 1;
-          throw problem as Error;
+          throw problem;
         },
         { nextNodeOnHttpError },
       );

@@ -1,4 +1,5 @@
 import {
+  conceal,
   checked,
   either,
   integerBetween,
@@ -123,11 +124,11 @@ export function resolveConnection(what: string, options: ConnectionWithDefaults)
   }
   // Of the connection only: a backend's options hold much besides.
   const own = Object.entries(options).filter(([key]) => Object.hasOwn(CONNECTION_CHECKS, key));
-  return {
+  return conceal({
     ...(Object.fromEntries(own) as unknown as ConnectionWithDefaults),
     address: parseAddress(options.address),
     token: options.token === undefined ? undefined : secretOf(options.token),
-  };
+  });
 }
 
 const CLIENT_CHECKS = {
@@ -162,5 +163,5 @@ export function resolveClientOptions(given: string | ConsulClientOptions): Resol
   const options = typeof given === 'string' ? { address: given } : given;
   const settings = checked<ConsulClientOptions, typeof CLIENT_DEFAULTS>(what, options, CLIENT_CHECKS, CLIENT_DEFAULTS);
   const logger = withLevel(settings.logger, settings.logLevel);
-  return { ...settings, ...resolveConnection(what, settings), logger };
+  return conceal({ ...settings, ...resolveConnection(what, settings), logger });
 }

@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
-import { type Clock, type Logger } from '../../../backend/index.js';
+import { conceal, type Clock, type Logger } from '../../../backend/index.js';
 import { codeOf, DiscoveryError, messageOf } from '../../../model/index.js';
 import { isSecret } from './values.js';
 
@@ -76,3 +76,5 @@ export class TokenSource {
     }
   }
 }
+
+conceal(TokenSource.prototype);

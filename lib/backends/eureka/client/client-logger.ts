@@ -1,5 +1,5 @@
 import { isWritten, type Logger, type LogLevel } from '../../../backend/index.js';
-import { messageOf } from '../../../model/index.js';
+import { messageOf, printable } from '../../../model/index.js';
 
 type Severity = Exclude<LogLevel, 'silent'>;
 
@@ -85,7 +85,7 @@ export class ClientLogger implements Logger {
 
   private add(severity: Severity, message: string): void {
     if (!isWritten(severity, this.level)) return;
-    this.queue.push({ severity, message });
+    this.queue.push({ severity, message: printable(message) });
     if (this.scheduled) return;
     this.scheduled = true;
     setImmediate(() => {

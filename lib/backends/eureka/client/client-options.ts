@@ -1,4 +1,5 @@
 import {
+  conceal,
   anything,
   callable,
   checkOptions,
@@ -138,10 +139,10 @@ export function resolveClientOptions(options: EurekaClientOptions): EurekaClient
   }
   if (appName !== undefined) assertName(appName, 'appName');
   const registers = options.shouldRegister !== false && appName !== undefined && instancePort !== undefined;
-  return {
+  return conceal({
     // All of them: `onError` is told when every server was tried.
     eureka: resolveSettings('EurekaClient', { maxAttempts: 1000, ...options }),
     options,
     application: registers ? { name: appName, port: instancePort } : undefined,
-  };
+  });
 }

@@ -1,4 +1,5 @@
 import {
+  conceal,
   PeriodicTask,
   ServerList,
   withoutSecrets,
@@ -164,3 +165,5 @@ export class EurekaServers {
     this.list.update(ordered.map((url) => withoutSecrets(toEndpoint(url).baseUrl)));
   }
 }
+
+conceal(EurekaServers.prototype);

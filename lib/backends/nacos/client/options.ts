@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import {
+  conceal,
   anything,
   callable,
   checkOptions,
@@ -228,17 +229,19 @@ export function settingsOf(options: NacosClientOptions): NacosClientSettings {
   }
   const keys = accessKey === undefined || secretKey === undefined ? undefined : { accessKey, secretKey };
   const contextPath = normalContextPath(settings.contextPath);
-  return Object.freeze({
-    ...settings,
-    servers: serverAddresses === undefined ? [] : parseServerAddresses(serverAddresses, 'serverAddresses'),
-    endpoint:
-      endpoint === undefined ? undefined : { url: endpointUrl(endpoint, contextPath), refreshMs: endpointRefreshMs },
-    namespace: checkedNamespace(settings.namespace),
-    contextPath,
-    credentials: credentialsProvider ?? (keys === undefined ? undefined : () => keys),
-    grpc: withDefaults(settings.grpc, GRPC_DEFAULTS),
-    cacheDirectory: resolve(settings.cacheDirectory ?? join(homedir(), 'nacos', 'cache')),
-  });
+  return Object.freeze(
+    conceal({
+      ...settings,
+      servers: serverAddresses === undefined ? [] : parseServerAddresses(serverAddresses, 'serverAddresses'),
+      endpoint:
+        endpoint === undefined ? undefined : { url: endpointUrl(endpoint, contextPath), refreshMs: endpointRefreshMs },
+      namespace: checkedNamespace(settings.namespace),
+      contextPath,
+      credentials: credentialsProvider ?? (keys === undefined ? undefined : () => keys),
+      grpc: withDefaults(settings.grpc, GRPC_DEFAULTS),
+      cacheDirectory: resolve(settings.cacheDirectory ?? join(homedir(), 'nacos', 'cache')),
+    }),
+  );
 }
 
 /** '' for the public namespace, which Nacos also calls `public`. */

@@ -1,4 +1,5 @@
 import {
+  conceal,
   anything,
   either,
   flag,
@@ -140,11 +141,13 @@ export function resolveConnectionOptions(what: string, options: NatsConnectionOp
       throw refuse(`servers[${index}]`, 'must be an address such as nats://10.0.0.5:4222');
     }
   });
-  return Object.freeze({
-    ...settings,
-    servers: Object.freeze(given.length === 0 ? ['127.0.0.1:4222'] : given),
-    authentication: Object.freeze(defined({ username, password, token, nkeySeed, credentials })),
-  });
+  return Object.freeze(
+    conceal({
+      ...settings,
+      servers: Object.freeze(given.length === 0 ? ['127.0.0.1:4222'] : given),
+      authentication: Object.freeze(conceal(defined({ username, password, token, nkeySeed, credentials }))),
+    }),
+  );
 }
 
 function isConnection(value: unknown): boolean {

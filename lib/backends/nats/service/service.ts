@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import {
   checkOptions,
   silentLogger,
+  singleLine,
   systemClock,
   withDeadline,
   type Clock,
@@ -116,7 +117,7 @@ export class NatsServiceHandle implements AsyncDisposable {
     checkOptions('addService()', config, SERVICE_OPTIONS);
     assertIdentity(config);
     this.clock = config.clock ?? systemClock;
-    this.logger = config.logger ?? silentLogger;
+    this.logger = singleLine(config.logger ?? silentLogger);
     this.prefix = config.apiPrefix === undefined || config.apiPrefix === '' ? DEFAULT_API_PREFIX : config.apiPrefix;
     assertPrefix(this.prefix, 'apiPrefix');
     this.id = (config.idGenerator ?? randomId)();

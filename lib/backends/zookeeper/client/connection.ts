@@ -1,4 +1,6 @@
-import type { Clock, Timer } from '../../../backend/index.js';
+import { isIP } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { conceal, type Clock, type Timer, type TlsMaterial } from '../../../backend/index.js';
 import { messageOf } from '../../../model/index.js';
 import { failureName, isCommonCode, ZooKeeperError } from './errors.js';
 import { FrameReader } from './frames.js';
@@ -46,6 +48,8 @@ export interface ConnectionOptions {
   /** The newest transaction that was seen: a server that is behind must not take us. */
   readonly lastZxid: Buffer | undefined;
   readonly auth: readonly { readonly scheme: string; readonly credentials: string }[];
+  /** Speak TLS, with this. */
+  readonly tls?: TlsMaterial | undefined;
   readonly onEvent: (event: NodeEvent) => void;
 }
 
@@ -223,7 +227,10 @@ export class Connection {
     const { server, lastZxid } = options;
     manager.servers = [{ host: server.host, port: server.port }];
     if (lastZxid !== undefined) manager.zxid = Buffer.from(lastZxid);
-    manager.findNextServer = (callback) => callback({ host: server.host, port: server.port });
+    manager.findNextServer = (callback) => {
+      if (options.tls === undefined) callback({ host: server.host, port: server.port });
+      else this.dialTls(options.tls);
+    };
     const read = manager.onSocketData.bind(manager);
     manager.onSocketData = (chunk) => this.receive(chunk, read);
     manager.watcherManager = {
@@ -263,6 +270,22 @@ export class Connection {
         `${options.server.name} ${problem === undefined ? 'closed the connection' : `failed: ${messageOf(problem)}`}`,
       ),
     );
+  }
+
+  /** What the library does with a plain socket; it has no other. */
+  private dialTls(tls: TlsMaterial): void {
+    const { manager } = this;
+    const { host, port } = this.options.server;
+    // An address is no name to ask for, but is what the certificate must bear.
+    const named = isIP(host) === 0 ? { servername: host } : {};
+    const socket = connectTls({ ...named, ...tls, host, port });
+    manager.socket = socket;
+    socket.setNoDelay();
+    socket.on('secureConnect', () => manager.onSocketConnected());
+    socket.on('data', (chunk: Buffer) => manager.onSocketData(chunk));
+    socket.on('drain', () => manager.onSocketDrain());
+    socket.on('close', () => manager.onSocketClosed());
+    socket.on('error', (error) => manager.onSocketError(error));
   }
 
   private becomeOpen(): void {
@@ -349,6 +372,8 @@ export class Connection {
     return new ZooKeeperError(failure, `${what} failed: ${message}`, { backend, cause: error });
   }
 }
+
+conceal(Connection.prototype);
 
 function codeNumber(error: unknown): number | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;

@@ -56,7 +56,11 @@ export interface LibraryConnectionManager {
   watcherManager: LibraryWatches;
   connect: () => void;
   findNextServer: (callback: (server: { readonly host: string; readonly port: number }) => void) => void;
+  onSocketConnected(): void;
   onSocketData: (chunk: Buffer) => void;
+  onSocketDrain(): void;
+  onSocketClosed(): void;
+  onSocketError(error: unknown): void;
 }
 
 /** Where the library keeps who watches what. */
@@ -93,6 +97,10 @@ export function managerOf(client: LibraryClient, backend: string): LibraryConnec
     typeof manager?.connect === 'function' &&
     typeof manager.onSocketData === 'function' &&
     typeof manager.findNextServer === 'function' &&
+    typeof manager.onSocketConnected === 'function' &&
+    typeof manager.onSocketDrain === 'function' &&
+    typeof manager.onSocketClosed === 'function' &&
+    typeof manager.onSocketError === 'function' &&
     Array.isArray(manager.servers) &&
     Buffer.isBuffer(manager.zxid);
   if (fits) return manager;

@@ -1,4 +1,6 @@
+import { setMaxListeners } from 'node:events';
 import {
+  conceal,
   PeriodicTask,
   sleep,
   until,
@@ -7,6 +9,7 @@ import {
   type Clock,
   type Logger,
   type Timer,
+  type TlsMaterial,
   type View,
 } from '../../../backend/index.js';
 import { defined, DiscoveryError, toDiscoveryError } from '../../../model/index.js';
@@ -69,12 +72,15 @@ export class Session {
   private lostTimer: Timer | undefined;
   private nextServer: number;
   private library: ZooKeeperLibrary | undefined;
+  private tls: TlsMaterial | undefined;
   private readonly closing = new AbortController();
 
   constructor(private readonly options: SessionOptions) {
     const { clock, random, onListenerError, sessionTimeoutMs, servers } = options;
     this.view = new ValueView<ZooKeeperState>(Object.freeze({ phase: 'connecting' }), onListenerError);
     this.timeoutMs = sessionTimeoutMs;
+    // Every operation that waits for a connection listens: any number of them is no leak.
+    setMaxListeners(0, this.closing.signal);
     // Clients that have the same list must not all go to its first server.
     this.nextServer = Math.floor(random() * servers.length);
     this.loop = new WatchLoop({
@@ -101,9 +107,10 @@ export class Session {
     return this.view;
   }
 
-  start(library: ZooKeeperLibrary): void {
+  start(library: ZooKeeperLibrary, tls?: TlsMaterial): void {
     if (this.closing.signal.aborted) return;
     this.library = library;
+    this.tls = tls;
     this.loop.start();
     this.heartbeat.start('after-interval');
   }
@@ -196,6 +203,7 @@ export class Session {
       session: this.credentials,
       lastZxid: this.lastZxid,
       auth,
+      tls: this.tls,
       onEvent,
     });
     this.connection = connection;
@@ -315,3 +323,5 @@ export class Session {
     return new DiscoveryError('ABORTED', `the request to ${backend} was aborted`, { backend });
   }
 }
+
+conceal(Session.prototype);

@@ -1,8 +1,12 @@
 import {
+  conceal,
+  readTls,
   silentLogger,
+  singleLine,
   systemClock,
   type Clock,
   type Logger,
+  type TlsOptions,
   type Unsubscribe,
   type View,
 } from '../../../backend/index.js';
@@ -35,6 +39,8 @@ export interface ZooKeeperClientOptions {
   readonly requestTimeoutMs?: number;
   /** Credentials, sent on every connection: `{ scheme: 'digest', credentials: 'user:password' }`. */
   readonly auth?: readonly { readonly scheme: string; readonly credentials: string }[];
+  /** Speak TLS, with a server's `secureClientPort`. @default plain text */
+  readonly tls?: TlsOptions;
   /** Who may use the nodes that this client creates. @default 'open' */
   readonly access?: AccessRule;
   /** The name in messages. @default 'zookeeper' */
@@ -91,6 +97,7 @@ export class ZooKeeperClient {
   private readonly waitMs: number;
   private readonly access: AccessRule;
   private readonly listeners = new Map<string, Set<(event: NodeEvent) => void>>();
+  private readonly tls: TlsOptions | undefined;
   private library: ZooKeeperLibrary | undefined;
   private chrootExists: boolean;
   private readonly onListenerError: (error: unknown) => void;
@@ -105,6 +112,7 @@ export class ZooKeeperClient {
     this.name = options.name ?? 'zookeeper';
     this.waitMs = options.requestTimeoutMs ?? 3000;
     this.access = options.access ?? 'open';
+    this.tls = options.tls === undefined ? undefined : conceal({ ...options.tls });
     this.onListenerError = options.onListenerError ?? (() => {});
     this.session = new Session({
       backend: this.name,
@@ -113,7 +121,7 @@ export class ZooKeeperClient {
       connectTimeoutMs: options.connectTimeoutMs ?? 5000,
       auth: options.auth ?? [],
       clock: options.clock ?? systemClock,
-      logger: options.logger ?? silentLogger,
+      logger: singleLine(options.logger ?? silentLogger),
       random: options.random ?? Math.random,
       onEvent: (event) => this.dispatch(event),
       onListenerError: this.onListenerError,
@@ -136,11 +144,12 @@ export class ZooKeeperClient {
 
   /**
    * Loads node-zookeeper-client and begins to connect, without waiting for a server.
-   * @throws DiscoveryError `MISSING_PEER`
+   * @throws DiscoveryError `MISSING_PEER`; `INVALID_OPTION` for certificates that can't be used
    */
   async open(): Promise<void> {
     this.library ??= await loadLibrary(this.name);
-    this.session.start(this.library);
+    const material = this.tls === undefined ? undefined : await readTls(this.tls, this.name);
+    this.session.start(this.library, material);
   }
 
   /** Ends the session, so that its ephemeral nodes vanish at once, and releases everything. */

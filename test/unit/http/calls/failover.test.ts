@@ -125,7 +125,7 @@ describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const
         let orders = 0;
         const walked = stock.client.walkNodes('STOCK', () => {
           orders += 1;
-          throw problem as Error;
+          throw problem;
         });
         await expect(walked).rejects.toBe(problem);
         expect(orders).toBe(1);

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import {
+  conceal,
   checkOptions,
   flag,
   integerBetween,
@@ -121,5 +122,5 @@ export function retune(current: NacosHttpTuning, changes: NacosHttpTunables): Na
 
 function tune(current: NacosHttpTuning, changes: NacosHttpTunables): NacosHttpTuning {
   const { failoverBase, snapshotBase, ...rest } = withDefaults<NacosHttpTunables, NacosHttpTuning>(changes, current);
-  return { ...rest, failoverBase: resolve(failoverBase), snapshotBase: resolve(snapshotBase) };
+  return conceal({ ...rest, failoverBase: resolve(failoverBase), snapshotBase: resolve(snapshotBase) });
 }
