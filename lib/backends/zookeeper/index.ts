@@ -23,7 +23,9 @@ export type {
   ConfigDriver,
   DiscoveryDriver,
   Logger,
+  Pem,
   RegistryDriver,
+  TlsOptions,
   Unsubscribe,
   View,
 } from '../../backend/index.js';
