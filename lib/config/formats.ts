@@ -70,7 +70,7 @@ function flatten(flat: Map<string, ConfigData>, id: string, prefix: string, data
     if (isObject(value) && Object.keys(value).length > 0) {
       checkKey(id, path);
       flatten(flat, id, path, value);
-    } else put(flat, id, path, freeze(id, path, value));
+    } else put(flat, id, path, freeze(id, path, value, 0));
   }
 }
 
@@ -89,19 +89,20 @@ function checkKey(id: string, key: string): void {
 }
 
 /** Copies data of any parser into frozen data of our own. */
-function freeze(id: string, path: string, value: unknown): ConfigData {
+function freeze(id: string, path: string, value: unknown, depth: number): ConfigData {
+  if (depth > MAX_DEPTH) throw invalid(id, `is nested deeper than ${MAX_DEPTH} at ${describe(path)}`, path);
   if (value === null || value === undefined) return null;
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
   if (typeof value === 'bigint') return Number(value);
   if (value instanceof Date) return value.toISOString();
   if (Array.isArray(value)) {
-    return Object.freeze(value.map((item, index) => freeze(id, `${path}[${index}]`, item)));
+    return Object.freeze(value.map((item, index) => freeze(id, `${path}[${index}]`, item, depth + 1)));
   }
   if (isObject(value)) {
     const copy = Object.create(null) as Record<string, ConfigData>;
     for (const [key, item] of Object.entries(value)) {
       checkKey(id, `${path}.${key}`);
-      copy[key] = freeze(id, `${path}.${key}`, item);
+      copy[key] = freeze(id, `${path}.${key}`, item, depth + 1);
     }
     return Object.freeze(copy);
   }

@@ -1,7 +1,13 @@
-import type { Document } from 'yaml';
+import type { CST, LineCounter } from 'yaml';
 
 /** Aliases may not be expanded to more than this: a few lines could fill the memory. */
 const MAX_ALIAS_COUNT = 100;
+
+/**
+ * What is nested deeper isn't read to its end: the library goes down by recursion, and a stack that is full in the wrong place
+ * ends the process. What a document may have is less.
+ */
+const MAX_STACK = 250;
 
 /**
  * Reads YAML as the other readers of the same documents do: merge keys (`<<`) are merged, and a key that stands twice in
@@ -16,16 +22,19 @@ export async function readYaml(text: string): Promise<unknown> {
     const { line, col } = lines.linePos(offset);
     return new Error(`${problem} at line ${line}, column ${col}`);
   };
-  const document: Document = yaml.parseDocument(text, {
+  const composer = new yaml.Composer({
     merge: true,
     // The library's own check of keys compares each with each: 40,000 of them took 20 seconds. Its pretty errors look for the
     // place of each from the beginning.
     uniqueKeys: false,
     prettyErrors: false,
-    lineCounter: lines,
     // It would write to the process's own warnings, in words from outside.
     logLevel: 'error',
   });
+  const [document, second] = [...composer.compose(tokensOf(yaml, text, lines, placed), true, text.length)];
+  if (document === undefined) return null;
+  if (second !== undefined)
+    throw placed('it holds more than one document, of which the second begins', second.range[0]);
   const [error] = document.errors;
   if (error !== undefined) throw placed(error.message, error.pos[0]);
   yaml.visit(document, {
@@ -41,4 +50,20 @@ export async function readYaml(text: string): Promise<unknown> {
     },
   });
   return document.toJS({ maxAliasCount: MAX_ALIAS_COUNT }) as unknown;
+}
+
+/** The parser's tokens, which it makes without recursion. */
+function* tokensOf(
+  yaml: typeof import('yaml'),
+  text: string,
+  lines: LineCounter,
+  placed: (problem: string, offset: number) => Error,
+): Generator<CST.Token, void> {
+  const parser = new yaml.Parser(lines.addNewLine);
+  lines.addNewLine(0);
+  for (const lexeme of new yaml.Lexer().lex(text)) {
+    yield* parser.next(lexeme);
+    if (parser.stack.length > MAX_STACK) throw placed('it is nested too deeply', parser.offset);
+  }
+  yield* parser.end();
 }

@@ -3,6 +3,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { minVersion } from 'semver';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const root = join(import.meta.dirname, '../..');
@@ -18,13 +19,27 @@ let folder: string;
 let tarball: string;
 
 /** A stock app of its own, with the tarball installed. */
-async function install(app: string): Promise<string> {
-  const target = join(folder, app);
+async function install(app: string, pins?: Readonly<Record<string, string>>): Promise<string> {
+  const target = join(folder, pins === undefined ? app : `${app}-pinned`);
   await cp(join(import.meta.dirname, 'apps', app), target, { recursive: true });
+  if (pins !== undefined) {
+    const manifest = JSON.parse(await readFile(join(target, 'package.json'), 'utf8')) as { dependencies: object };
+    manifest.dependencies = { ...manifest.dependencies, ...pins };
+    await writeFile(join(target, 'package.json'), JSON.stringify(manifest));
+  }
   await run('npm', ['install', '--no-audit', '--no-fund', tarball], { cwd: target, env: cleanEnv() });
   await mkdir(join(target, 'config'));
   await writeFile(join(target, 'config/application.yaml'), 'limit: 5\n');
   return target;
+}
+
+/** The lowest version of each peer that is promised to work, together. */
+async function lowestPeers(): Promise<Record<string, string>> {
+  const { peerDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
+    readonly peerDependencies: Readonly<Record<string, string>>;
+  };
+  const lowest = Object.entries(peerDependencies).map(([name, range]) => [name, minVersion(range)?.version ?? '']);
+  return Object.fromEntries(lowest) as Record<string, string>;
 }
 
 /** The names of the entries as users import them. */
@@ -194,5 +209,20 @@ describe('a stock app', () => {
     await expectTypesToResolve(app, { module: 'node16', moduleResolution: 'node16' });
     // TypeScript's classic way, which knows no `exports`.
     await expectTypesToResolve(app, { module: 'commonjs', moduleResolution: 'node10' });
+  });
+
+  test('on the lowest versions of all peers together', async () => {
+    const peers = await lowestPeers();
+    const nest = peers['@nestjs/core'] ?? '';
+    const app = await install('nest-11-cjs', { ...peers, '@nestjs/platform-express': nest });
+    for (const [name, version] of Object.entries(peers)) {
+      const manifest = await readFile(join(app, 'node_modules', name, 'package.json'), 'utf8');
+      expect(JSON.parse(manifest), name).toMatchObject({ version });
+    }
+    const env = cleanEnv({ REGISTRY_DIRECTORY: join(app, 'registry'), CONFIG_DIRECTORY: join(app, 'config') });
+    await run('npm', ['run', 'build'], { cwd: app, env });
+    const { stdout } = await run(process.execPath, ['dist/main.js'], { cwd: app, env });
+    expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toEqual({ limit: 5, name: 'cjs' });
+    await expectEntriesToLoad(app);
   });
 });

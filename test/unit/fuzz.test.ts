@@ -1,7 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { createRegistration, createServiceInstance } from '../../lib/model/index.js';
+import {
+  createRegistration,
+  createServiceInstance,
+  DiscoveryError,
+  type ConfigDocument,
+} from '../../lib/model/index.js';
 import { parseServiceInfo } from '../../lib/backends/nacos/client/naming/model.js';
 import { withoutSecretUrls } from '../../lib/backend/machinery/log-text.js';
+import { parseDocument } from '../../lib/config/formats.js';
 import { readYaml } from '../../lib/config/yaml.js';
 import { fuzz } from '../fuzz/fuzz.js';
 import { TARGETS } from '../fuzz/targets.js';
@@ -13,6 +19,10 @@ describe('everything that reads takes hostile input', () => {
     expect(await fuzz(target, 1, 100)).toBeUndefined();
   });
 });
+
+function documentOf(format: 'yaml' | 'json', text: string): ConfigDocument {
+  return { id: 'id', revision: '1', content: { format, text } };
+}
 
 /** How much more time of the processor the second takes than the first. */
 function growth(run: (times: number) => unknown): number {
@@ -37,6 +47,23 @@ describe('what was found', () => {
   it('each of many errors of a YAML text is not looked for from the beginning', async () => {
     const texts = await Promise.all([1, 8].map((times) => readYaml('&a [*a,*a]'.repeat(500 * times)).catch(String)));
     expect(texts).toEqual([expect.stringContaining('at line 1, column'), expect.stringContaining('at line 1, column')]);
+  });
+
+  // Past a stack that is nearly full the engine itself can give up, and with it the process.
+  it.each(['{', '[', '- ', '? ', 'a: [', '- - ', '{a: ', '[{', '!!map {', '&a {', '"', '"{', '\\', '|', '> '])(
+    'YAML of nothing but %o is refused, however long',
+    async (unit) => {
+      const problem = await parseDocument(documentOf('yaml', unit.repeat(100_000))).catch((error: unknown) => error);
+      expect(problem instanceof DiscoveryError ? problem.code : problem).toBe('CONFIG_DOCUMENT_INVALID');
+    },
+  );
+
+  it.each(['[', '{"a":'])('JSON that is nested as deep as can be is refused (%s)', async (unit) => {
+    const text = `${unit.repeat(100_000)}1${(unit === '[' ? ']' : '}').repeat(100_000)}`;
+    await expect(parseDocument(documentOf('json', `{"a":${text}}`))).rejects.toMatchObject({
+      code: 'CONFIG_DOCUMENT_INVALID',
+      message: expect.stringContaining('nested deeper than 100') as string,
+    });
   });
 
   it('keys of YAML that are no texts write nothing to the process’s warnings', async () => {

@@ -20,7 +20,7 @@ async function main(): Promise<void> {
   await app.listen(0, '127.0.0.1');
   await app.get(AppRegistration).lease?.registered;
   await app.get(DiscoveryClient).refresh('SELF');
-  const { data } = await firstValueFrom(app.get(ServiceHttpClient).get('lb://SELF/call'));
+  const { data } = await firstValueFrom(app.get(ServiceHttpClient).get('lb://SELF/call', { params: { unused: 1 } }));
   console.log(JSON.stringify(data));
   await app.close();
 }
