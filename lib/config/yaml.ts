@@ -31,6 +31,11 @@ export async function readYaml(text: string): Promise<unknown> {
     // It would write to the process's own warnings, in words from outside.
     logLevel: 'error',
   });
+  // The first error is enough: of ten thousand, gathered one by one, each costs as much as a page of good text. It isn't in the
+  // library's types, so errors that come to be gathered all the same are looked at below.
+  Reflect.set(composer, 'onError', (source: unknown, _code: unknown, message: string, isWarning?: boolean) => {
+    if (isWarning !== true) throw placed(message, offsetOf(source));
+  });
   const [document, second] = [...composer.compose(tokensOf(yaml, text, lines, placed), true, text.length)];
   if (document === undefined) return null;
   if (second !== undefined)
@@ -50,6 +55,15 @@ export async function readYaml(text: string): Promise<unknown> {
     },
   });
   return document.toJS({ maxAliasCount: MAX_ALIAS_COUNT }) as unknown;
+}
+
+/** Where something of the library's is, in any of the ways in which it says so. */
+function offsetOf(source: unknown): number {
+  if (typeof source === 'number') return source;
+  if (Array.isArray(source)) return offsetOf(source[0]);
+  if (typeof source !== 'object' || source === null) return 0;
+  if ('offset' in source) return offsetOf(source.offset);
+  return 'range' in source ? offsetOf(source.range) : 0;
 }
 
 /** The parser's tokens, which it makes without recursion. */

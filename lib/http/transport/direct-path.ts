@@ -32,6 +32,9 @@ const BUCKETS = new Set([
 /** Objects that are taken as they are, though the defaults may hold one too. */
 const NOT_MERGED = new Set(['headers', 'data', 'signal', 'cancelToken', 'httpAgent', 'httpsAgent']);
 
+/** Params that are nested deeper are left to axios. */
+const MAX_DEPTH = 10;
+
 /** Misspelled options, for which axios's pipeline has an error. */
 const MISSPELLED = new Set(['baseUrl', 'withXsrfToken']);
 
@@ -109,16 +112,28 @@ function isPlainConfig(config: AxiosRequestConfig, defaults: object): boolean {
   for (const key of Object.keys(config)) {
     const value = (config as Bag)[key];
     if (value === undefined) continue;
+    if (value === null && (key === 'transitional' || key === 'responseType')) return false;
     if (key === 'adapter' || key === 'transformRequest' || key === 'transformResponse') return false;
     if (typeof value === 'object' && value !== null) {
       if (key === 'headers') {
         if (!isPlainHeaders(value as Bag)) return false;
+      } else if (key === 'params') {
+        if (!hasBottom(value, MAX_DEPTH)) return false;
       } else if (isObject((defaults as Bag)[key]) && !NOT_MERGED.has(key)) {
         return false;
       }
     } else if (MISSPELLED.has(key) || key === 'headers') {
       return false;
     }
+  }
+  return true;
+}
+
+/** Whether params end somewhere: those that lead around in a circle are an error of axios's pipeline. */
+function hasBottom(params: object, depth: number): boolean {
+  if (depth === 0) return false;
+  for (const value of Object.values(params)) {
+    if (typeof value === 'object' && value !== null && !hasBottom(value as object, depth - 1)) return false;
   }
   return true;
 }

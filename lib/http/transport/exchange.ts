@@ -262,7 +262,8 @@ export class Exchange implements HopListener {
     this.onAbort = this.abortBy.bind(this);
     (cancelToken as unknown as Cancelation | undefined)?.subscribe(this.onAbort);
     if (signal?.aborted === true) this.onAbort();
-    else signal?.addEventListener?.('abort', this.onAbort);
+    // One that can't tell is a TypeError, as with axios.
+    else (signal as AbortSignal | undefined)?.addEventListener('abort', this.onAbort);
   }
 
   private cleanUp(): void {

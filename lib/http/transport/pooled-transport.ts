@@ -105,7 +105,7 @@ export class PooledTransport implements HttpTransport {
     if (this.hasNoWire || this.environmentProxy || needsAxios(config)) return this.sendByAxios(config, destination);
     if (destination?.url === undefined) checkScheme(config.url, config);
     const url = destination?.url ?? fullUrl(config.baseURL, config.url, config.allowAbsoluteUrls !== false);
-    if (url.startsWith('data:')) return this.sendByAxios(config, destination);
+    if (/^data:/i.test(url)) return this.sendByAxios(config, destination);
     const target = parseTarget(url, config);
     if (isUnmeasuredForm(config)) return measureForm(config).then(() => this.exchange(config, target, destination));
     return this.exchange(config, target, destination);

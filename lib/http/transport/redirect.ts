@@ -124,8 +124,7 @@ function next(
   const meant = new URL(lastUrl);
   if (host !== undefined) meant.host = host;
   const url = new URL(location, /^\w+:/.test(location) ? lastUrl : meant);
-  if (url.protocol !== 'http:' && url.protocol !== 'https:')
-    throw new TypeError(`Unsupported protocol ${url.protocol}`);
+  assertHttp(url);
   // Was meant for a proxy of the last hop.
   remove(headers, (name) => name === 'proxy-authorization');
   if (url.origin !== meant.origin || url.origin !== lastUrl.origin) {
@@ -149,6 +148,10 @@ interface NextHop {
   readonly headers: HeaderMap;
   readonly sendsBody: boolean;
   readonly auth: string | undefined;
+}
+
+function assertHttp({ protocol }: URL): void {
+  if (protocol !== 'http:' && protocol !== 'https:') throw new TypeError(`Unsupported protocol ${protocol}`);
 }
 
 /** Lets `beforeRedirect` see and change where the call goes. */
@@ -190,6 +193,7 @@ function withHook(
   const changed = new URL(
     `${String(options['protocol'])}//${hostname.includes(':') ? `[${hostname}]` : hostname}${port}`,
   );
+  assertHttp(changed);
   return toPlan(
     String(options['method']).toUpperCase(),
     sendsBody,

@@ -172,11 +172,12 @@ describe.each(['adapter', 'direct'] as const)('by %s', (name) => {
           clearInterval(timer);
           response.end();
         }
-      }, 20);
+      }, 200);
     });
-    const { data } = await open(name).request({ url: slow.url, timeout: 150, responseType: 'stream' });
+    // Longer in all than the time-out, each pause a fraction of it.
+    const { data } = await open(name).request({ url: slow.url, timeout: 2000, responseType: 'stream' });
     expect(await text(data)).toBe('a'.repeat(12));
-    const other = await open(name).request({ url: stalled.url, timeout: 60, responseType: 'stream' });
+    const other = await open(name).request({ url: stalled.url, timeout: 1000, responseType: 'stream' });
     await expect(text(other.data)).rejects.toMatchObject({ code: 'ECONNABORTED' });
     await slow.close();
   });
