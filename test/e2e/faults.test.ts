@@ -14,7 +14,7 @@ test.concurrent.for(BACKENDS.filter(({ quick }) => quick))(
   async (backend, { skip }) => {
     const reason = await whyUnavailable(backend);
     if (reason !== undefined && process.env['REQUIRE_SERVERS'] !== '1') skip(reason);
-    const cells = await tryFaults(backend, faults, { lastsMs: 3000 });
+    const cells = await tryFaults(backend, faults, { lastsMs: 3000, quick: true });
     expect(cells.map(({ fault }) => fault)).toEqual(faultsFor(backend, faults).map(({ name }) => name));
     expect(cells.filter(({ held }) => !held)).toEqual([]);
     expect(cells.reduce((sum, { failedCalls }) => sum + failedCalls, 0)).toBe(0);

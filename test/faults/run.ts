@@ -48,6 +48,7 @@ async function main(): Promise<number> {
     for (let backend = queue.shift(); backend !== undefined; backend = queue.shift()) {
       await tryFaults(backend, faults, {
         lastsMs,
+        quick,
         onCell: (cell) => {
           cells.push(cell);
           process.stderr.write(`${lineOf(cell)}\n`);
