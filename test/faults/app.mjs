@@ -48,7 +48,8 @@ const phases = new Map();
 app.get(EventHub).subscribe((event) => {
   if (event.type === 'backend.state') phases.set(event.backend, event.state.phase);
 });
-if (role === 'provider') await app.listen(0, '127.0.0.1');
+// On every address: ASAB's records say what is bound, and nobody calls an app that only its own machine could reach.
+if (role === 'provider') await app.listen(0, '0.0.0.0');
 else await app.init();
 
 const counts = { sent: 0, failed: [] };
