@@ -36,7 +36,7 @@ const SCHEMES: ReadonlyMap<unknown, MessageEndpoint['scheme']> = new Map([
  */
 export class MessageServers {
   private readonly view = new ValueView<readonly MessageEndpoint[]>([]);
-  private readonly subscription: { unsubscribe(): void };
+  private readonly subscription: { unsubscribe(): void } | undefined;
   /** Connections of callers of TCP servers. */
   private readonly sockets = new Set<Socket>();
   private known = 0;
@@ -45,7 +45,9 @@ export class MessageServers {
     modules: ModulesContainer,
     private readonly work: WorkInFlight,
   ) {
-    this.subscription = modules.getRpcTargetRegistry<Transport>().subscribe((transport) => this.watch(transport));
+    // The first Nest 11 doesn't tell: there a microservice registers by `service.port`, and nobody waits for its messages.
+    const told = 'getRpcTargetRegistry' in modules ? modules.getRpcTargetRegistry<Transport>() : undefined;
+    this.subscription = told?.subscribe((transport) => this.watch(transport));
   }
 
   /** Those that listen. */
@@ -60,7 +62,7 @@ export class MessageServers {
 
   /** Watches no more. */
   close(): void {
-    this.subscription.unsubscribe();
+    this.subscription?.unsubscribe();
     this.view.close();
   }
 
