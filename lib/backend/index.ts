@@ -100,6 +100,7 @@ export {
 export {
   abandonOnAbort,
   Backoff,
+  cutAfter,
   neverArrived,
   PeriodicTask,
   RateLimit,

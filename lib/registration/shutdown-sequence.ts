@@ -1,5 +1,5 @@
 import { messageOf } from '../model/index.js';
-import { sleep, withDeadline, type Clock, type Logger } from '../backend/index.js';
+import { cutAfter, sleep, withDeadline, type Clock, type Logger } from '../backend/index.js';
 import type { ServerConnections } from './server-connections.js';
 import type { ServiceRegistry } from './service-registry.js';
 import type { WorkInFlight } from './work-in-flight.js';
@@ -106,11 +106,9 @@ export class ShutdownSequence {
     this.step = 'other hooks';
   }
 
-  private async deregister(timeoutMs: number): Promise<void> {
-    const cut = new AbortController();
-    const timer = this.parts.clock.setTimer(() => cut.abort(), timeoutMs);
-    await this.parts.registry.revokeAll(cut.signal);
-    timer.cancel();
+  private deregister(timeoutMs: number): Promise<unknown> {
+    const { clock, registry } = this.parts;
+    return cutAfter(clock, timeoutMs, undefined, (cut) => registry.revokeAll(cut));
   }
 
   private async wait(what: string, delayMs: number): Promise<void> {

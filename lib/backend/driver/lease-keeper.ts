@@ -11,8 +11,8 @@ import {
 } from '../../model/index.js';
 import { Backoff } from '../machinery/backoff.js';
 import { sleep } from '../machinery/system-clock.js';
-import type { Clock, Timer } from '../port/clock.js';
-import { abandonOnAbort, untilAborted, withDeadline } from '../machinery/deadline.js';
+import type { Clock } from '../port/clock.js';
+import { abandonOnAbort, cutAfter, untilAborted, withDeadline } from '../machinery/deadline.js';
 import type { Lease, LeaseState, RegistryDriver, RevokeResult } from '../port/registry-driver.js';
 import { RateLimit } from '../machinery/rate-limit.js';
 import { ValueView } from '../machinery/value-view.js';
@@ -95,7 +95,6 @@ export class LeaseKeeper implements Lease {
   private begun = false;
   /** The registry had it once. */
   private confirmed = false;
-  private unconfirmed: Timer | undefined;
   /** Why the removal failed. */
   private leftBy: DiscoveryError | undefined;
   /** Operations that have not ended, also those whose time was up. */
@@ -297,9 +296,12 @@ export class LeaseKeeper implements Lease {
     const error = this.revokedError();
     this.settleRegistered.reject(error);
     for (const entry of this.pending.splice(0)) entry.reject(error);
-    const outcome = await this.removeRecord(this.limitOf(signal));
+    // A registry that is out and never confirmed the record gets one second: whoever stops must not wait for it.
+    const isOut = !this.confirmed && this.state.current.phase === 'retrying';
+    const outcome = isOut
+      ? await cutAfter(this.options.clock, UNCONFIRMED_REMOVAL_MS, signal, (cut) => this.removeRecord(cut))
+      : await this.removeRecord(signal);
     const result = outcome === 'left' ? 'left-to-expire' : 'removed';
-    this.unconfirmed?.cancel();
     this.setState({ phase: 'revoked' });
     const { backend, report } = this.options;
     const { service, instanceId, status } = this.desired;
@@ -341,14 +343,6 @@ export class LeaseKeeper implements Lease {
       }
     }
     return 'left';
-  }
-
-  /** A registry that is out and never confirmed the record gets one second: whoever stops must not wait for it. */
-  private limitOf(signal: AbortSignal | undefined): AbortSignal | undefined {
-    if (this.confirmed || this.state.current.phase !== 'retrying') return signal;
-    const short = new AbortController();
-    this.unconfirmed = this.options.clock.setTimer(() => short.abort(), UNCONFIRMED_REMOVAL_MS);
-    return signal === undefined ? short.signal : AbortSignal.any([signal, short.signal]);
   }
 
   private mayExist(): boolean {

@@ -70,3 +70,22 @@ export function untilAborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
 }
+
+/**
+ * Runs what ends by itself soon after its signal aborts, and aborts that after `timeoutMs`, or when `signal` does. What it
+ * comes to counts, whenever it does: nothing is left behind.
+ */
+export async function cutAfter<T>(
+  clock: Clock,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+  run: (cut: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const limit = new AbortController();
+  const timer = clock.setTimer(() => limit.abort(), timeoutMs);
+  try {
+    return await run(signal === undefined ? limit.signal : AbortSignal.any([signal, limit.signal]));
+  } finally {
+    timer.cancel();
+  }
+}
