@@ -1,5 +1,4 @@
-import { SingleFlight, withDeadline } from '../backend/machinery/index.js';
-import type { Clock, DiscoveryDriver, NamedDriver } from '../backend/index.js';
+import { SingleFlight, withDeadline, type Clock, type DiscoveryDriver, type NamedDriver } from '../backend/index.js';
 
 /** How long an error may wait to be explained, and how long a list of names is good for that, in milliseconds. */
 const WAIT_MS = 500;

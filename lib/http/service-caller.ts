@@ -296,12 +296,11 @@ export class ServiceCaller {
   private calleeFor(view: View<Snapshot>, service: string): ServiceCallee {
     let callee = this.callees.get(view);
     if (callee === undefined)
-      this.callees.set(view, (callee = new ServiceCallee(this.balancerOf(view), this.optionsOf(service), this.now)));
+      this.callees.set(
+        view,
+        (callee = new ServiceCallee(this.options.balancers.of(view), this.optionsOf(service), this.now)),
+      );
     return callee;
-  }
-
-  private balancerOf(view: View<Snapshot>): Balancer {
-    return this.options.balancers.of(view);
   }
 
   private optionsOf(service: string): ResolvedCallOptions {

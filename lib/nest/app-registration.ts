@@ -30,6 +30,7 @@ export class AppRegistration {
   private paused: string | undefined;
   private warned = false;
   private probes: ProbeServer | undefined;
+  private readonly stopTellingReadiness: () => void;
   private readonly releases: (() => void)[] = [];
 
   /** @internal Made by the module. */
@@ -56,10 +57,8 @@ export class AppRegistration {
       },
       shutdown,
     );
-    this.releases.push(
-      this.readinessOf.view.subscribe((readiness) =>
-        runtime.events.report({ type: 'readiness.changed', ...readiness }),
-      ),
+    this.stopTellingReadiness = this.readinessOf.view.subscribe((readiness) =>
+      runtime.events.report({ type: 'readiness.changed', ...readiness }),
     );
   }
 
@@ -158,10 +157,12 @@ export class AppRegistration {
 
   /** @internal Takes the app out of service; whoever asks first, it happens once. Never rejects. */
   async shutDown(): Promise<void> {
-    for (const release of this.releases.splice(1)) release();
+    for (const release of this.releases.splice(0)) release();
     await this.shutdownSequence.run();
     this.messages.close();
     this.required.close();
+    this.stopTellingReadiness();
+    // What a registration that was under way has added since.
     for (const release of this.releases.splice(0)) release();
     this.connections.release();
     (this.server as EventEmitter | undefined)?.removeListener(errorMonitor, this.serverFailed);

@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import { Readable } from 'node:stream';
 import { Catch, Logger, Optional, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { AxiosError, type AxiosResponse } from 'axios';
-import { checkOptions, flag, integerBetween } from '../backend/index.js';
+import { checkOptions, flag, integerBetween, withoutSecrets } from '../backend/index.js';
 import { codeOf, DiscoveryError, messageOf } from '../model/index.js';
 
 /** Options of {@link DiscoveryExceptionFilter}. */
@@ -154,11 +154,6 @@ function callOf({ config }: AxiosError): string {
   const method = config?.method?.toUpperCase() ?? 'GET';
   const { baseURL = '', url = '' } = config ?? {};
   return `${method} ${withoutSecrets(url.includes('://') ? url : baseURL + url)}`;
-}
-
-/** A URL without its credentials, query and fragment. */
-function withoutSecrets(url: string): string {
-  return url.replace(/[?#].*$/s, '').replace(/\/\/[^/]*@/, '//');
 }
 
 /** What Nest's own filter for web sockets does, which a filter of the app's takes the place of. */

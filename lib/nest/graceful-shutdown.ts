@@ -1,5 +1,5 @@
 import type { INestApplicationContext } from '@nestjs/common';
-import { abandonOnAbort } from '../backend/machinery/index.js';
+import { abandonOnAbort } from '../backend/index.js';
 import { DiscoveryError, messageOf } from '../model/index.js';
 import { AppRegistration } from './app-registration.js';
 import { DiscoveryCoreModule } from './discovery-core.module.js';
