@@ -5,7 +5,7 @@ import { LazyModuleLoader } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import axios from 'axios';
 import { firstValueFrom, of } from 'rxjs';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   DiscoverableClient,
   DiscoveryClient,
@@ -15,15 +15,8 @@ import {
   type DiscoveryModuleOptions,
 } from '../../lib/index.js';
 import { InMemoryRegistry, overrideTransport } from '../../lib/testing/index.js';
+import { servers } from './plain-servers.js';
 import { init, listen } from './support.js';
-
-const servers: Server[] = [];
-afterEach(() => {
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections();
-    server.close();
-  }
-});
 
 /** A service instance that answers with its own port. */
 async function answering(answer?: (server: Server) => void): Promise<number> {

@@ -1,5 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { ServerResponse } from 'node:http';
 import {
   Controller,
   Get,
@@ -15,7 +14,7 @@ import {
 import { APP_FILTER } from '@nestjs/core';
 import { AxiosError } from 'axios';
 import { firstValueFrom } from 'rxjs';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   DiscoverableClient,
   DiscoveryError,
@@ -25,22 +24,8 @@ import {
   type DiscoveryExceptionFilterOptions,
 } from '../../lib/index.js';
 import { InMemoryRegistry } from '../../lib/testing/index.js';
+import { servers, serving } from './plain-servers.js';
 import { createOn, LogCollector, portOf, type Platform } from './support.js';
-
-const servers: Server[] = [];
-afterEach(() => {
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections();
-    server.close();
-  }
-});
-
-async function serving(answer: (request: IncomingMessage, response: ServerResponse) => void): Promise<number> {
-  const server = createServer(answer);
-  servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return (server.address() as AddressInfo).port;
-}
 
 async function refusing(): Promise<number> {
   const port = await serving(() => {});

@@ -1,5 +1,4 @@
-import { createServer, type RequestListener, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { RequestListener } from 'node:http';
 import {
   Controller,
   Get,
@@ -15,7 +14,7 @@ import {
 } from '@nestjs/common';
 import { LazyModuleLoader } from '@nestjs/core';
 import { firstValueFrom } from 'rxjs';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import {
   DiscoverableClient,
   DiscoveryModule,
@@ -24,25 +23,11 @@ import {
   type DiscoveryModuleOptions,
 } from '../../lib/index.js';
 import { InMemoryRegistry } from '../../lib/testing/index.js';
+import { serving } from './plain-servers.js';
 import { createOn, portOf, type Platform } from './support.js';
 
 interface Seen {
   seen?: Record<string, unknown>;
-}
-
-const servers: Server[] = [];
-afterEach(() => {
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections();
-    server.close();
-  }
-});
-
-async function listening(handle: RequestListener): Promise<number> {
-  const server = createServer(handle);
-  servers.push(server);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  return (server.address() as AddressInfo).port;
 }
 
 @Controller()
@@ -86,7 +71,7 @@ async function app(
   http: DiscoveryModuleOptions['http'] = { forwardHeaders: ['authorization'] },
 ): Promise<INestApplication> {
   const registry = new InMemoryRegistry();
-  const port = await listening(({ headers }, response) => response.end(headers.authorization ?? 'none'));
+  const port = await serving(({ headers }, response) => response.end(headers.authorization ?? 'none'));
   registry.addInstance('STOCK', { host: '127.0.0.1', port });
   const backend = registry.backend();
   const options = { registry: backend, config: backend, http };
@@ -147,7 +132,7 @@ describe.each<Platform>(['express', 'fastify'])('forwarded headers on %s', (plat
 test('are known on Express where no server of Nest’s is used, and on Fastify where none is at all', async () => {
   const express = await app('express', (discovery) => [discovery, FeatureModule]);
   await express.listen(0, '127.0.0.1');
-  const port = await listening(express.getHttpAdapter().getInstance() as RequestListener);
+  const port = await serving(express.getHttpAdapter().getInstance() as RequestListener);
   const response = await fetch(`http://127.0.0.1:${port}/seen`, { headers: { authorization: 'token' } });
   expect(await response.json()).toEqual({ middleware: 'token' });
 

@@ -96,6 +96,16 @@ function clientOf(port: number) {
   return client;
 }
 
+/** A microservice that stops by enableGracefulShutdown, and where it is called. */
+async function startStopping(registry: InMemoryRegistry, module: Type) {
+  const app = await NestFactory.createMicroservice<MicroserviceOptions>(module, { logger: false, ...tcp });
+  enableGracefulShutdown(app);
+  closing.push(() => app.close());
+  await app.listen();
+  const { port } = await recordOf(registry);
+  return { app, port };
+}
+
 async function recordOf(registry: InMemoryRegistry) {
   await expect.poll(() => registry.instancesOf('STOCK').length).toBe(1);
   const [record] = registry.instancesOf('STOCK');
@@ -124,14 +134,7 @@ describe('an app without HTTP', () => {
   it('a message that is being handled is answered before anything is closed', async () => {
     const registry = new InMemoryRegistry();
     const [gate, log] = [new Gate(), [] as string[]];
-    const app = await NestFactory.createMicroservice<MicroserviceOptions>(appModule(registry, gate, log), {
-      logger: false,
-      ...tcp,
-    });
-    enableGracefulShutdown(app);
-    closing.push(() => app.close());
-    await app.listen();
-    const { port } = await recordOf(registry);
+    const { app, port } = await startStopping(registry, appModule(registry, gate, log));
     const answer = firstValueFrom(clientOf(port).send<string>('slow', {}));
     await gate.asked;
     const closed = app.close().then(() => log.push('closed'));
@@ -146,14 +149,7 @@ describe('an app without HTTP', () => {
   it('a long answer is written to its end', async () => {
     const registry = new InMemoryRegistry();
     const gate = new Gate();
-    const app = await NestFactory.createMicroservice<MicroserviceOptions>(appModule(registry, gate), {
-      logger: false,
-      ...tcp,
-    });
-    enableGracefulShutdown(app);
-    closing.push(() => app.close());
-    await app.listen();
-    const { port } = await recordOf(registry);
+    const { app, port } = await startStopping(registry, appModule(registry, gate));
     const answer = firstValueFrom(clientOf(port).send<string>('long', {}));
     await gate.asked;
     await app.close();
@@ -163,14 +159,7 @@ describe('an app without HTTP', () => {
   it('a handler that answers with a stream is waited for until the stream ends', async () => {
     const registry = new InMemoryRegistry();
     const [gate, log] = [new Gate(), [] as string[]];
-    const app = await NestFactory.createMicroservice<MicroserviceOptions>(appModule(registry, gate, log), {
-      logger: false,
-      ...tcp,
-    });
-    enableGracefulShutdown(app);
-    closing.push(() => app.close());
-    await app.listen();
-    const { port } = await recordOf(registry);
+    const { app, port } = await startStopping(registry, appModule(registry, gate, log));
     const answer = firstValueFrom(clientOf(port).send<string>('stream', {}));
     await gate.asked;
     await app.close();
