@@ -22,6 +22,8 @@ export type {
 
 // The decorators, and the tokens of what they inject.
 export {
+  ConfigProperties,
+  ConfigProperty,
   ConfigValue,
   DiscoverableClient,
   getConfigRefToken,
@@ -34,7 +36,14 @@ export {
   remote,
   ValidateResponse,
 } from './nest/index.js';
-export type { ConfigValueOptions, DiscoverableClientOptions, HttpServiceClientOptions } from './nest/index.js';
+export type {
+  ConfigObjectChange,
+  ConfigPropertiesOptions,
+  ConfigPropertyOptions,
+  ConfigValueOptions,
+  DiscoverableClientOptions,
+  HttpServiceClientOptions,
+} from './nest/index.js';
 
 // Registration.
 export { firstNonLoopbackIp, ServiceRegistry } from './registration/index.js';
@@ -84,8 +93,16 @@ export type {
 export { ConfigClient, ConfigRef } from './config/index.js';
 export type {
   ConfigChange,
+  ConfigCandidate,
   ConfigData,
+  ConfigDecoder,
+  ConfigExplanation,
+  ConfigOrigin,
+  ConfigReadOptions,
   ConfigWriteOptions,
+  DeclaredDocument,
+  DecodedValue,
+  ElementType,
   SchemaIssue,
   SchemaResult,
   StandardSchema,

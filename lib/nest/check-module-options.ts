@@ -26,9 +26,10 @@ import {
   type HedgingOptions,
   type RetryOptions,
 } from '../http/index.js';
+import type { DeclaredDocument } from '../config/index.js';
 import { assertName, assertPort, assertServiceName, createMetadata } from '../model/index.js';
 import type { HealthOptions, ShutdownOptions } from '../registration/index.js';
-import type { DiscoveryModuleOptions, ServiceOptions } from './discovery-options.interface.js';
+import type { ConfigOptions, DiscoveryModuleOptions, ServiceOptions } from './discovery-options.interface.js';
 import type { ProbeOptions } from './probe-server.js';
 
 const definition = satisfying(
@@ -165,7 +166,22 @@ const MODULE_OPTIONS: Readonly<Record<keyof DiscoveryModuleOptions, Check>> = {
     debounceMs: milliseconds(),
     snapshots: flag,
     schema,
-  }),
+    documents: listOf(
+      required(
+        ['id'],
+        object({
+          id: text,
+          format: oneOf('yaml', 'json', 'properties', 'toml', 'text'),
+          optional: flag,
+          backend: text,
+        } satisfies Record<keyof DeclaredDocument, Check>),
+      ),
+    ),
+    layers: flag,
+    environment: either('true, false or an object of variables', flag, recordOf(anything)),
+    commandLine: either('true, false or a list of arguments', flag, listOf(text)),
+    decoders: listOf(required(['prefix', 'decode'], object({ prefix: text, decode: callable, follow: callable }))),
+  } satisfies Record<keyof ConfigOptions, Check>),
   transport: either("'undici', 'axios' or an object", oneOf(...HTTP_CLIENTS), object(TRANSPORT_OPTIONS)),
   http: object(CALL_OPTIONS),
   clients: recordOf(object(CALL_OPTIONS)),

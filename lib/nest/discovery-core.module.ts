@@ -89,6 +89,7 @@ const EXPORTS = [
   ServiceHttpClient,
   AppRegistration,
   InstanceBinder,
+  AppInstances,
   HandlerExplorer,
   HookCaller,
 ];

@@ -1,7 +1,7 @@
 import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } from '@nestjs/common';
 import type { BackendDefinition, Clock } from '../backend/index.js';
 import type { CallOptions, HttpTransportOptions } from '../http/index.js';
-import type { StandardSchema } from '../config/index.js';
+import type { ConfigDecoder, DeclaredDocument, StandardSchema } from '../config/index.js';
 import type { AddressOptions, HealthOptions, RequiredService, ShutdownOptions } from '../registration/index.js';
 import type { ProbeOptions } from './probe-server.js';
 
@@ -57,6 +57,25 @@ export interface DiscoveryOptions {
 
 /** How configuration is loaded. */
 export interface ConfigOptions {
+  /**
+   * Documents that are named instead of found by convention, on any backend: they win over the layers of the application, and
+   * a later one over an earlier. A missing one that isn't `optional` is an error when the app starts. @default []
+   */
+  readonly documents?: readonly DeclaredDocument[];
+  /**
+   * Whether documents are also found by convention, as layers: the app's with each profile, the app's, the shared ones with each
+   * profile, the shared ones. @default true
+   */
+  readonly layers?: boolean;
+  /**
+   * Variables that win over documents: `SERVICE_CONFIG__DB__URL`, and Spring's `DB_URL` for `db.url`. False takes none; an object
+   * is read in the place of `process.env`. @default true
+   */
+  readonly environment?: boolean | Readonly<Record<string, string | undefined>>;
+  /** Arguments that win over variables: `--db.url=…`. False takes none. @default `process.argv.slice(2)` */
+  readonly commandLine?: boolean | readonly string[];
+  /** What turns values that begin with a prefix, such as `{cipher}`, into what they stand for. @default [] */
+  readonly decoders?: readonly ConfigDecoder[];
   /** Start without it when it can't be loaded. @default false */
   readonly optional?: boolean;
   /** How long the first load may take, in milliseconds. @default 10000 */
@@ -107,7 +126,7 @@ export interface DiscoveryModuleOptions {
   readonly probes?: ProbeOptions;
   /** The zone that this app runs in. */
   readonly zone?: string;
-  /** Which layers of configuration apply. @default `SERVICE_PROFILES` (comma list), else `NODE_ENV` */
+  /** Which layers of configuration apply. @default `SERVICE_PROFILES` (comma list), else `SPRING_PROFILES_ACTIVE`, else `NODE_ENV` */
   readonly profiles?: readonly string[];
   /** Folder for last known data. @default below the system's temporary folder */
   readonly snapshotDirectory?: string;

@@ -17,6 +17,8 @@ import {
 import { DiscoveryError } from '../model/index.js';
 import { EventHub, EventLog } from '../observability/index.js';
 import { AppHealth, ServiceRegistry } from '../registration/index.js';
+import { ConfigObjects } from './configuration/config-objects.js';
+import { configSettings } from './configuration/config-settings.js';
 import { nestLogger } from './nest-logger.js';
 import type { ResolvedOptions } from './resolve-options.js';
 
@@ -34,6 +36,7 @@ export class DiscoveryRuntime {
   readonly health: AppHealth;
   readonly configStore: ConfigStore;
   readonly configValues: ConfigValues;
+  readonly configObjects: ConfigObjects;
   readonly config: ConfigClient;
   /** Sends the calls of all clients. */
   readonly transport: HttpTransport;
@@ -88,16 +91,14 @@ export class DiscoveryRuntime {
     this.configStore = new ConfigStore({
       clock,
       sources: this.backends.configs,
-      scope: { kind: 'application', application: options.application, profiles: options.profiles },
-      optional: options.config.optional,
-      loadTimeoutMs: options.config.loadTimeoutMs,
-      debounceMs: options.config.debounceMs,
+      ...configSettings(options),
       snapshots: options.config.snapshots
-        ? new ConfigSnapshots(new DiskSnapshot(options.snapshotDirectory), this.logger)
+        ? new ConfigSnapshots(new DiskSnapshot(options.snapshotDirectory), this.logger, clock)
         : undefined,
       report,
     });
     this.configValues = new ConfigValues(this.configStore);
+    this.configObjects = new ConfigObjects(this.configStore);
     this.config = new ConfigClient(this.configStore, this.backends.configs);
   }
 
@@ -200,7 +201,7 @@ export class DiscoveryRuntime {
     await this.configStore.load();
     if (schema === undefined) return;
     this.configStore.addValidator((tree) => {
-      coerce('the configuration', tree.get('') ?? {}, { schema });
+      coerce('the configuration', { value: tree.get('') ?? {} }, { schema });
     });
   }
 

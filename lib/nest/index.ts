@@ -5,6 +5,9 @@ export { getConfigRefToken, getDiscoverableClientToken } from './declared-provid
 export * from './decorators/config-value.decorator.js';
 export { DiscoverableClient, type DiscoverableClientOptions } from './decorators/discoverable-client.decorator.js';
 export * from './decorators/health-check-of.decorator.js';
+export { ConfigProperties, ConfigProperty } from './configuration/config-properties.decorator.js';
+export type { ConfigPropertiesOptions, ConfigPropertyOptions } from './configuration/config-class.js';
+export type { ConfigObjectChange } from './configuration/config-objects.js';
 export * from './decorators/on-config-change.decorator.js';
 export * from './decorators/on-instances-change.decorator.js';
 export {

@@ -34,7 +34,13 @@ export interface ResolvedOptions {
   readonly lingerMs: number;
   readonly emptyProtectionMs: number | false | undefined;
   readonly nameFor: ((service: string, backend: string) => string) | undefined;
-  readonly config: Required<Omit<ConfigOptions, 'schema'>> & Pick<ConfigOptions, 'schema'>;
+  readonly config: Required<Omit<ConfigOptions, 'schema' | 'environment' | 'commandLine'>> &
+    Pick<ConfigOptions, 'schema'> & {
+      /** The variables that are read; undefined when none are. */
+      readonly environment: Readonly<Record<string, string | undefined>> | undefined;
+      /** The arguments that are read. */
+      readonly commandLine: readonly string[];
+    };
   readonly transport: HttpTransportOptions;
   /** Whether calls carry on headers of the requests in whose course they are made. */
   readonly forwardsHeaders: boolean;
@@ -86,6 +92,11 @@ export function resolveOptions(
       loadTimeoutMs: configOptions.loadTimeoutMs ?? 10_000,
       debounceMs: configOptions.debounceMs ?? 50,
       snapshots: configOptions.snapshots ?? false,
+      documents: configOptions.documents ?? [],
+      layers: configOptions.layers ?? true,
+      environment: environmentOf(configOptions.environment, env),
+      commandLine: argumentsOf(configOptions.commandLine),
+      decoders: configOptions.decoders ?? [],
       ...(configOptions.schema === undefined ? {} : { schema: configOptions.schema }),
     },
     transport: transportOptions(options.transport),
@@ -110,6 +121,20 @@ export function resolveOptions(
       options.snapshotDirectory ?? join(stateFolder(env), 'nestjs-service-discovery', application, 'snapshots'),
     clock: options.clock ?? systemClock,
   };
+}
+
+/** The variables of the environment that configuration is read from. */
+function environmentOf(
+  given: ConfigOptions['environment'] = true,
+  env: NodeJS.ProcessEnv,
+): Readonly<Record<string, string | undefined>> | undefined {
+  if (typeof given === 'object') return given;
+  return given ? env : undefined;
+}
+
+function argumentsOf(given: ConfigOptions['commandLine'] = true): readonly string[] {
+  if (typeof given === 'object') return given;
+  return given ? process.argv.slice(2) : [];
 }
 
 /** How long the slowest of the registries needs until all callers know that an instance is gone. */
