@@ -210,7 +210,7 @@ class DocumentWalk {
       if (value === undefined) throw this.error(`has a value that is no ${tag}`, at);
       return typeof value === 'string' || value === null ? { value } : { value, text };
     }
-    if (!this.isPlain(at)) return { value: text };
+    if (event.style !== this.yaml.SCALAR_STYLE.PLAIN) return { value: text };
     const value = resolvePlain(text);
     return value === null || value === text || `${value as number | boolean}` === text ? { value } : { value, text };
   }
@@ -219,7 +219,8 @@ class DocumentWalk {
   private tagOf(event: ScalarEvent | SequenceEvent | MappingEvent, at: number, known: readonly string[] | undefined) {
     if (event.tagStart < 0) return undefined;
     const written = this.text.slice(event.tagStart, event.tagEnd);
-    if (written === '!') return known === undefined ? 'str' : undefined;
+    // 'As it is': SnakeYAML reads it as if nothing stood there.
+    if (written === '!') return undefined;
     const verbatim = /^!<(.*)>$/.exec(written)?.[1];
     let tag: string | undefined;
     if (verbatim?.startsWith(CORE_TAGS) === true) tag = verbatim.slice(CORE_TAGS.length);
