@@ -208,9 +208,10 @@ export class NacosConfigDriver implements ConfigDriver {
     const { client, config } = this.settings;
     const { group, fileExtension } = config;
     const unique = [...new Set(profiles)];
-    const layer = (dataId: string): WatchedDocument => this.document(toConfigAddress(dataId, group, client.namespace));
+    const layer = (dataId: string): WatchedDocument =>
+      this.document(toConfigAddress(dataId, group, client.namespaces.config));
     const listed = ({ dataId, group: own }: { dataId: string; group?: string }): WatchedDocument =>
-      this.document({ dataId, group: own ?? group, tenant: client.namespace });
+      this.document({ dataId, group: own ?? group, tenant: client.namespaces.config });
     const all = [
       layer(`application.${fileExtension}`),
       ...unique.map((profile) => layer(`application-${profile}.${fileExtension}`)),
@@ -233,7 +234,7 @@ export class NacosConfigDriver implements ConfigDriver {
 
   private address(id: string): ConfigAddress {
     const { config, client } = this.settings;
-    return toConfigAddress(id, config.group, client.namespace);
+    return toConfigAddress(id, config.group, client.namespaces.config);
   }
 
   /** A document keeps its type when nothing else is said. */
