@@ -141,9 +141,10 @@ export class NacosConfigDriver implements ConfigDriver {
       follow: ({ value, failed }) => {
         const tell = async (item: NacosConfigItem | undefined, mine: number): Promise<void> => {
           let document: ConfigDocument | undefined;
+          let text: string | undefined;
           try {
             const plain = item === undefined || settings.client.configFilter === undefined;
-            const text = plain ? item?.content : await protocol.readable(address, item);
+            text = plain ? item?.content : await protocol.readable(address, item);
             if (item !== undefined && text !== undefined) document = toDocument(id, address.dataId, item, text);
           } catch (error) {
             const problem = toDiscoveryError(error, 'CONFIG_DOCUMENT_INVALID', `${id} could not be read`);
@@ -153,6 +154,8 @@ export class NacosConfigDriver implements ConfigDriver {
                 hear(tell(item, (heard += 1)));
               };
               failed(problem);
+              // Not readable rather than not right: the key that it needs may come.
+              if (text === undefined) observation?.again();
             }
             throw problem;
           }
