@@ -80,6 +80,7 @@ export type {
   PullSource,
   PushSource,
   Reading,
+  Removal,
 } from './driver/index.js';
 
 // The frame: configuration documents.

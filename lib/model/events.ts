@@ -13,7 +13,7 @@ export interface BackendState {
 export type DiscoveryEvent =
   | { readonly type: 'backend.state'; readonly backend: string; readonly state: BackendState }
   | {
-      /** `absent`: it ended before anything of it had arrived, so that there was nothing to remove. */
+      /** `absent`: there was nothing to remove, as nothing of it had arrived or the registry didn't have it any more. */
       readonly type: 'registration.registered' | 'registration.removed' | 'registration.absent';
       readonly backend: string;
       readonly service: string;

@@ -44,7 +44,7 @@ export class EventLog {
         break;
       case 'registration.absent':
         this.troubles.end(registrationOf(event));
-        this.log(`${event.instanceId} never was registered at ${event.backend}: there is nothing to take out`);
+        this.log(`${event.instanceId} is not registered at ${event.backend}: there was nothing to take out`);
         break;
       case 'registration.left': {
         this.troubles.end(registrationOf(event));

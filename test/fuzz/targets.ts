@@ -237,7 +237,7 @@ export const TARGETS: readonly Target[] = [
     (value) => (isRecord(value) ? toConfigItem(value as never, 'id') : undefined),
   ),
   target('Nacos’s ids', text, (value) => toConfigAddress(value, 'g', '')),
-  target('Nacos’s changes', text, (value) => decodeChanged(value)),
+  target('Nacos’s changes', text, (value) => decodeChanged(value, '')),
   target(
     'Nacos’s gRPC payloads',
     bytes,

@@ -29,14 +29,17 @@ export interface LeaseOperations {
   renew?(registration: Registration, signal: AbortSignal): Promise<'renewed' | 'forgotten'>;
   /** Changes what the registry has. @default `register` */
   change?(registration: Registration, previous: Registration, signal: AbortSignal): Promise<void>;
-  /** Makes the registry not have it; must succeed when it doesn't. */
-  deregister(registration: Registration, signal: AbortSignal): Promise<void>;
+  /** Makes the registry not have it; `absent` when the registry says that it hadn't anyway. */
+  deregister(registration: Registration, signal: AbortSignal): Promise<Removal>;
   /**
    * Whether anything may be at the registry: false as long as all that was sent surely never arrived, or was refused.
    * {@link neverArrived} tells of errors. What isn't there needs no removal. @default true once `register` was called
    */
   mayExist?(): boolean;
 }
+
+/** How a removal ended: `absent` when there was nothing of ours to remove, as far as the registry tells. */
+export type Removal = 'removed' | 'absent';
 
 /** Options of a {@link LeaseKeeper}. */
 export interface LeaseKeeperOptions {
@@ -312,7 +315,7 @@ export class LeaseKeeper implements Lease {
     return result;
   }
 
-  private async removeRecord(signal: AbortSignal | undefined): Promise<'removed' | 'absent' | 'left'> {
+  private async removeRecord(signal: AbortSignal | undefined): Promise<Removal | 'left'> {
     const { operations, clock, timeoutMs, backend } = this.options;
     this.backoff.reset();
     try {
@@ -325,16 +328,18 @@ export class LeaseKeeper implements Lease {
     // A request whose time was up may still be on its way; the removal must come after it.
     await this.stragglers(signal);
     if (this.underWay.size === 0 && !this.mayExist()) return 'absent';
-    while (signal?.aborted !== true) {
+    for (let tries = 1; signal?.aborted !== true; tries += 1) {
       try {
-        await withDeadline(
+        const removal = await withDeadline(
           clock,
           timeoutMs ?? 10_000,
           signal,
           `deregister ${this.desired.service} at ${backend}`,
           (cut) => operations.deregister(this.desired, cut),
         );
-        return this.underWay.size === 0 ? 'removed' : 'left';
+        if (this.underWay.size > 0) return 'left';
+        // One that failed before may have done it.
+        return tries > 1 ? 'removed' : removal;
       } catch (error) {
         this.leftBy = this.failed(error, 'deregistered');
         // Without a limit of the caller's one failure is enough: nobody would ever end this loop.

@@ -144,9 +144,10 @@ export class NacosConfigDriver implements ConfigDriver {
       follow: ({ value, failed }) => {
         const tell = async (item: NacosConfigItem | undefined, mine: number): Promise<void> => {
           let document: ConfigDocument | undefined;
+          let text: string | undefined;
           try {
             const readable = item === undefined || settings.client.configFilter === undefined;
-            const text = readable ? item?.content : await protocol.readable(address, item);
+            text = readable ? item?.content : await protocol.readable(address, item);
             if (item !== undefined && text !== undefined) document = toDocument(id, address.dataId, item, text, plain);
           } catch (error) {
             const problem = toDiscoveryError(error, 'CONFIG_DOCUMENT_INVALID', `${id} could not be read`);
@@ -156,6 +157,8 @@ export class NacosConfigDriver implements ConfigDriver {
                 hear(tell(item, (heard += 1)));
               };
               failed(problem);
+              // Not readable rather than not right: the key that it needs may come.
+              if (text === undefined) observation?.again();
             }
             throw problem;
           }
@@ -211,9 +214,10 @@ export class NacosConfigDriver implements ConfigDriver {
     const { client, config } = this.settings;
     const { group, fileExtension } = config;
     const unique = [...new Set(profiles)];
-    const layer = (dataId: string): WatchedDocument => this.document(toConfigAddress(dataId, group, client.namespace));
+    const layer = (dataId: string): WatchedDocument =>
+      this.document(toConfigAddress(dataId, group, client.namespaces.config));
     const listed = ({ dataId, group: own }: { dataId: string; group?: string }): WatchedDocument =>
-      this.document({ dataId, group: own ?? group, tenant: client.namespace });
+      this.document({ dataId, group: own ?? group, tenant: client.namespaces.config });
     const all = [
       layer(`application.${fileExtension}`),
       ...unique.map((profile) => layer(`application-${profile}.${fileExtension}`)),
@@ -237,7 +241,7 @@ export class NacosConfigDriver implements ConfigDriver {
 
   private address(id: string): ConfigAddress {
     const { config, client } = this.settings;
-    return toConfigAddress(id, config.group, client.namespace);
+    return toConfigAddress(id, config.group, client.namespaces.config);
   }
 
   /** A document keeps its type when nothing else is said. */

@@ -249,7 +249,7 @@ describe('LeaseKeeper registers and renews', () => {
           if (times === 1) throw new Error('at once');
           return Promise.resolve();
         },
-        deregister: async () => {},
+        deregister: async () => 'removed',
       },
       report: (event) => events.push(event),
     });
@@ -492,6 +492,24 @@ describe('LeaseKeeper.revoke', () => {
     expect((await rejectionOf(lease.registered)).code).toBe('LEASE_REVOKED');
   });
 
+  it('of what the registry has lost says that it was not there, and after a failure that may have removed it, not', async () => {
+    const lost = setUp();
+    await turn();
+    lost.registry.record = undefined;
+    expect(await lost.lease.revoke()).toBe('removed');
+    expect(lost.types()).toEqual(['registration.registered', 'registration.absent']);
+    const unheard = setUp();
+    await turn();
+    unheard.registry.behaviour = 'loses-answers';
+    const revoked = unheard.lease.revoke(new AbortController().signal);
+    await turn();
+    unheard.registry.behaviour = 'answers';
+    await unheard.clock.advance(60_000);
+    expect(await revoked).toBe('removed');
+    expect(unheard.registry.take()).toEqual(['register UP', 'deregister UP', 'deregister UP']);
+    expect(unheard.types().at(-1)).toBe('registration.removed');
+  });
+
   it('of what surely never arrived sends nothing, and says so at once', async () => {
     const clock = new ManualClock(0);
     const registry = new ScriptedRegistry(clock);
@@ -558,6 +576,7 @@ describe('LeaseKeeper.revoke', () => {
         deregister: async () => {
           calls.push('deregister');
           record = false;
+          return 'removed';
         },
       },
       backoff: { initialMs: 60_000, maxMs: 60_000 },
@@ -582,7 +601,7 @@ describe('LeaseKeeper.revoke', () => {
       clock,
       backend: 'consul',
       capabilities: { status: 'native', metadata: 'native' },
-      operations: { register: () => new Promise(() => {}), deregister: async () => {} },
+      operations: { register: () => new Promise(() => {}), deregister: async () => 'removed' },
     });
     await turn();
     const revoked = lease.revoke();

@@ -181,7 +181,7 @@ describe('the end of a registration', () => {
     log.write({ type: 'registration.left', ...ours, error: down('no answer') });
     expect(lines).toEqual([
       'log s-1 was taken out of b',
-      'log s-1 never was registered at b: there is nothing to take out',
+      'log s-1 is not registered at b: there was nothing to take out',
       'warn s-1 could not be taken out of b (no answer); it stays there until its lease ends',
     ]);
   });

@@ -77,9 +77,9 @@ export class NacosServers {
   }
 
   private async refresh(url: string, signal: AbortSignal): Promise<void> {
-    const { namespace, requestTimeoutMs } = this.settings;
+    const { namespaces, requestTimeoutMs } = this.settings;
     const target = new URL(url);
-    if (namespace !== '') target.searchParams.set('namespace', namespace);
+    if (namespaces.config !== '') target.searchParams.set('namespace', namespaces.config);
     const answer = await this.http.request({ method: 'GET', url: target.href, timeoutMs: requestTimeoutMs, signal });
     const servers = answer.status === 200 ? parseServerListText(answer.text).map(baseUrl) : [];
     if (servers.length === 0) {

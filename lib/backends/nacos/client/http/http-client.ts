@@ -339,7 +339,7 @@ export class NacosHttpClient {
   }
 
   private address(dataId: string, group: string | undefined): ConfigAddress {
-    return checkConfigKey(defined({ dataId, group }), this.settings.namespace);
+    return checkConfigKey(defined({ dataId, group }), this.settings.namespaces.config);
   }
 
   private target(param: NacosHttpInstance, signal: AbortSignal | undefined) {
