@@ -60,11 +60,14 @@ export type {
   EjectionOptions,
   Endpoint,
   InstancePick,
+  LaneOptions,
+  LaneRule,
   LoadBalancer,
   PickContext,
   Picker,
   PickFunction,
   RoutingOptions,
+  VersionOptions,
 } from './balancing/index.js';
 export { discoverable, ServiceHttpClient } from './http/index.js';
 export type {

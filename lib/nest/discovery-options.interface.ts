@@ -92,6 +92,11 @@ export interface DiscoveryModuleOptions {
   readonly http?: CallOptions;
   /** How calls are made, to one service; what is left out is as in `http`. */
   readonly clients?: Readonly<Record<string, CallOptions>>;
+  /**
+   * Key of the configuration below which rules for lanes and versions stand, by service (`*` for every one); they may change
+   * while the app runs. @default none
+   */
+  readonly laneRules?: string;
   readonly shutdown?: ShutdownOptions;
   /**
    * Services without which the app can't work: it isn't ready before they are there. `'STOCK'`, or

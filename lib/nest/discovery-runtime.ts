@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { BackendContext, BackendDefinition, Logger } from '../backend/index.js';
 import { BackendSet, until } from '../backend/machinery/index.js';
-import { Balancers } from '../balancing/index.js';
+import { Balancers, LaneRules } from '../balancing/index.js';
 import { coerce, ConfigClient, ConfigSnapshots, ConfigStore, ConfigValues, DiskSnapshot } from '../config/index.js';
 import { DiscoveryClient, ServiceViews } from '../discovery/index.js';
 import {
+  CallRouting,
   IncomingHeaders,
   openTransport,
   routeSettings,
@@ -18,7 +19,7 @@ import { DiscoveryError } from '../model/index.js';
 import { EventHub, EventLog } from '../observability/index.js';
 import { AppHealth, ServiceRegistry } from '../registration/index.js';
 import { nestLogger } from './nest-logger.js';
-import type { ResolvedOptions } from './resolve-options.js';
+import { goesByRequests, type ResolvedOptions } from './resolve-options.js';
 
 /** Everything of one app, put together: the one place that knows all the parts. */
 export class DiscoveryRuntime {
@@ -39,6 +40,9 @@ export class DiscoveryRuntime {
   readonly transport: HttpTransport;
   /** For calls that carry on headers of the request in whose course they are made. */
   readonly incoming = new IncomingHeaders();
+  private laneRules = LaneRules.none;
+  /** What calls go by: their own word, the request in whose course they are made, and rules. */
+  readonly routing = new CallRouting(this.incoming, () => this.laneRules, Math.random);
   private readonly clients = new Map<string, ServiceHttpClient>();
   private forwarding = false;
   private closing: Promise<void> | undefined;
@@ -74,6 +78,7 @@ export class DiscoveryRuntime {
       firstSnapshotTimeoutMs: options.firstSnapshotTimeoutMs,
       balancers: this.balancers,
       routeFor: (service) => routeSettings(options.callOptionsFor(service)),
+      contextFor: (service) => this.routing.contextFor(service, options.callOptionsFor(service)),
     });
     this.health = new AppHealth(clock, options.service?.health, (error) =>
       report({ type: 'listener.failed', where: 'health', error }),
@@ -132,7 +137,7 @@ export class DiscoveryRuntime {
     let client = this.clients.get(token);
     if (client === undefined) {
       const bound = { service, options: this.options.callOptionsFor(service, options) };
-      this.forwarding ||= bound.options.forwardHeaders.length > 0;
+      this.forwarding ||= goesByRequests(bound.options);
       client = new ServiceHttpClient(this.caller(bound), service);
       this.clients.set(token, client);
     }
@@ -198,9 +203,22 @@ export class DiscoveryRuntime {
   private async loadConfig(): Promise<void> {
     const { schema } = this.options.config;
     await this.configStore.load();
+    this.followLaneRules();
     if (schema === undefined) return;
     this.configStore.addValidator((tree) => {
       coerce('the configuration', tree.get('') ?? {}, { schema });
+    });
+  }
+
+  /** Rules that don't parse change nothing, as configuration that doesn't fit: the last good ones stay. */
+  private followLaneRules(): void {
+    const { laneRules: key } = this.options;
+    if (key === undefined) return;
+    const read = (tree: { get(key: string): unknown }): LaneRules => LaneRules.parse(tree.get(key), key);
+    this.configStore.addValidator((tree) => void read(tree));
+    this.laneRules = read(this.configStore.current);
+    this.configStore.subscribe((tree) => {
+      this.laneRules = read(tree);
     });
   }
 
@@ -215,6 +233,7 @@ export class DiscoveryRuntime {
         balancers: this.balancers,
         clock: this.options.clock,
         incoming: this.incoming,
+        routing: this.routing,
         optionsFor: (service) => this.options.callOptionsFor(service),
       },
       this.transport,

@@ -36,8 +36,10 @@ export interface ResolvedOptions {
   readonly nameFor: ((service: string, backend: string) => string) | undefined;
   readonly config: Required<Omit<ConfigOptions, 'schema'>> & Pick<ConfigOptions, 'schema'>;
   readonly transport: HttpTransportOptions;
-  /** Whether calls carry on headers of the requests in whose course they are made. */
+  /** Whether calls go by, or carry on, headers of the requests in whose course they are made. */
   readonly forwardsHeaders: boolean;
+  /** Where the configuration has rules for lanes; undefined where it has none. */
+  readonly laneRules: string | undefined;
   readonly callOptionsFor: (service?: string, own?: CallOptions) => ResolvedCallOptions;
   readonly shutdown: Required<ShutdownOptions>;
   readonly requires: readonly RequiredService[];
@@ -89,7 +91,8 @@ export function resolveOptions(
       ...(configOptions.schema === undefined ? {} : { schema: configOptions.schema }),
     },
     transport: transportOptions(options.transport),
-    forwardsHeaders: [http, ...Object.values(clients)].some(({ forwardHeaders }) => forwardHeaders !== undefined),
+    forwardsHeaders: [http, ...Object.values(clients)].some(goesByRequests),
+    laneRules: options.laneRules,
     callOptionsFor: (name, own) => {
       const forService = name !== undefined && Object.hasOwn(clients, name) ? clients[name] : undefined;
       return resolveCallOptions([http, forService, own], options.zone);
@@ -110,6 +113,14 @@ export function resolveOptions(
       options.snapshotDirectory ?? join(stateFolder(env), 'nestjs-service-discovery', application, 'snapshots'),
     clock: options.clock ?? systemClock,
   };
+}
+
+/** Whether calls with these options need to know the request in whose course they are made. */
+export function goesByRequests({
+  forwardHeaders = [],
+  routing = {},
+}: Pick<CallOptions, 'forwardHeaders' | 'routing'>): boolean {
+  return forwardHeaders.length > 0 || routing.lane !== undefined || routing.version !== undefined;
 }
 
 /** How long the slowest of the registries needs until all callers know that an instance is gone. */
