@@ -43,6 +43,7 @@ export type { Registration, RegistrationInput, RegistrationPatch } from './model
 
 // Discovery.
 export { DiscoveryClient } from './discovery/index.js';
+export type { OverrideOptions } from './discovery/index.js';
 export { INSTANCE_STATUSES } from './model/index.js';
 export type {
   InstancesDiff,

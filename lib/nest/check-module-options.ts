@@ -184,7 +184,9 @@ const MODULE_OPTIONS: Readonly<Record<keyof DiscoveryModuleOptions, Check>> = {
     lingerMs: milliseconds(),
     emptyProtectionMs: either('a time in milliseconds, or false', milliseconds(), literal(false)),
     nameFor: callable,
+    overridesInProduction: flag,
   }),
+  overrides: recordOf(either('a URL or a list of URLs', text, listOf(text))),
   configOptions: object({
     optional: flag,
     loadTimeoutMs: milliseconds(1),

@@ -2,6 +2,7 @@ import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } 
 import type { BackendDefinition, Clock } from '../backend/index.js';
 import type { CallOptions, HttpTransportOptions } from '../http/index.js';
 import type { StandardSchema } from '../config/index.js';
+import type { OverrideOptions } from '../discovery/index.js';
 import type { AddressOptions, HealthOptions, RequiredService, ShutdownOptions } from '../registration/index.js';
 import type { ProbeOptions } from './probe-server.js';
 
@@ -53,6 +54,8 @@ export interface DiscoveryOptions {
   readonly emptyProtectionMs?: number | false;
   /** The service's name on a backend, when it differs. */
   readonly nameFor?: (service: string, backend: string) => string;
+  /** Whether `overrides` and `DISCOVERY_OVERRIDES` hold in production (`NODE_ENV`) too. @default false: they are an error */
+  readonly overridesInProduction?: boolean;
 }
 
 /** How configuration is loaded. */
@@ -85,6 +88,11 @@ export interface DiscoveryModuleOptions {
   /** How long `fail-fast` waits for the registry, in milliseconds. @default 10000 */
   readonly registrationTimeoutMs?: number;
   readonly discovery?: DiscoveryOptions;
+  /**
+   * Addresses that this app calls instead of what the registries say, by service: `{ STOCK: 'http://localhost:3001' }`. The
+   * variable `DISCOVERY_OVERRIDES` (`STOCK=http://localhost:3001,ORDERS=…`) wins over them. @default none
+   */
+  readonly overrides?: OverrideOptions;
   readonly configOptions?: ConfigOptions;
   /** What sends the calls: see {@link HttpTransportOptions}. @default 'undici' */
   readonly transport?: 'undici' | 'axios' | HttpTransportOptions;

@@ -3,7 +3,7 @@ import type { BackendContext, BackendDefinition, Logger } from '../backend/index
 import { BackendSet, until } from '../backend/machinery/index.js';
 import { Balancers, LaneRules } from '../balancing/index.js';
 import { coerce, ConfigClient, ConfigSnapshots, ConfigStore, ConfigValues, DiskSnapshot } from '../config/index.js';
-import { DiscoveryClient, ServiceViews } from '../discovery/index.js';
+import { DiscoveryClient, OVERRIDES, ServiceViews } from '../discovery/index.js';
 import {
   CallRouting,
   IncomingHeaders,
@@ -19,6 +19,7 @@ import { DiscoveryError } from '../model/index.js';
 import { EventHub, EventLog } from '../observability/index.js';
 import { AppHealth, ServiceRegistry } from '../registration/index.js';
 import { nestLogger } from './nest-logger.js';
+import { overridesTold, unknownOverrides } from './startup-advice.js';
 import { goesByRequests, type ResolvedOptions } from './resolve-options.js';
 
 /** Everything of one app, put together: the one place that knows all the parts. */
@@ -58,9 +59,15 @@ export class DiscoveryRuntime {
     const log = new EventLog(this.logger, clock);
     this.events.subscribe((event) => log.write(event));
     this.backends = new BackendSet(options.uses, (definition) => this.contextFor(appId, definition));
+    const { overrides } = options;
+    const sources =
+      overrides.names.length === 0
+        ? this.backends.discoveries
+        : [...this.backends.discoveries, { backend: OVERRIDES, driver: overrides }];
     this.views = new ServiceViews({
       clock,
       sources: this.backends.discoveries,
+      overrides,
       nameFor,
       emptyProtectionMs: options.emptyProtectionMs,
       lingerMs: options.lingerMs,
@@ -74,7 +81,7 @@ export class DiscoveryRuntime {
     });
     this.discovery = new DiscoveryClient({
       views: this.views,
-      sources: this.backends.discoveries,
+      sources,
       firstSnapshotTimeoutMs: options.firstSnapshotTimeoutMs,
       balancers: this.balancers,
       routeFor: (service) => routeSettings(options.callOptionsFor(service)),
@@ -117,6 +124,8 @@ export class DiscoveryRuntime {
         'registry or config was left out, so local() is used, which works between processes of one machine only',
       );
     }
+    const { overrides } = options;
+    if (overrides.names.length > 0) runtime.logger.warn(overridesTold(overrides));
     try {
       await runtime.backends.open();
       await runtime.loadConfig();
@@ -147,6 +156,21 @@ export class DiscoveryRuntime {
   /** The client that calls any service. */
   unboundClient(): ServiceHttpClient {
     return new ServiceHttpClient(this.caller(), undefined);
+  }
+
+  /**
+   * Says which overrides name a service that no registry has and no client of this app calls: a slip of the pen, as a rule.
+   * A registry that can't tell is no reason to say anything.
+   */
+  async checkOverrides(): Promise<void> {
+    const { overrides } = this.options;
+    if (overrides.names.length === 0) return;
+    const lists = await Promise.allSettled(this.backends.discoveries.map(({ driver }) => driver.listServices()));
+    if (this.isClosed || lists.some(({ status }) => status === 'rejected')) return;
+    const known = new Set(lists.flatMap((list) => (list.status === 'fulfilled' ? list.value : [])));
+    for (const { service } of this.clients.values()) if (service !== undefined) known.add(service);
+    const unknown = overrides.names.filter((name) => !known.has(name));
+    if (unknown.length > 0) this.logger.warn(unknownOverrides(unknown, [...known]));
   }
 
   /** Opens the watch of a client that somebody in this app uses; one that a test has replaced isn't there. */
