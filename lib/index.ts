@@ -52,6 +52,7 @@ export type { Registration, RegistrationInput, RegistrationPatch } from './model
 
 // Discovery.
 export { DiscoveryClient } from './discovery/index.js';
+export type { OverrideOptions } from './discovery/index.js';
 export { INSTANCE_STATUSES } from './model/index.js';
 export type {
   InstancesDiff,
@@ -69,11 +70,14 @@ export type {
   EjectionOptions,
   Endpoint,
   InstancePick,
+  LaneOptions,
+  LaneRule,
   LoadBalancer,
   PickContext,
   Picker,
   PickFunction,
   RoutingOptions,
+  VersionOptions,
 } from './balancing/index.js';
 export { discoverable, ServiceHttpClient } from './http/index.js';
 export type {

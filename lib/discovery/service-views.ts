@@ -1,12 +1,15 @@
 import { assertServiceName, DiscoveryError, type NoInstanceError } from '../model/index.js';
 import type { Timer } from '../backend/index.js';
 import { KnownNames } from './known-names.js';
+import { OVERRIDES, type ServiceOverrides } from './overrides.js';
 import { ServiceView, type ServiceViewOptions } from './service-view.js';
 
 /** What {@link ServiceViews} needs of its app. */
 export interface ServiceViewsOptions extends ServiceViewOptions {
   /** An unused watch stays open this long, in milliseconds, so that one-shot reads don't open one each. */
   readonly lingerMs: number;
+  /** Addresses that stand in for what the sources say. @default none */
+  readonly overrides?: ServiceOverrides | undefined;
 }
 
 interface Held {
@@ -53,7 +56,7 @@ export class ServiceViews {
       throw new DiscoveryError('BACKEND_CLOSED', `${service} can't be watched: the app was closed`, { service });
     let held = this.views.get(service);
     if (held === undefined) {
-      held = { view: new ServiceView(service, this.options), holders: 0, usedAt: 0, linger: undefined };
+      held = { view: new ServiceView(service, this.optionsFor(service)), holders: 0, usedAt: 0, linger: undefined };
       this.views.set(service, held);
     }
     const mine = held;
@@ -121,6 +124,12 @@ export class ServiceViews {
     }
     this.views.clear();
     await Promise.all(this.closing);
+  }
+
+  private optionsFor(service: string): ServiceViewOptions {
+    const { overrides } = this.options;
+    if (overrides?.has(service) !== true) return this.options;
+    return { ...this.options, sources: [{ backend: OVERRIDES, driver: overrides }], nameFor: undefined };
   }
 
   private lingerOn(service: string, held: Held, forMs: number): void {

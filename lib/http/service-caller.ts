@@ -1,13 +1,19 @@
 import { AxiosError, type AxiosAdapter, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
 import { until, type AddressResolver, type CallAuthorizer, type Clock, type View } from '../backend/index.js';
-import { FIRST_TRY, type Balancer, type Balancers, type PickContext, type Route } from '../balancing/index.js';
+import { FIRST_TRY, type Balancer, type Balancers, type Route } from '../balancing/index.js';
 import { isNobodyToCall, noSnapshot, type ServiceView, type ServiceViews, type ViewLease } from '../discovery/index.js';
 import { codeOf, describe, NoInstanceError, type ServiceInstance, type Snapshot } from '../model/index.js';
 import { assertWithin, fullUrl, parseAddress, type CallAddress } from './address.js';
 import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
-import { fallbackResponse, routeSettings, type RequestBalancing, type ResolvedCallOptions } from './call-options.js';
+import {
+  fallbackResponse,
+  routeSettings,
+  type ResolvedCallOptions,
+  type ServiceRequestConfig,
+} from './call-options.js';
 import { isRepeatable, isRepeatableBody, isReplayable } from './failover.js';
 import { tryHedged } from './hedging.js';
+import { NO_SIGNS, type CallRouting, type CallSigns } from './call-routing.js';
 import type { IncomingHeaders } from './incoming-headers.js';
 import { RetryBudget } from './retry-budget.js';
 import { isStream, StreamSource, type HttpTransport } from './transport/index.js';
@@ -22,6 +28,8 @@ export interface ServiceCallerOptions {
   readonly clock: Clock;
   /** The request that is being handled, for calls that carry on some of its headers. */
   readonly incoming?: IncomingHeaders;
+  /** What a call goes by. */
+  readonly routing: CallRouting;
   /** The options of a service's calls, or of those to no service, defaults included. */
   readonly optionsFor: (service?: string) => ResolvedCallOptions;
 }
@@ -54,6 +62,8 @@ interface ServiceCall {
   readonly options: ResolvedCallOptions;
   /** When its time is up. */
   readonly deadline: number;
+  /** The headers by which it carries its lane on. */
+  readonly carried: Readonly<Record<string, string>> | undefined;
 }
 
 /**
@@ -104,10 +114,12 @@ export class ServiceCaller {
         isReplayable: () => true,
         everyFailure: true,
         deadline: Infinity,
-        context: FIRST_TRY,
+        context: this.options.routing.contextOf(service, options, NO_SIGNS),
         now: this.now,
       };
-      return tryEach(callee, manner, pickFirst(callee), async (instance) => walker(instance.url, instance));
+      return tryEach(callee, manner, pickFirst(callee, manner.context), async (instance) =>
+        walker(instance.url, instance),
+      );
     });
   }
 
@@ -141,7 +153,7 @@ export class ServiceCaller {
   /** An address that is nothing of ours: where it says, but for no longer than a service's. */
   private callPlain(config: InternalAxiosRequestConfig): Promise<AxiosResponse> {
     const options = this.bound?.options ?? (this.plainOptions ??= this.options.optionsFor());
-    const timeoutMs = this.timeLeft({ config, options, deadline: this.deadlineOf(options) });
+    const timeoutMs = this.timeLeft(config, options, this.deadlineOf(options));
     return this.transport.send(config, timeoutMs === undefined ? {} : { timeoutMs });
   }
 
@@ -214,7 +226,12 @@ export class ServiceCaller {
     const { options } = callee;
     const { hedging, retry } = options;
     const deadline = this.deadlineOf(options);
-    const call: ServiceCall = { address, config, options, deadline };
+    const { routing } = this.options;
+    const context =
+      routing.isPlain(options) && (config as ServiceRequestConfig).loadBalancing === undefined
+        ? FIRST_TRY
+        : routing.contextOf(address.host, options, signsOf(config, address));
+    const call: ServiceCall = { address, config, options, deadline, carried: routing.carried(options, context) };
     const data: unknown = config.data;
     const manner: CallManner = {
       method: config.method,
@@ -222,7 +239,7 @@ export class ServiceCaller {
       isCallersFault: isStream(data) ? () => StreamSource.of(data).failure !== undefined : undefined,
       everyFailure: false,
       deadline,
-      context: contextOf(config, options),
+      context,
       now: this.now,
       signal: config.signal,
     };
@@ -245,11 +262,16 @@ export class ServiceCaller {
   private send(call: ServiceCall, instance: ServiceInstance): Promise<AxiosResponse> {
     const { address, config, options } = call;
     const { url, metadata } = instance;
-    const timeoutMs = this.timeLeft(call);
+    const timeoutMs = this.timeLeft(config, options, call.deadline);
     const target = url + basePath(metadata[options.basePathMetadata]) + address.path;
     const { authorizers } = this.options;
     const { redirects } = options;
-    if (authorizers.length === 0 && options.forwardHeaders.length === 0 && options.deadlineHeader === undefined) {
+    const isPlain =
+      authorizers.length === 0 &&
+      options.forwardHeaders.length === 0 &&
+      options.deadlineHeader === undefined &&
+      call.carried === undefined;
+    if (isPlain) {
       return this.transport.send(
         config,
         timeoutMs === undefined ? { url: target, redirects } : { url: target, redirects, timeoutMs },
@@ -269,7 +291,11 @@ export class ServiceCaller {
    * How long a try may take; 0: for ever, undefined: what the config says.
    * @throws AxiosError when there is no time left
    */
-  private timeLeft({ config, options, deadline }: Omit<ServiceCall, 'address'>): number | undefined {
+  private timeLeft(
+    config: InternalAxiosRequestConfig,
+    options: ResolvedCallOptions,
+    deadline: number,
+  ): number | undefined {
     // An axios config may hold anything: what isn't a number is the transport's to read, or to refuse.
     if (config.timeout !== undefined && typeof config.timeout !== 'number') return undefined;
     const own = config.timeout === undefined || config.timeout === 0 ? options.timeoutMs : config.timeout;
@@ -281,13 +307,13 @@ export class ServiceCaller {
 
   /** The headers that a call gets besides its own, which win over all of them. */
   private async headersFor(
-    { options }: ServiceCall,
+    { options, carried }: ServiceCall,
     instance: ServiceInstance,
     timeoutMs: number,
   ): Promise<Readonly<Record<string, string>>> {
     const headers: Record<string, string> = {};
     for (const authorizer of this.options.authorizers) Object.assign(headers, await authorizer.headers(instance));
-    Object.assign(headers, this.options.incoming?.pick(options.forwardHeaders));
+    Object.assign(headers, this.options.incoming?.pick(options.forwardHeaders), carried);
     if (options.deadlineHeader !== undefined && timeoutMs > 0) headers[options.deadlineHeader] = String(timeoutMs);
     return headers;
   }
@@ -355,17 +381,13 @@ function basePath(path: string | undefined): string {
   return `/${path.replace(/^\/+|\/+$/g, '')}`;
 }
 
-/** What the pick goes by: the call's own word, or that of a header. */
-function contextOf(config: InternalAxiosRequestConfig, options: ResolvedCallOptions): PickContext {
-  const { loadBalancing } = config as { readonly loadBalancing?: RequestBalancing };
-  const { hintHeader, keyHeader } = options;
-  if (loadBalancing === undefined && hintHeader === undefined && keyHeader === undefined) return FIRST_TRY;
-  const hint = loadBalancing?.hint ?? headerOf(config, hintHeader);
-  const key = loadBalancing?.key ?? headerOf(config, keyHeader);
-  return { ...(hint === undefined ? {} : { hint }), ...(key === undefined ? {} : { key }) };
+/** What an axios call says of where it goes. */
+function signsOf(config: InternalAxiosRequestConfig, { path }: CallAddress): CallSigns {
+  const { loadBalancing } = config as ServiceRequestConfig;
+  return { header: (name) => headerOf(config, name), path, given: loadBalancing };
 }
 
-function headerOf({ headers }: InternalAxiosRequestConfig, name: string | undefined): string | undefined {
-  const value = name === undefined ? undefined : headers.get(name);
+function headerOf({ headers }: InternalAxiosRequestConfig, name: string): string | undefined {
+  const value = headers.get(name);
   return typeof value === 'string' ? value : undefined;
 }

@@ -1,4 +1,11 @@
-import { isLoadBalancer, STRATEGIES, type EjectionOptions, type RoutingOptions } from '../balancing/index.js';
+import {
+  isLoadBalancer,
+  STRATEGIES,
+  type EjectionOptions,
+  type LaneOptions,
+  type RoutingOptions,
+  type VersionOptions,
+} from '../balancing/index.js';
 import {
   anything,
   callable,
@@ -82,6 +89,12 @@ const forwardable = satisfying(
   (value) => typeof value === 'string' && value !== '' && !NOT_FORWARDED.has(value.toLowerCase()),
 );
 
+const headerName = satisfying(
+  'the name of a header',
+  (value) =>
+    typeof value === 'string' && /^[\w!#$%&'*+.^`|~-]+$/.test(value) && !NOT_FORWARDED.has(value.toLowerCase()),
+);
+
 /** The options of calls, wherever they may be given. */
 export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Check>> = {
   balancing: strategy,
@@ -92,6 +105,19 @@ export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Check>> = {
     hintMetadata: text,
     subset: integerBetween(1, 1e6),
     warmUpMs: milliseconds(),
+    lane: object({
+      metadata: text,
+      header: headerName,
+      isolate: flag,
+      fallback: oneOf('base', 'none', 'any'),
+    } satisfies Record<keyof LaneOptions, Check>),
+    version: object({
+      metadata: text,
+      header: headerName,
+      pathPrefix: text,
+      default: text,
+      fallback: oneOf('none', 'any'),
+    } satisfies Record<keyof VersionOptions, Check>),
   } satisfies Record<keyof RoutingOptions, Check>),
   ejection: either('an object, or false', ejection, literal(false)),
   maxAttempts: either("a whole number from 1 to 1000, or 'all'", integerBetween(1, 1000), oneOf('all')),
@@ -159,7 +185,9 @@ const MODULE_OPTIONS: Readonly<Record<keyof DiscoveryModuleOptions, Check>> = {
     lingerMs: milliseconds(),
     emptyProtectionMs: either('a time in milliseconds, or false', milliseconds(), literal(false)),
     nameFor: callable,
+    overridesInProduction: flag,
   }),
+  overrides: recordOf(either('a URL or a list of URLs', text, listOf(text))),
   configOptions: object({
     optional: flag,
     loadTimeoutMs: milliseconds(1),
@@ -185,6 +213,7 @@ const MODULE_OPTIONS: Readonly<Record<keyof DiscoveryModuleOptions, Check>> = {
   transport: either("'undici', 'axios' or an object", oneOf(...HTTP_CLIENTS), object(TRANSPORT_OPTIONS)),
   http: object(CALL_OPTIONS),
   clients: recordOf(object(CALL_OPTIONS)),
+  laneRules: text,
   shutdown: object({
     deregisterTimeoutMs: milliseconds(),
     propagationDelayMs: milliseconds(),

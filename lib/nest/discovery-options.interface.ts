@@ -2,6 +2,7 @@ import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } 
 import type { BackendDefinition, Clock } from '../backend/index.js';
 import type { CallOptions, HttpTransportOptions } from '../http/index.js';
 import type { ConfigDecoder, DeclaredDocument, StandardSchema } from '../config/index.js';
+import type { OverrideOptions } from '../discovery/index.js';
 import type { AddressOptions, HealthOptions, RequiredService, ShutdownOptions } from '../registration/index.js';
 import type { ProbeOptions } from './probe-server.js';
 
@@ -53,6 +54,8 @@ export interface DiscoveryOptions {
   readonly emptyProtectionMs?: number | false;
   /** The service's name on a backend, when it differs. */
   readonly nameFor?: (service: string, backend: string) => string;
+  /** Whether `overrides` and `DISCOVERY_OVERRIDES` hold in production (`NODE_ENV`) too. @default false: they are an error */
+  readonly overridesInProduction?: boolean;
 }
 
 /** How configuration is loaded. */
@@ -104,6 +107,11 @@ export interface DiscoveryModuleOptions {
   /** How long `fail-fast` waits for the registry, in milliseconds. @default 10000 */
   readonly registrationTimeoutMs?: number;
   readonly discovery?: DiscoveryOptions;
+  /**
+   * Addresses that this app calls instead of what the registries say, by service: `{ STOCK: 'http://localhost:3001' }`. The
+   * variable `DISCOVERY_OVERRIDES` (`STOCK=http://localhost:3001,ORDERS=…`) wins over them. @default none
+   */
+  readonly overrides?: OverrideOptions;
   readonly configOptions?: ConfigOptions;
   /** What sends the calls: see {@link HttpTransportOptions}. @default 'undici' */
   readonly transport?: 'undici' | 'axios' | HttpTransportOptions;
@@ -111,6 +119,11 @@ export interface DiscoveryModuleOptions {
   readonly http?: CallOptions;
   /** How calls are made, to one service; what is left out is as in `http`. */
   readonly clients?: Readonly<Record<string, CallOptions>>;
+  /**
+   * Key of the configuration below which rules for lanes and versions stand, by service (`*` for every one); they may change
+   * while the app runs. @default none
+   */
+  readonly laneRules?: string;
   readonly shutdown?: ShutdownOptions;
   /**
    * Services without which the app can't work: it isn't ready before they are there. `'STOCK'`, or

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { BackendContext, BackendDefinition, Logger } from '../backend/index.js';
 import { BackendSet, until } from '../backend/machinery/index.js';
-import { Balancers } from '../balancing/index.js';
+import { Balancers, LaneRules } from '../balancing/index.js';
 import { coerce, ConfigClient, ConfigSnapshots, ConfigStore, ConfigValues, DiskSnapshot } from '../config/index.js';
-import { DiscoveryClient, ServiceViews } from '../discovery/index.js';
+import { DiscoveryClient, OVERRIDES, ServiceViews } from '../discovery/index.js';
 import {
+  CallRouting,
   IncomingHeaders,
   openTransport,
   routeSettings,
@@ -20,7 +21,8 @@ import { AppHealth, ServiceRegistry } from '../registration/index.js';
 import { ConfigObjects } from './configuration/config-objects.js';
 import { configSettings } from './configuration/config-settings.js';
 import { nestLogger } from './nest-logger.js';
-import type { ResolvedOptions } from './resolve-options.js';
+import { overridesTold, unknownOverrides } from './startup-advice.js';
+import { goesByRequests, type ResolvedOptions } from './resolve-options.js';
 
 /** Everything of one app, put together: the one place that knows all the parts. */
 export class DiscoveryRuntime {
@@ -42,6 +44,9 @@ export class DiscoveryRuntime {
   readonly transport: HttpTransport;
   /** For calls that carry on headers of the request in whose course they are made. */
   readonly incoming = new IncomingHeaders();
+  private laneRules = LaneRules.none;
+  /** What calls go by: their own word, the request in whose course they are made, and rules. */
+  readonly routing = new CallRouting(this.incoming, () => this.laneRules, Math.random);
   private readonly clients = new Map<string, ServiceHttpClient>();
   private forwarding = false;
   private closing: Promise<void> | undefined;
@@ -57,9 +62,15 @@ export class DiscoveryRuntime {
     const log = new EventLog(this.logger, clock);
     this.events.subscribe((event) => log.write(event));
     this.backends = new BackendSet(options.uses, (definition) => this.contextFor(appId, definition));
+    const { overrides } = options;
+    const sources =
+      overrides.names.length === 0
+        ? this.backends.discoveries
+        : [...this.backends.discoveries, { backend: OVERRIDES, driver: overrides }];
     this.views = new ServiceViews({
       clock,
       sources: this.backends.discoveries,
+      overrides,
       nameFor,
       emptyProtectionMs: options.emptyProtectionMs,
       lingerMs: options.lingerMs,
@@ -73,10 +84,11 @@ export class DiscoveryRuntime {
     });
     this.discovery = new DiscoveryClient({
       views: this.views,
-      sources: this.backends.discoveries,
+      sources,
       firstSnapshotTimeoutMs: options.firstSnapshotTimeoutMs,
       balancers: this.balancers,
       routeFor: (service) => routeSettings(options.callOptionsFor(service)),
+      contextFor: (service) => this.routing.contextFor(service, options.callOptionsFor(service)),
     });
     this.health = new AppHealth(clock, options.service?.health, (error) =>
       report({ type: 'listener.failed', where: 'health', error }),
@@ -113,6 +125,8 @@ export class DiscoveryRuntime {
         'registry or config was left out, so local() is used, which works between processes of one machine only',
       );
     }
+    const { overrides } = options;
+    if (overrides.names.length > 0) runtime.logger.warn(overridesTold(overrides));
     try {
       await runtime.backends.open();
       await runtime.loadConfig();
@@ -133,7 +147,7 @@ export class DiscoveryRuntime {
     let client = this.clients.get(token);
     if (client === undefined) {
       const bound = { service, options: this.options.callOptionsFor(service, options) };
-      this.forwarding ||= bound.options.forwardHeaders.length > 0;
+      this.forwarding ||= goesByRequests(bound.options);
       client = new ServiceHttpClient(this.caller(bound), service);
       this.clients.set(token, client);
     }
@@ -143,6 +157,21 @@ export class DiscoveryRuntime {
   /** The client that calls any service. */
   unboundClient(): ServiceHttpClient {
     return new ServiceHttpClient(this.caller(), undefined);
+  }
+
+  /**
+   * Says which overrides name a service that no registry has and no client of this app calls: a slip of the pen, as a rule.
+   * A registry that can't tell is no reason to say anything.
+   */
+  async checkOverrides(): Promise<void> {
+    const { overrides } = this.options;
+    if (overrides.names.length === 0) return;
+    const lists = await Promise.allSettled(this.backends.discoveries.map(({ driver }) => driver.listServices()));
+    if (this.isClosed || lists.some(({ status }) => status === 'rejected')) return;
+    const known = new Set(lists.flatMap((list) => (list.status === 'fulfilled' ? list.value : [])));
+    for (const { service } of this.clients.values()) if (service !== undefined) known.add(service);
+    const unknown = overrides.names.filter((name) => !known.has(name));
+    if (unknown.length > 0) this.logger.warn(unknownOverrides(unknown, [...known]));
   }
 
   /** Opens the watch of a client that somebody in this app uses; one that a test has replaced isn't there. */
@@ -199,9 +228,22 @@ export class DiscoveryRuntime {
   private async loadConfig(): Promise<void> {
     const { schema } = this.options.config;
     await this.configStore.load();
+    this.followLaneRules();
     if (schema === undefined) return;
     this.configStore.addValidator((tree) => {
       coerce('the configuration', { value: tree.get('') ?? {} }, { schema });
+    });
+  }
+
+  /** Rules that don't parse change nothing, as configuration that doesn't fit: the last good ones stay. */
+  private followLaneRules(): void {
+    const { laneRules: key } = this.options;
+    if (key === undefined) return;
+    const read = (tree: { get(key: string): unknown }): LaneRules => LaneRules.parse(tree.get(key), key);
+    this.configStore.addValidator((tree) => void read(tree));
+    this.laneRules = read(this.configStore.current);
+    this.configStore.subscribe((tree) => {
+      this.laneRules = read(tree);
     });
   }
 
@@ -216,6 +258,7 @@ export class DiscoveryRuntime {
         balancers: this.balancers,
         clock: this.options.clock,
         incoming: this.incoming,
+        routing: this.routing,
         optionsFor: (service) => this.options.callOptionsFor(service),
       },
       this.transport,

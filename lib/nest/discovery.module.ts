@@ -109,6 +109,7 @@ export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationB
       await this.registration.start();
     });
     this.adviseSoon();
+    void this.runtime.checkOverrides();
   }
 
   async onModuleDestroy(): Promise<void> {
