@@ -49,6 +49,7 @@ export type {
   InstanceStatus,
   Metadata,
   ServiceInstance,
+  ServiceList,
   Snapshot,
   SnapshotState,
 } from './model/index.js';
@@ -118,6 +119,7 @@ export type {
   Logger,
   RegistryDriver,
   RevokeResult,
+  ServicesReport,
   Timer,
   Unsubscribe,
   View,

@@ -1,4 +1,5 @@
 export * from './discovery-client.js';
 export * from './empty-protection.js';
+export * from './service-list-view.js';
 export * from './service-view.js';
 export * from './service-views.js';

@@ -1,6 +1,7 @@
 import { assertServiceName, DiscoveryError, type NoInstanceError } from '../model/index.js';
 import type { Timer } from '../backend/index.js';
 import { KnownNames } from './known-names.js';
+import { SharedServiceList } from './service-list-view.js';
 import { ServiceView, type ServiceViewOptions } from './service-view.js';
 
 /** What {@link ServiceViews} needs of its app. */
@@ -34,8 +35,12 @@ export class ServiceViews {
   /** What there is besides the services that are watched. */
   readonly names: KnownNames;
 
+  /** The names of all services, watched by those who ask for it. */
+  readonly list: SharedServiceList;
+
   constructor(private readonly options: ServiceViewsOptions) {
     this.names = new KnownNames(options.sources, options.clock);
+    this.list = new SharedServiceList(options);
   }
 
   /** Names of the services that are watched at present. */
@@ -120,7 +125,7 @@ export class ServiceViews {
       this.end(held);
     }
     this.views.clear();
-    await Promise.all(this.closing);
+    await Promise.all([...this.closing, this.list.close()]);
   }
 
   private lingerOn(service: string, held: Held, forMs: number): void {
