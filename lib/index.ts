@@ -59,6 +59,7 @@ export type {
   InstanceStatus,
   Metadata,
   ServiceInstance,
+  ServiceList,
   Snapshot,
   SnapshotState,
 } from './model/index.js';
@@ -139,6 +140,7 @@ export type {
   Logger,
   RegistryDriver,
   RevokeResult,
+  ServicesReport,
   Timer,
   Unsubscribe,
   View,

@@ -16,6 +16,7 @@ import {
   NoInstanceError,
   NoSnapshotError,
   type ServiceInstance,
+  type ServiceList,
   type Snapshot,
 } from '../model/index.js';
 import type { DiscoveryDriver, NamedDriver } from '../backend/index.js';
@@ -89,6 +90,32 @@ export class DiscoveryClient {
       if (view.current.state !== 'unknown') subscriber.next(view.current);
       const unsubscribe = view.subscribe((snapshot) => {
         if (snapshot.state !== 'unknown') subscriber.next(snapshot);
+      });
+      return () => {
+        unsubscribe();
+        release();
+      };
+    });
+  }
+
+  /**
+   * The names of all services in all backends, and every list that follows; told by the registry where it pushes that. The
+   * first value comes when a registry has answered; an outage shows as `stale`, with the names that were known. Backends
+   * that have no such list (DNS) are left out.
+   *
+   * @returns an Observable that fails with a DiscoveryError `UNSUPPORTED` when no backend has one
+   */
+  watchServices(): Observable<ServiceList> {
+    return new Observable((subscriber) => {
+      const { list } = this.options.views;
+      if (!list.isSupported) {
+        subscriber.error(new DiscoveryError('UNSUPPORTED', 'no backend of this app has a list of services'));
+        return;
+      }
+      const { view, release } = list.acquire();
+      if (view.current.state !== 'unknown') subscriber.next(view.current);
+      const unsubscribe = view.subscribe((services) => {
+        if (services.state !== 'unknown') subscriber.next(services);
       });
       return () => {
         unsubscribe();

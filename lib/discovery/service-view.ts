@@ -34,7 +34,7 @@ export interface ServiceViewOptions {
 }
 
 /** How long an empty list is doubted at a backend that doesn't say, and how often it is asked again, in milliseconds. */
-const HOLD_MS = 5000;
+export const HOLD_MS = 5000;
 
 interface Source {
   readonly backend: string;

@@ -2,6 +2,7 @@ import { assertServiceName, DiscoveryError, type NoInstanceError } from '../mode
 import type { Timer } from '../backend/index.js';
 import { KnownNames } from './known-names.js';
 import { OVERRIDES, type ServiceOverrides } from './overrides.js';
+import { SharedServiceList } from './service-list-view.js';
 import { ServiceView, type ServiceViewOptions } from './service-view.js';
 
 /** What {@link ServiceViews} needs of its app. */
@@ -37,8 +38,12 @@ export class ServiceViews {
   /** What there is besides the services that are watched. */
   readonly names: KnownNames;
 
+  /** The names of all services, watched by those who ask for it. */
+  readonly list: SharedServiceList;
+
   constructor(private readonly options: ServiceViewsOptions) {
     this.names = new KnownNames(options.sources, options.clock);
+    this.list = new SharedServiceList(options);
   }
 
   /** Names of the services that are watched at present. */
@@ -123,7 +128,7 @@ export class ServiceViews {
       this.end(held);
     }
     this.views.clear();
-    await Promise.all(this.closing);
+    await Promise.all([...this.closing, this.list.close()]);
   }
 
   private optionsFor(service: string): ServiceViewOptions {

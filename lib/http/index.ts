@@ -2,6 +2,7 @@ export * from './address.js';
 export * from './attempts.js';
 export * from './call-options.js';
 export * from './call-routing.js';
+export * from './carried-call.js';
 export * from './failover.js';
 export * from './hedging.js';
 export * from './incoming-headers.js';

@@ -8,9 +8,11 @@ import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js'
 import {
   fallbackResponse,
   routeSettings,
+  type RequestBalancing,
   type ResolvedCallOptions,
   type ServiceRequestConfig,
 } from './call-options.js';
+import { carryOut, type CarriedAttempt, type CarriedCall } from './carried-call.js';
 import { isRepeatable, isRepeatableBody, isReplayable } from './failover.js';
 import { tryHedged } from './hedging.js';
 import { NO_SIGNS, type CallRouting, type CallSigns } from './call-routing.js';
@@ -121,6 +123,22 @@ export class ServiceCaller {
         walker(instance.url, instance),
       );
     });
+  }
+
+  /**
+   * Has `attempt` make a call by HTTP, of one instance after the other for as long as trying again is safe, allowed and in
+   * time: for requests that are passed on. What it throws is judged as an HTTP client's error is.
+   *
+   * @throws the last try's error, with `attempts`; NoInstanceError, NoSnapshotError
+   */
+  async carry<T>(service: string, call: CarriedCall, attempt: CarriedAttempt<T>): Promise<T> {
+    const lease = this.options.views.acquire(service);
+    try {
+      if (lease.view.current.state === 'unknown') await this.whenKnown(lease.view);
+      return await carryOut(this.calleeFor(lease.view, service), call, this.now, attempt);
+    } finally {
+      lease.release();
+    }
   }
 
   /** What this app has seen of the instances of a service, or of all, as long as it watches it; none before the first call. */

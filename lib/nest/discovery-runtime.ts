@@ -154,6 +154,11 @@ export class DiscoveryRuntime {
     return client;
   }
 
+  /** What makes the calls that others carry out: a gateway. */
+  carrier(): ServiceCaller {
+    return this.caller();
+  }
+
   /** The client that calls any service. */
   unboundClient(): ServiceHttpClient {
     return new ServiceHttpClient(this.caller(), undefined);
