@@ -46,11 +46,19 @@ interface Source {
   readonly backend: string;
   readonly watch: Watch;
   documents: readonly ConfigDocument[] | undefined;
-  error: DiscoveryError | undefined;
+  /** Why it can't be asked at present. */
+  outage: ConfigProblem | undefined;
   /** The version of each document that is in force. */
   inForce: Parsed;
-  /** Revisions that were complained of, so that each is once. */
-  readonly rejected: Map<string, string>;
+  /** Documents that don't parse: each was complained of once, and one that is good again is taken out. */
+  readonly rejected: Map<string, { readonly revision: string; readonly problem: ConfigProblem }>;
+}
+
+/** Why what a backend has is not in force, or why it can't be asked. */
+export interface ConfigProblem {
+  /** Since when, in milliseconds since the epoch. */
+  readonly since: number;
+  readonly error: DiscoveryError;
 }
 
 type Parsed = ReadonlyMap<string, { readonly revision: string; readonly flat: FlatConfig }>;
@@ -76,11 +84,15 @@ export class ConfigStore implements View<PropertyTree> {
   private firstChangeAt: number | undefined;
   private rebuilding: Promise<void> = Promise.resolve();
   private loaded = false;
+  private inForceSince: number;
+  /** Why the newest documents together are not in force. */
+  private refused: ConfigProblem | undefined;
   private closed = false;
   /** How many reports came. */
   private readonly reports = new ValueView(0);
 
   constructor(private readonly options: ConfigStoreOptions) {
+    this.inForceSince = options.clock.now();
     this.view = new ValueView(PropertyTree.empty, (error) =>
       options.report({ type: 'listener.failed', where: 'a configuration listener', error }),
     );
@@ -92,6 +104,20 @@ export class ConfigStore implements View<PropertyTree> {
 
   subscribe(listener: (tree: PropertyTree) => void): Unsubscribe {
     return this.view.subscribe(listener);
+  }
+
+  /** When the values came into force, in milliseconds since the epoch. */
+  get since(): number {
+    return this.inForceSince;
+  }
+
+  /** What keeps the newest configuration from being in force; none when it is. */
+  get problems(): readonly ConfigProblem[] {
+    const ofSources = this.sources.flatMap(({ outage, rejected }) => [
+      ...(outage === undefined ? [] : [outage]),
+      ...[...rejected.values()].map(({ problem }) => problem),
+    ]);
+    return this.refused === undefined ? ofSources : [...ofSources, this.refused];
   }
 
   /**
@@ -106,14 +132,14 @@ export class ConfigStore implements View<PropertyTree> {
         backend,
         watch: driver.watch(scope, (report) => this.receive(source, report)),
         documents: undefined,
-        error: undefined,
+        outage: undefined,
         inForce: new Map(),
         rejected: new Map(),
       };
       return source;
     });
     const { clock, loadTimeoutMs } = this.options;
-    const answered = ({ documents, error }: Source): boolean => documents !== undefined || error !== undefined;
+    const answered = ({ documents, outage }: Source): boolean => documents !== undefined || outage !== undefined;
     await until(this.reports, () => this.closed || this.sources.every(answered), { clock, timeoutMs: loadTimeoutMs });
     for (const source of this.sources) if (source.documents === undefined) await this.standIn(source);
     const candidate = await this.parse();
@@ -154,11 +180,11 @@ export class ConfigStore implements View<PropertyTree> {
   private receive(source: Source, report: ConfigReport): void {
     if (this.closed) return;
     if (report.documents === undefined) {
-      source.error = report.error;
+      source.outage = { since: source.outage?.since ?? this.options.clock.now(), error: report.error };
       if (this.loaded) this.options.report({ type: 'config.rejected', backend: source.backend, error: report.error });
     } else {
       source.documents = report.documents;
-      source.error = undefined;
+      source.outage = undefined;
       if (this.loaded) this.scheduleRebuild();
     }
     this.reports.set(this.reports.current + 1);
@@ -166,21 +192,23 @@ export class ConfigStore implements View<PropertyTree> {
 
   /** What serves when a backend didn't answer at start: its last known documents, or nothing if that is allowed. */
   private async standIn(source: Source): Promise<void> {
-    const { loadTimeoutMs, optional, snapshots, report } = this.options;
-    const reason = source.error?.message ?? `no answer within ${loadTimeoutMs} ms`;
+    const { clock, loadTimeoutMs, optional, snapshots, report } = this.options;
+    const reason = source.outage?.error.message ?? `no answer within ${loadTimeoutMs} ms`;
     const error = new DiscoveryError(
       'CONFIG_UNAVAILABLE',
       `the configuration of ${source.backend} could not be loaded: ${reason}`,
       {
         backend: source.backend,
-        ...(source.error === undefined ? {} : { cause: source.error }),
+        ...(source.outage === undefined ? {} : { cause: source.outage.error }),
       },
     );
     const saved = await snapshots?.read(source.backend);
     if (saved === undefined && !optional) throw error;
     report({ type: 'config.rejected', backend: source.backend, error });
     // A report that came meanwhile is newer.
-    source.documents ??= saved ?? [];
+    if (source.documents !== undefined) return;
+    source.documents = saved ?? [];
+    source.outage ??= { since: clock.now(), error };
   }
 
   private scheduleRebuild(): void {
@@ -207,20 +235,27 @@ export class ConfigStore implements View<PropertyTree> {
     for (const error of candidate.errors) this.options.report({ type: 'config.rejected', error });
     const tree = merge(candidate);
     const keys = tree.differences(this.current);
-    if (keys.length === 0) return;
+    if (keys.length === 0) {
+      this.refused = undefined;
+      return;
+    }
     try {
       for (const validate of this.validators) validate(tree);
     } catch (error) {
       const rejected = toDiscoveryError(error, 'CONFIG_VALUE_INVALID', messageOf(error));
+      this.refused = { since: this.refused?.since ?? this.options.clock.now(), error: rejected };
       this.options.report({ type: 'config.rejected', error: rejected });
       return;
     }
+    const changed = [...candidate.parsed].filter(([source, parsed]) => !isSame(source.inForce, parsed));
     this.accept(candidate, tree);
-    this.options.report({ type: 'config.changed', keys });
+    this.options.report({ type: 'config.changed', keys, backends: changed.map(([{ backend }]) => backend) });
   }
 
   private accept(candidate: Candidate, tree: PropertyTree): void {
     for (const [source, parsed] of candidate.parsed) source.inForce = parsed;
+    this.refused = undefined;
+    this.inForceSince = this.options.clock.now();
     this.view.set(tree);
     this.saveSnapshots();
   }
@@ -231,20 +266,26 @@ export class ConfigStore implements View<PropertyTree> {
     const parsed = new Map<Source, Parsed>();
     for (const source of this.sources) {
       const documents = new Map<string, { revision: string; flat: FlatConfig }>();
+      const present = new Set(source.documents?.map(({ id }) => id));
+      for (const id of source.rejected.keys()) if (!present.has(id)) source.rejected.delete(id);
       for (const document of source.documents ?? []) {
         const { id, revision } = document;
         const inForce = source.inForce.get(id);
-        if (inForce?.revision === revision) documents.set(id, inForce);
-        else {
-          try {
-            documents.set(id, { revision, flat: await parseDocument(document) });
-          } catch (error) {
-            if (source.rejected.get(id) !== revision) {
-              errors.push(toDiscoveryError(error, 'CONFIG_DOCUMENT_INVALID', id, { backend: source.backend }));
-            }
-            source.rejected.set(id, revision);
-            if (inForce !== undefined) documents.set(id, inForce);
+        try {
+          documents.set(
+            id,
+            inForce?.revision === revision ? inForce : { revision, flat: await parseDocument(document) },
+          );
+          source.rejected.delete(id);
+        } catch (thrown) {
+          const before = source.rejected.get(id);
+          if (before?.revision !== revision) {
+            const error = toDiscoveryError(thrown, 'CONFIG_DOCUMENT_INVALID', id, { backend: source.backend });
+            errors.push(error);
+            const since = before?.problem.since ?? this.options.clock.now();
+            source.rejected.set(id, { revision, problem: { since, error } });
           }
+          if (inForce !== undefined) documents.set(id, inForce);
         }
       }
       parsed.set(source, documents);
@@ -265,4 +306,9 @@ export class ConfigStore implements View<PropertyTree> {
 function merge(candidate: Candidate): PropertyTree {
   const layers = [...candidate.parsed.values()].toReversed();
   return PropertyTree.merge(layers.flatMap((parsed) => [...parsed.values()].map((entry) => entry.flat)));
+}
+
+/** Whether two states of a source's documents are the same. */
+function isSame(before: Parsed, after: Parsed): boolean {
+  return before.size === after.size && [...after].every(([id, { revision }]) => before.get(id)?.revision === revision);
 }

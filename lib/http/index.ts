@@ -1,6 +1,7 @@
 export * from './address.js';
 export * from './attempts.js';
 export * from './call-options.js';
+export * from './call-result.js';
 export * from './failover.js';
 export * from './hedging.js';
 export * from './incoming-headers.js';

@@ -76,7 +76,12 @@ export type DiscoveryEvent =
       /** It is shutting down. */
       readonly stopping: boolean;
     }
-  | { readonly type: 'config.changed'; readonly keys: readonly string[] }
+  | {
+      readonly type: 'config.changed';
+      readonly keys: readonly string[];
+      /** Whose documents have changed; absent when it isn't known. */
+      readonly backends?: readonly string[];
+    }
   | { readonly type: 'config.rejected'; readonly backend?: string; readonly error: DiscoveryError }
   | { readonly type: 'listener.failed'; readonly where: string; readonly error: unknown };
 

@@ -15,7 +15,7 @@ import {
   type ResolvedCallOptions,
 } from '../http/index.js';
 import { DiscoveryError } from '../model/index.js';
-import { EventHub, EventLog } from '../observability/index.js';
+import { CallTelemetry, EventHub, EventLog, EventTally } from '../observability/index.js';
 import { AppHealth, ServiceRegistry } from '../registration/index.js';
 import { nestLogger } from './nest-logger.js';
 import type { ResolvedOptions } from './resolve-options.js';
@@ -24,11 +24,15 @@ import type { ResolvedOptions } from './resolve-options.js';
 export class DiscoveryRuntime {
   private readonly appId = randomUUID();
   readonly events: EventHub;
+  /** What the events add up to. */
+  readonly tally: EventTally;
+  /** Hears of the calls of all clients. */
+  readonly calls: CallTelemetry;
   readonly logger: Logger = nestLogger('DiscoveryModule');
   readonly backends: BackendSet;
   readonly views: ServiceViews;
   /** What is seen of the instances, and picks of them. */
-  private readonly balancers: Balancers;
+  readonly balancers: Balancers;
   readonly discovery: DiscoveryClient;
   readonly registry: ServiceRegistry;
   readonly health: AppHealth;
@@ -53,6 +57,11 @@ export class DiscoveryRuntime {
     const { clock, nameFor } = options;
     const log = new EventLog(this.logger, clock);
     this.events.subscribe((event) => log.write(event));
+    this.tally = new EventTally(clock);
+    this.events.subscribe(this.tally.take);
+    this.calls = new CallTelemetry((error) =>
+      report({ type: 'listener.failed', where: 'an observer of calls', error }),
+    );
     this.backends = new BackendSet(options.uses, (definition) => this.contextFor(appId, definition));
     this.views = new ServiceViews({
       clock,
@@ -214,6 +223,7 @@ export class DiscoveryRuntime {
         firstSnapshotTimeoutMs: this.options.firstSnapshotTimeoutMs,
         balancers: this.balancers,
         clock: this.options.clock,
+        calls: this.calls,
         incoming: this.incoming,
         optionsFor: (service) => this.options.callOptionsFor(service),
       },
