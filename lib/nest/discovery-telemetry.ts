@@ -40,7 +40,7 @@ export class DiscoveryTelemetry {
         since: tally.since(name),
         ...defined({ error: current.error }),
       })),
-      services: views.watched.flatMap((service) => this.serviceOf(service) ?? []),
+      services: views.watched.flatMap((service) => this.service(service) ?? []),
       registrations: registry.parts.map(({ backend, driver: { registration, state, confirmedAt } }) => ({
         backend,
         service: registration.service,
@@ -63,7 +63,8 @@ export class DiscoveryTelemetry {
     return { read: () => readMetrics({ snapshot: this.snapshot(), tally: this.runtime.tally, meter }), stop };
   }
 
-  private serviceOf(service: string): ServiceTelemetry | undefined {
+  /** One of the snapshot's services, if it is watched. */
+  service(service: string): ServiceTelemetry | undefined {
     const { views, balancers } = this.runtime;
     const view = views.peek(service);
     if (view === undefined) return undefined;
