@@ -66,7 +66,7 @@ type Parsed = ReadonlyMap<string, { readonly revision: string; readonly flat: Fl
 /** What would come into force: the documents of each source, parsed. */
 interface Candidate {
   readonly parsed: ReadonlyMap<Source, Parsed>;
-  readonly errors: readonly DiscoveryError[];
+  readonly errors: readonly { readonly backend: string; readonly error: DiscoveryError }[];
 }
 
 /** A flood of changes is taken in at least this often, as a multiple of the debounce. */
@@ -143,7 +143,7 @@ export class ConfigStore implements View<PropertyTree> {
     await until(this.reports, () => this.closed || this.sources.every(answered), { clock, timeoutMs: loadTimeoutMs });
     for (const source of this.sources) if (source.documents === undefined) await this.standIn(source);
     const candidate = await this.parse();
-    if (candidate.errors[0] !== undefined) throw candidate.errors[0];
+    if (candidate.errors[0] !== undefined) throw candidate.errors[0].error;
     this.loaded = true;
     this.accept(candidate, merge(candidate));
   }
@@ -232,7 +232,7 @@ export class ConfigStore implements View<PropertyTree> {
     if (this.closed || !this.loaded) return;
     const candidate = await this.parse();
     if (this.closed) return;
-    for (const error of candidate.errors) this.options.report({ type: 'config.rejected', error });
+    for (const error of candidate.errors) this.options.report({ type: 'config.rejected', ...error });
     const tree = merge(candidate);
     const keys = tree.differences(this.current);
     if (keys.length === 0) {
@@ -262,7 +262,7 @@ export class ConfigStore implements View<PropertyTree> {
 
   /** Parses what is new; a document that doesn't parse keeps the version that is in force. */
   private async parse(): Promise<Candidate> {
-    const errors: DiscoveryError[] = [];
+    const errors: Candidate['errors'][number][] = [];
     const parsed = new Map<Source, Parsed>();
     for (const source of this.sources) {
       const documents = new Map<string, { revision: string; flat: FlatConfig }>();
@@ -281,7 +281,7 @@ export class ConfigStore implements View<PropertyTree> {
           const before = source.rejected.get(id);
           if (before?.revision !== revision) {
             const error = toDiscoveryError(thrown, 'CONFIG_DOCUMENT_INVALID', id, { backend: source.backend });
-            errors.push(error);
+            errors.push({ backend: source.backend, error });
             const since = before?.problem.since ?? this.options.clock.now();
             source.rejected.set(id, { revision, problem: { since, error } });
           }
