@@ -1,5 +1,11 @@
 // The module, and what it needs at start-up and shutdown.
-export { AppRegistration, DiscoveryExceptionFilter, DiscoveryModule, enableGracefulShutdown } from './nest/index.js';
+export {
+  AppRegistration,
+  DiscoveryExceptionFilter,
+  DiscoveryModule,
+  DiscoveryTelemetry,
+  enableGracefulShutdown,
+} from './nest/index.js';
 export type {
   BeforeServiceDeregister,
   BeforeServiceRegister,
@@ -118,7 +124,22 @@ export type { ConfigContent, ConfigDocument, ConfigFormat, ConfigScope } from '.
 export { DiscoveryError, NoInstanceError, NoSnapshotError } from './model/index.js';
 export type { Attempt, DiscoveryErrorCode, DiscoveryErrorDetails } from './model/index.js';
 export { DIAGNOSTICS_CHANNEL, EventHub } from './observability/index.js';
-export type { DiagnosticsMessage } from './observability/index.js';
+export type {
+  AttemptObservation,
+  AttemptReason,
+  BackendTelemetry,
+  CallObservation,
+  CallObserver,
+  CallOutcome,
+  CallResult,
+  ConfigurationTelemetry,
+  DiagnosticsMessage,
+  ObservedAttempt,
+  ObservedCall,
+  RegistrationTelemetry,
+  ServiceTelemetry,
+  TelemetrySnapshot,
+} from './observability/index.js';
 export type { BackendState, DiscoveryEvent, DiscoveryEventType } from './model/index.js';
 
 // What a backend is, for those who name its types; /backend has what one is written with.

@@ -6,7 +6,7 @@ import {
   type ConfigScope,
   type DiscoveryEvent,
 } from '../model/index.js';
-import type { ConfigDriver, ConfigReport, NamedDriver, Watch } from '../backend/index.js';
+import type { Clock, ConfigDriver, ConfigReport, NamedDriver, Watch } from '../backend/index.js';
 import type { ConfigLayer } from './config-layer.js';
 import { applies } from './profile-condition.js';
 import { readDocument, type ConfigEntries } from './reading/index.js';
@@ -28,6 +28,13 @@ export interface DocumentConditions {
   readonly profiles: readonly string[];
   /** The platform that the app runs on, `kubernetes`, where it is known. */
   readonly platform: string | undefined;
+}
+
+/** Why what a backend has is not in force, or why it can't be asked. */
+export interface ConfigProblem {
+  /** Since when, in milliseconds since the epoch. */
+  readonly since: number;
+  readonly error: DiscoveryError;
 }
 
 /** What is watched: the layers of the app, or one document. */
@@ -56,8 +63,8 @@ export class ConfigSource {
   private readonly parts: readonly Part[];
   /** The version of each document that is in force. */
   private inForce: ReadonlyMap<string, ReadDocument> = new Map();
-  /** Revisions that were complained of, so that each is once. */
-  private readonly complained = new Map<string, string>();
+  /** Documents that can't be read: each is complained of once, and one that is good again is taken out. */
+  private readonly complained = new Map<string, { readonly revision: string; readonly problem: ConfigProblem }>();
 
   /**
    * @param scope the app's layers; undefined when only declared documents are wanted
@@ -68,6 +75,7 @@ export class ConfigSource {
     scope: ConfigScope | undefined,
     declared: readonly DeclaredDocument[],
     private readonly conditions: DocumentConditions,
+    private readonly clock: Clock,
     changed: (source: ConfigSource, report: ConfigReport) => void,
   ) {
     this.backend = source.backend;
@@ -107,6 +115,11 @@ export class ConfigSource {
     return this.parts.find(({ error }) => error !== undefined)?.error;
   }
 
+  /** What keeps its newest documents from being in force. */
+  get problems(): readonly ConfigProblem[] {
+    return [...this.complained.values()].map(({ problem }) => problem);
+  }
+
   /** Everything that is known, those that win last. */
   get documents(): readonly ConfigDocument[] {
     return this.parts.flatMap(({ documents }) => documents ?? []);
@@ -130,6 +143,7 @@ export class ConfigSource {
   async read(): Promise<SourceCandidate> {
     const rejected: DiscoveryEvent[] = [];
     const documents = new Map<string, ReadDocument>();
+    const present = new Set(this.documents.map(({ id }) => id));
     for (const { documents: known = [], declared } of this.parts) {
       for (const document of known) {
         const { id } = document;
@@ -145,13 +159,20 @@ export class ConfigSource {
             this.complained.delete(id);
           } catch (error) {
             if (before !== undefined) documents.set(id, before);
-            if (this.complained.get(id) !== revision) rejected.push(this.rejection(document, before, error));
-            this.complained.set(id, revision);
+            if (this.complained.get(id)?.revision !== revision)
+              rejected.push(this.rejection(document, revision, before, error));
           }
         }
       }
     }
+    for (const id of this.complained.keys()) if (!present.has(id)) this.complained.delete(id);
     return { documents, rejected };
+  }
+
+  /** Whether a candidate differs from what is in force. */
+  isChangedBy({ documents }: SourceCandidate): boolean {
+    if (documents.size !== this.inForce.size) return true;
+    return [...documents].some(([id, { revision }]) => this.inForce.get(id)?.revision !== revision);
   }
 
   /** From now on this is what documents that can't be read keep. */
@@ -184,9 +205,16 @@ export class ConfigSource {
     return parts.filter((entries) => applies(entries, profiles, platform));
   }
 
-  private rejection(document: ConfigDocument, before: ReadDocument | undefined, cause: unknown): DiscoveryEvent {
+  private rejection(
+    document: ConfigDocument,
+    revision: string,
+    before: ReadDocument | undefined,
+    cause: unknown,
+  ): DiscoveryEvent {
     const { backend } = this;
     const error = toDiscoveryError(cause, 'CONFIG_DOCUMENT_INVALID', document.id, { backend });
+    const since = this.complained.get(document.id)?.problem.since ?? this.clock.now();
+    this.complained.set(document.id, { revision, problem: { since, error } });
     return {
       type: 'config.rejected',
       backend,

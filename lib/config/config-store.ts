@@ -12,7 +12,13 @@ import {
 } from '../backend/index.js';
 import type { ConfigLayer } from './config-layer.js';
 import type { ConfigSnapshots } from './config-snapshots.js';
-import { ConfigSource, type DeclaredDocument, type DocumentConditions, type SourceCandidate } from './config-source.js';
+import {
+  ConfigSource,
+  type ConfigProblem,
+  type DeclaredDocument,
+  type DocumentConditions,
+  type SourceCandidate,
+} from './config-source.js';
 import { decodeValues, type ConfigDecoder } from './decoders.js';
 import { resolvePlaceholders, type PlaceholderFallback } from './placeholders.js';
 import { PropertyTree, type KeyFallback } from './property-tree.js';
@@ -66,7 +72,10 @@ export class ConfigStore implements View<PropertyTree> {
   private readonly follows: (() => void)[] = [];
   private sources: readonly ConfigSource[] = [];
   /** Backends that could not be asked. */
-  private readonly failing = new Set<string>();
+  private readonly failing = new Map<string, ConfigProblem>();
+  /** The newest configuration as a whole. */
+  private refused: ConfigProblem | undefined;
+  private inForceSince = 0;
   private timer: Timer | undefined;
   private firstChangeAt: number | undefined;
   private rebuilding: Promise<void> = Promise.resolve();
@@ -89,6 +98,17 @@ export class ConfigStore implements View<PropertyTree> {
     return this.view.subscribe(listener);
   }
 
+  /** When the values came into force, in milliseconds since the epoch. */
+  get since(): number {
+    return this.inForceSince;
+  }
+
+  /** What keeps the newest configuration from being in force; none when it is. */
+  get problems(): readonly ConfigProblem[] {
+    const ofSources = this.sources.flatMap(({ problems }) => problems);
+    return [...this.failing.values(), ...ofSources, ...(this.refused === undefined ? [] : [this.refused])];
+  }
+
   /**
    * Opens the watches and waits for the first complete configuration.
    * @throws DiscoveryError `CONFIG_UNAVAILABLE` when a backend didn't answer and nothing stands in for it, or a declared
@@ -98,7 +118,8 @@ export class ConfigStore implements View<PropertyTree> {
   async load(): Promise<void> {
     const { sources, scope, documents = [], conditions = NO_CONDITIONS, clock, loadTimeoutMs } = this.options;
     this.sources = sources.map(
-      (source) => new ConfigSource(source, scope, documents, conditions, (from, report) => this.receive(from, report)),
+      (source) =>
+        new ConfigSource(source, scope, documents, conditions, clock, (from, report) => this.receive(from, report)),
     );
     const answered = (): boolean => this.closed || this.sources.every((source) => source.answered);
     await until(this.reports, answered, { clock, timeoutMs: loadTimeoutMs });
@@ -167,7 +188,7 @@ export class ConfigStore implements View<PropertyTree> {
       this.options.report({ type: 'config.rejected', backend, error });
       return;
     }
-    this.failing.add(backend);
+    this.failing.set(backend, { since: this.failing.get(backend)?.since ?? this.options.clock.now(), error });
     this.options.report({ type: 'config.failed', backend, error });
   }
 
@@ -225,19 +246,25 @@ export class ConfigStore implements View<PropertyTree> {
       if (this.closed) return;
       const keys = tree.differences(this.current);
       if (keys.length === 0) {
+        this.refused = undefined;
         for (const [source, read] of candidate) source.accept(read);
         return;
       }
       for (const validate of this.validators) validate(tree);
+      const backends = [...candidate].flatMap(([source, read]) => (source.isChangedBy(read) ? source.backend : []));
       this.accept(candidate, tree);
-      report({ type: 'config.changed', keys });
+      report({ type: 'config.changed', keys, backends });
     } catch (error) {
-      report({ type: 'config.rejected', error: toDiscoveryError(error, 'CONFIG_VALUE_INVALID', messageOf(error)) });
+      const rejected = toDiscoveryError(error, 'CONFIG_VALUE_INVALID', messageOf(error));
+      this.refused = { since: this.refused?.since ?? this.options.clock.now(), error: rejected };
+      report({ type: 'config.rejected', error: rejected });
     }
   }
 
   private accept(candidate: Candidate, tree: PropertyTree): void {
     for (const [source, read] of candidate) source.accept(read);
+    this.refused = undefined;
+    this.inForceSince = this.options.clock.now();
     this.view.set(tree);
     const { snapshots } = this.options;
     if (snapshots === undefined) return;

@@ -60,6 +60,11 @@ export interface RequestBalancing {
 /** A call's config: axios's, and what the load balancer is told. */
 export interface ServiceRequestConfig<D = unknown> extends AxiosRequestConfig<D> {
   readonly loadBalancing?: RequestBalancing;
+  /**
+   * The URL's path with names in the place of values, for traces: `/orders/:id`. @default that of declarative clients,
+   * which know it; else none
+   */
+  readonly urlTemplate?: string | undefined;
 }
 
 /** When a call may be tried on another instance. A request that surely was not sent always may. */

@@ -76,7 +76,12 @@ export type DiscoveryEvent =
       /** It is shutting down. */
       readonly stopping: boolean;
     }
-  | { readonly type: 'config.changed'; readonly keys: readonly string[] }
+  | {
+      readonly type: 'config.changed';
+      readonly keys: readonly string[];
+      /** Whose documents have changed; absent when it isn't known. */
+      readonly backends?: readonly string[];
+    }
   | {
       /** Something that can't come into force: a document, or, without `document`, the whole as it would have become. */
       readonly type: 'config.rejected';

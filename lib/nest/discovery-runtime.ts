@@ -16,7 +16,7 @@ import {
   type ResolvedCallOptions,
 } from '../http/index.js';
 import { DiscoveryError } from '../model/index.js';
-import { EventHub, EventLog } from '../observability/index.js';
+import { CallTelemetry, EventHub, EventLog, EventTally } from '../observability/index.js';
 import { AppHealth, ServiceRegistry } from '../registration/index.js';
 import { ConfigObjects } from './configuration/config-objects.js';
 import { configSettings } from './configuration/config-settings.js';
@@ -28,11 +28,15 @@ import { goesByRequests, type ResolvedOptions } from './resolve-options.js';
 export class DiscoveryRuntime {
   private readonly appId = randomUUID();
   readonly events: EventHub;
+  /** What the events add up to. */
+  readonly tally: EventTally;
+  /** Hears of the calls of all clients. */
+  readonly calls: CallTelemetry;
   readonly logger: Logger = nestLogger('DiscoveryModule');
   readonly backends: BackendSet;
   readonly views: ServiceViews;
   /** What is seen of the instances, and picks of them. */
-  private readonly balancers: Balancers;
+  readonly balancers: Balancers;
   readonly discovery: DiscoveryClient;
   readonly registry: ServiceRegistry;
   readonly health: AppHealth;
@@ -61,6 +65,11 @@ export class DiscoveryRuntime {
     const { clock, nameFor } = options;
     const log = new EventLog(this.logger, clock);
     this.events.subscribe((event) => log.write(event));
+    this.tally = new EventTally(clock);
+    this.events.subscribe(this.tally.take);
+    this.calls = new CallTelemetry((error) =>
+      report({ type: 'listener.failed', where: 'an observer of calls', error }),
+    );
     this.backends = new BackendSet(options.uses, (definition) => this.contextFor(appId, definition));
     const { overrides } = options;
     const sources =
@@ -262,6 +271,7 @@ export class DiscoveryRuntime {
         firstSnapshotTimeoutMs: this.options.firstSnapshotTimeoutMs,
         balancers: this.balancers,
         clock: this.options.clock,
+        calls: this.calls,
         incoming: this.incoming,
         routing: this.routing,
         optionsFor: (service) => this.options.callOptionsFor(service),

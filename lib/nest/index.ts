@@ -17,6 +17,7 @@ export {
   type HttpServiceClientOptions,
 } from './declarative/http-service-client.decorator.js';
 export * from './declarative/implements-client.decorator.js';
+export { DiscoveryTelemetry } from './discovery-telemetry.js';
 export { DiscoveryExceptionFilter, type DiscoveryExceptionFilterOptions } from './discovery-exception.filter.js';
 export * from './discovery.module.js';
 export * from './discovery-options.interface.js';

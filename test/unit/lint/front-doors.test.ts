@@ -47,6 +47,7 @@ it('the root has what an app needs: an addition is a decision', () => {
     'DiscoveryError',
     'DiscoveryExceptionFilter',
     'DiscoveryModule',
+    'DiscoveryTelemetry',
     'EventHub',
     'HealthCheckOf',
     'HttpServiceClient',
