@@ -10,6 +10,7 @@ import {
   type Snapshot,
 } from '../model/index.js';
 import {
+  earliest,
   until,
   ValueView,
   type Clock,
@@ -65,6 +66,11 @@ export class ServiceView implements View<Snapshot> {
 
   get current(): Snapshot {
     return this.view.current;
+  }
+
+  /** When one of the backends is read again, in milliseconds since the epoch; undefined where they tell by themselves. */
+  get readAgainAt(): number | undefined {
+    return earliest(this.sources.map(({ watch }) => watch.readAgainAt));
   }
 
   get listenerCount(): number {

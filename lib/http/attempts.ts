@@ -63,7 +63,7 @@ export function pickFirst(callee: Callee, context: PickContext = FIRST_TRY): Ins
   const { balancer, route, budget, schemes, options } = callee;
   const first = route.pick(context);
   if (first === undefined) {
-    throw noInstance(balancer.view.current, { schemes, metadata: options.routing.metadata, now: callee.time() });
+    throw noInstance(balancer.view, { schemes, metadata: options.routing.metadata, now: callee.time() });
   }
   budget.deposit();
   return first;
