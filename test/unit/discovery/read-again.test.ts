@@ -40,7 +40,10 @@ function registry(clock: ManualClock) {
   const shared = new SharedFeed<Instances>((report) => openFeed(source, home, report));
   const pushed: PushSource<Instances> = {
     what: source.what,
-    follow: ({ value }) => value([]),
+    follow: ({ value }) => {
+      value([]);
+      return () => {};
+    },
     refresh: async () => {},
   };
   const ways = {
@@ -58,12 +61,7 @@ function registry(clock: ManualClock) {
         (one, hear) => openFeed(one, home, hear),
         report,
       ),
-    told: (report) =>
-      openFeed<Instances>(
-        { what: source.what, follow: ({ value }) => value([]), refresh: async () => {} },
-        home,
-        report,
-      ),
+    told: (report) => openFeed(pushed, home, report),
   } satisfies Record<string, (report: Hearing) => Watch>;
   return { server, ways };
 }
