@@ -62,7 +62,17 @@ export type {
 } from './port/index.js';
 
 // The frame: what every backend does the same way.
-export { allOf, BackendBase, Host, LeaseKeeper, mapped, openFeed, Reporter, SharedFeed } from './driver/index.js';
+export {
+  allOf,
+  BackendBase,
+  earliest,
+  Host,
+  LeaseKeeper,
+  mapped,
+  openFeed,
+  Reporter,
+  SharedFeed,
+} from './driver/index.js';
 export type {
   Changed,
   DriverHost,

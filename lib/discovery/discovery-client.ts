@@ -19,7 +19,7 @@ import {
   type ServiceList,
   type Snapshot,
 } from '../model/index.js';
-import type { DiscoveryDriver, NamedDriver } from '../backend/index.js';
+import type { DiscoveryDriver, NamedDriver, View } from '../backend/index.js';
 import type { ServiceView } from './service-view.js';
 import type { ServiceViews } from './service-views.js';
 
@@ -192,9 +192,10 @@ export class DiscoveryClient {
     return target;
   }
 
-  private async fail({ service, current }: ServiceView, context: PickContext): Promise<never> {
+  private async fail(view: ServiceView, context: PickContext): Promise<never> {
+    const { service } = view;
     const { views, routeFor } = this.options;
-    throw await views.explained(noInstance(current, { routing: routeFor(service).routing, context, now: views.now }));
+    throw await views.explained(noInstance(view, { routing: routeFor(service).routing, context, now: views.now }));
   }
 
   private async knownSnapshot(view: ServiceView): Promise<Snapshot> {
@@ -202,9 +203,15 @@ export class DiscoveryClient {
     if (current.state !== 'unknown') return current;
     const { firstSnapshotTimeoutMs } = this.options;
     const snapshot = await view.settled(firstSnapshotTimeoutMs);
-    if (snapshot.state === 'unknown') throw noSnapshot(snapshot, firstSnapshotTimeoutMs);
+    if (snapshot.state === 'unknown') throw noSnapshot(view, firstSnapshotTimeoutMs, this.options.views.now);
     return snapshot;
   }
+}
+
+/** The instances of a service, and when they are read again, where that is known. */
+export interface SnapshotView extends Pick<View<Snapshot>, 'current'> {
+  /** In milliseconds since the epoch. */
+  readonly readAgainAt?: number | undefined;
 }
 
 /** What an instance must be besides UP, for the one who calls. */
@@ -223,25 +230,40 @@ export interface Wanted {
 const MAX_NAMED = 10;
 
 /** The error for a snapshot without an instance that may be called. */
-export function noInstance(snapshot: Snapshot, wanted: Wanted = {}): NoInstanceError {
+export function noInstance({ current: snapshot, readAgainAt }: SnapshotView, wanted: Wanted = {}): NoInstanceError {
   const { service, instances } = snapshot;
   const named = instances.slice(0, MAX_NAMED).map((one) => `${one.url} ${whyNot(one, wanted, snapshot)}`);
   if (instances.length > MAX_NAMED) named.push(`and ${instances.length - MAX_NAMED} more`);
   return new NoInstanceError(
     service,
     `${service} has no instance that may be called: ${named.length === 0 ? 'none is registered' : named.join(', ')}` +
-      ageOf(snapshot, wanted.now),
+      ageOf(snapshot, readAgainAt, wanted.now),
   );
 }
 
 /** How old the list is, and when there will be another. */
-function ageOf({ state, asOf }: Snapshot, now: number | undefined): string {
+function ageOf({ state, asOf }: Snapshot, readAgainAt: number | undefined, now: number | undefined): string {
   const age = asOf === undefined || now === undefined ? undefined : Math.max(0, Math.round((now - asOf) / 1000));
+  const again = fromNow(readAgainAt, now);
   if (state === 'stale') {
     const said = age === undefined ? '' : `said ${age} s ago, `;
-    return ` (${said}as of before the registry stopped answering; it is asked again until it does)`;
+    return ` (${said}as of before the registry stopped answering; ${askedAgain(again)})`;
   }
-  return age === undefined ? '' : ` (said ${age} s ago; the registry is watched, and its next word is used at once)`;
+  if (age === undefined) return '';
+  const next =
+    again === undefined ? 'the registry is watched, and its next word is used at once' : `it is read again ${again}`;
+  return ` (said ${age} s ago; ${next})`;
+}
+
+/** In how many seconds, for people. */
+function fromNow(time: number | undefined, now: number | undefined): string | undefined {
+  if (time === undefined || now === undefined) return undefined;
+  const seconds = Math.ceil((time - now) / 1000);
+  return seconds <= 0 ? 'now' : `in ${seconds} s`;
+}
+
+function askedAgain(again: string | undefined): string {
+  return again === undefined ? 'it is asked again until it answers' : `it is asked again ${again}`;
 }
 
 function whyNot(instance: ServiceInstance, wanted: Wanted, snapshot: Snapshot): string {
@@ -261,12 +283,12 @@ function whyNot(instance: ServiceInstance, wanted: Wanted, snapshot: Snapshot): 
 }
 
 /** The error for a snapshot that nobody could make. */
-export function noSnapshot(snapshot: Snapshot, waitedMs: number): NoSnapshotError {
-  const { service, error } = snapshot;
+export function noSnapshot({ current, readAgainAt }: SnapshotView, waitedMs: number, now?: number): NoSnapshotError {
+  const { service, error } = current;
   const reason = error === undefined ? `no registry answered within ${waitedMs} ms` : error.message;
   return new NoSnapshotError(
     service,
-    `the instances of ${service} aren't known yet: ${reason}`,
+    `the instances of ${service} aren't known yet: ${reason}; ${askedAgain(fromNow(readAgainAt, now))}`,
     error === undefined ? {} : { cause: error },
   );
 }

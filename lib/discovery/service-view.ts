@@ -10,6 +10,7 @@ import {
   type Snapshot,
 } from '../model/index.js';
 import {
+  earliest,
   until,
   ValueView,
   type Clock,
@@ -72,6 +73,11 @@ export class ServiceView implements View<Snapshot> {
   /** When the snapshot came into its state, in milliseconds since the epoch. */
   get since(): number {
     return this.stateSince;
+  }
+
+  /** When one of the backends is read again, in milliseconds since the epoch; undefined where they tell by themselves. */
+  get readAgainAt(): number | undefined {
+    return earliest(this.sources.map(({ watch }) => watch.readAgainAt));
   }
 
   get listenerCount(): number {

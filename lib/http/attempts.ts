@@ -73,7 +73,7 @@ export function pickFirst(callee: Callee, context: PickContext = FIRST_TRY): Ins
   const { balancer, route, budget, schemes, options } = callee;
   const first = route.pick(context);
   if (first === undefined) {
-    throw noInstance(balancer.view.current, { schemes, routing: options.routing, context, now: callee.time() });
+    throw noInstance(balancer.view, { schemes, routing: options.routing, context, now: callee.time() });
   }
   budget.deposit();
   return first;

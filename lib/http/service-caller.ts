@@ -233,7 +233,7 @@ export class ServiceCaller {
   private async whenKnown(view: ServiceView): Promise<void> {
     const { firstSnapshotTimeoutMs } = this.options;
     const snapshot = await view.settled(firstSnapshotTimeoutMs);
-    if (snapshot.state === 'unknown') throw noSnapshot(snapshot, firstSnapshotTimeoutMs);
+    if (snapshot.state === 'unknown') throw noSnapshot(view, firstSnapshotTimeoutMs, this.options.views.now);
   }
 
   private callInstances(
