@@ -13,6 +13,9 @@ export interface ServiceViewsOptions extends ServiceViewOptions {
   readonly overrides?: ServiceOverrides | undefined;
 }
 
+/** Watches that nobody uses are closed, the oldest first, when there are more: names may come from outside. */
+const MAX_IDLE = 500;
+
 interface Held {
   readonly view: ServiceView;
   holders: number;
@@ -32,6 +35,8 @@ export interface ViewLease {
 /** One watched view per service, shared by everybody in the app who asks for it. */
 export class ServiceViews {
   private readonly views = new Map<string, Held>();
+  /** Those that nobody holds, the longest unused first. */
+  private readonly idle = new Set<string>();
   private readonly closing = new Set<Promise<void>>();
   private closed = false;
 
@@ -66,6 +71,7 @@ export class ServiceViews {
     }
     const mine = held;
     mine.holders += 1;
+    this.idle.delete(service);
     let released = false;
     return {
       view: mine.view,
@@ -74,7 +80,9 @@ export class ServiceViews {
         released = true;
         mine.holders -= 1;
         mine.usedAt = this.options.clock.now();
-        if (mine.holders === 0 && !this.closed) this.lingerOn(service, mine, this.options.lingerMs);
+        if (mine.holders > 0 || this.closed) return;
+        this.lingerOn(service, mine, this.options.lingerMs);
+        this.boundIdle(service);
       },
     };
   }
@@ -146,12 +154,26 @@ export class ServiceViews {
         if (held.holders > 0) return;
         const left = held.usedAt + lingerMs - clock.now();
         if (left > 0) return this.lingerOn(service, held, left);
-        this.views.delete(service);
-        this.end(held);
+        this.drop(service, held);
       },
       forMs,
       { background: true },
     );
+  }
+
+  private boundIdle(service: string): void {
+    this.idle.add(service);
+    const [oldest] = this.idle;
+    const held = oldest === undefined ? undefined : this.views.get(oldest);
+    if (this.idle.size <= MAX_IDLE || oldest === undefined || held === undefined) return;
+    held.linger?.cancel();
+    this.drop(oldest, held);
+  }
+
+  private drop(service: string, held: Held): void {
+    this.idle.delete(service);
+    this.views.delete(service);
+    this.end(held);
   }
 
   private end(held: Held): void {

@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from 'node:tls';
 import type { AxiosResponse, InternalAxiosRequestConfig } from 'axios';
 import type { HopListener } from './hop.js';
 import type { WireRequest } from './undici-port.js';
@@ -44,6 +45,8 @@ export interface HttpTransport {
    * @throws DiscoveryError `BACKEND_CLOSED` after `close()`, `UNSUPPORTED` where the runtime has no undici
    */
   dispatch?(origin: string, request: WireRequest, listener: HopListener): RawExchange;
+  /** How {@link dispatch} speaks TLS, for connections that others open. */
+  readonly tls?: ConnectionOptions;
   /** The instance at `http://10.0.0.5:8080` is gone: closes what is idle now, and the rest when it is answered. */
   release(origin: string): void;
   /** Loads what the first call would load otherwise. */

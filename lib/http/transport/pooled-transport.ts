@@ -1,3 +1,4 @@
+import type { ConnectionOptions } from 'node:tls';
 import { Axios, AxiosError, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
 import { DiscoveryError } from '../../model/index.js';
 import { fullUrl } from '../address.js';
@@ -51,6 +52,10 @@ export class PooledTransport implements HttpTransport {
     this.options = resolveTransportOptions(given);
     this.environmentProxy =
       this.options.useEnvironmentProxy && Object.keys(process.env).some((name) => /^(?:https?|all)_proxy$/i.test(name));
+  }
+
+  get tls(): ConnectionOptions {
+    return this.options.tls;
   }
 
   /** What is open now. */

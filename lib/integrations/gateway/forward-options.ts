@@ -11,7 +11,7 @@ export interface ForwardOptions {
    * so is left as it is. @default nothing
    */
   readonly prefix?: string;
-  /** Headers of the request that are set (a text, or a list for several) or removed (null). @default {} */
+  /** Headers of the request that are set (a text, or a list for several) or removed (null, an empty list). @default {} */
   readonly headers?: HeaderChanges;
   /** Headers of the answer that are set or removed, as `headers`. @default {} */
   readonly responseHeaders?: HeaderChanges;

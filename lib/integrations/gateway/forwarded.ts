@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIPv6, isIP } from 'node:net';
-import { DiscoveryError } from '../../model/index.js';
 import type { HeaderList } from './header-list.js';
 
 /** Which headers tell a service where a request came from. */
@@ -32,23 +31,26 @@ export function isForwardedClaim(name: string): boolean {
   return CLAIMS.has(name);
 }
 
+/** Whether a value is an address, a network, or `loopback`. */
+export function isNetwork(value: unknown): boolean {
+  if (value === 'loopback') return true;
+  const [address = '', bits, ...more] = typeof value === 'string' ? value.split('/') : [];
+  const version = isIP(address);
+  if (version === 0 || more.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 6 ? 128 : 32));
+}
+
 /** The networks whose proxies are believed. */
 export class TrustedNetworks {
   private readonly list = new BlockList();
 
-  /**
-   * @param networks `10.0.0.0/8`, `::1`, `loopback`
-   * @throws DiscoveryError `INVALID_OPTION`
-   */
+  /** @param networks `10.0.0.0/8`, `::1`, `loopback`: each is one, by {@link isNetwork} */
   constructor(networks: readonly string[]) {
     for (const network of networks.flatMap((one) => (one === 'loopback' ? ['127.0.0.0/8', '::1'] : [one]))) {
-      const problem = this.add(network);
-      if (problem === undefined) continue;
-      throw new DiscoveryError(
-        'INVALID_OPTION',
-        `trustedProxies must be addresses, networks such as '10.0.0.0/8' or 'loopback': ${problem}`,
-        { field: 'trustedProxies' },
-      );
+      const [address = '', bits] = network.split('/');
+      const family = isIPv6(address) ? 'ipv6' : 'ipv4';
+      if (bits === undefined) this.list.addAddress(address, family);
+      else this.list.addSubnet(address, Number(bits), family);
     }
   }
 
@@ -56,18 +58,6 @@ export class TrustedNetworks {
     if (address === undefined) return false;
     const plain = withoutMapping(address);
     return this.list.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4');
-  }
-
-  private add(network: string): string | undefined {
-    const [address = '', bits, ...more] = network.split('/');
-    const version = isIP(address);
-    if (version === 0 || more.length > 0) return `'${network}' is none`;
-    const family = version === 6 ? 'ipv6' : 'ipv4';
-    const width = version === 6 ? 128 : 32;
-    if (bits === undefined) this.list.addAddress(address, family);
-    else if (/^\d{1,3}$/.test(bits) && Number(bits) <= width) this.list.addSubnet(address, Number(bits), family);
-    else return `'${network}' has no such width`;
-    return undefined;
   }
 }
 

@@ -6,4 +6,6 @@ export type { ForwardOptions } from './forward-options.js';
 export type { ForwardedHeaders } from './forwarded.js';
 export type { GatewayAccess } from './access.js';
 export type { HeaderChanges } from './header-list.js';
+export type { LocatorOptions } from './locator.options.js';
+export type { GatewayRoute, RouteConditions, RouteGuard, RouteHandling } from './route.options.js';
 export type { ServiceGatewayOptions } from './gateway.options.js';

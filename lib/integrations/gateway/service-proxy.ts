@@ -83,7 +83,10 @@ export class ServiceProxy {
   private isWarm = false;
 
   /** @internal Made by the module. */
-  constructor(private readonly parts: ProxyParts) {}
+  constructor(
+    /** @internal */
+    readonly parts: ProxyParts,
+  ) {}
 
   /**
    * Passes one request on, and its answer back.

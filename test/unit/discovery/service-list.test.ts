@@ -136,6 +136,20 @@ describe('the list of services', () => {
     expect(registry.stats.openWatches).toBe(0);
   });
 
+  test('watches of many names, one after the other, are bounded', async () => {
+    const registry = new InMemoryRegistry();
+    const views = new ServiceViews(optionsFor(await driversOf(registry)));
+    const used = views.acquire('USED');
+    for (let i = 0; i < 2000; i += 1) await views.with(`unknown-${i}`, async () => {});
+    expect(views.watched.length).toBeLessThanOrEqual(501);
+    expect(views.watched).toContain('USED');
+    expect(views.watched).toContain('unknown-1999');
+    expect(registry.stats.openWatches).toBeLessThanOrEqual(501);
+    used.release();
+    await views.close();
+    expect(registry.stats.openWatches).toBe(0);
+  });
+
   test('is not to be had where no backend has one', async () => {
     const [source] = await driversOf(new InMemoryRegistry());
     if (source === undefined) throw new Error('there is one');

@@ -1,0 +1,143 @@
+import { IncomingMessage, ServerResponse, type Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { HttpException } from '@nestjs/common';
+import type { Logger } from '../../backend/index.js';
+import { messageOf } from '../../model/index.js';
+import { noteRoute } from './create-proxy.js';
+import type { GatewayRoutesState } from './gateway-routes.js';
+import { incomingOf, type Incoming } from './incoming.js';
+import { normalPath, type NormalPath } from './normal-path.js';
+import { answerProblem } from './problem.js';
+import type { Found } from './route-table.js';
+import type { RouteGuards } from './route-guards.js';
+import type { ServiceProxy } from './service-proxy.js';
+import type { UpgradeProxy } from './upgrade-proxy.js';
+
+/** What a {@link GatewayFront} needs. */
+export interface FrontParts {
+  readonly proxy: ServiceProxy;
+  readonly upgrades: UpgradeProxy;
+  readonly routes: GatewayRoutesState;
+  readonly guards: RouteGuards;
+  readonly logger: Logger;
+  /** Whether a path could be that of a service which isn't known yet. */
+  readonly mayBecome: (segments: readonly string[]) => boolean;
+}
+
+/** Looks at every request before the app's body parsers and routes, and takes those that a route is for. */
+export class GatewayFront {
+  constructor(private readonly parts: FrontParts) {}
+
+  /** Express's middleware. */
+  readonly middleware = (request: object, response: object, next: () => void): void => {
+    const { originalUrl, url = '/' } = request as { readonly originalUrl?: string; readonly url?: string };
+    if (!this.take(request as IncomingMessage, originalUrl ?? url, request, response)) next();
+  };
+
+  /** Fastify's hook. */
+  readonly hook = (request: { readonly raw: IncomingMessage }, reply: object, done: () => void): void => {
+    if (!this.take(request.raw, request.raw.url ?? '/', request, reply)) done();
+  };
+
+  /** A server's event: WebSockets. */
+  readonly upgrade =
+    (server: Server) =>
+    (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+      const path = normalPath(request.url ?? '/');
+      const found = path === undefined ? undefined : this.parts.routes.find(path, request);
+      if (path !== undefined && found?.route.takesWebSockets === true) {
+        this.passUpgrade(request, socket, head, path, found).catch((error: unknown) => {
+          this.parts.logger.error(`the gateway failed to pass on a WebSocket: ${messageOf(error)}`);
+          socket.destroy();
+        });
+        return;
+      }
+      // Others may take it; alone, nobody would ever answer.
+      if (server.listenerCount('upgrade') > 1) return;
+      const response = responseOn(request, socket);
+      answerProblem(response, { status: 404, code: 'NO_ROUTE', detail: 'nothing takes WebSockets here', closes: true });
+    };
+
+  /** @returns whether a route is for it */
+  private take(message: IncomingMessage, target: string, request: object, response: object): boolean {
+    const path = normalPath(target);
+    // What can be read in two ways is never passed on; the app's own routes may do with it what they like.
+    if (path === undefined) return false;
+    const { routes, guards, proxy, mayBecome } = this.parts;
+    const found = routes.find(path, message);
+    if (found === undefined) {
+      if (!mayBecome(path.segments)) return false;
+      const incoming = incomingOf(request, response);
+      incoming.takeOver();
+      answerProblem(incoming.response, {
+        status: 503,
+        code: 'NO_SNAPSHOT',
+        detail: 'no registry has told yet which services there are',
+        retryAfterSeconds: 5,
+        closes: !message.complete,
+      });
+      return true;
+    }
+    const { route, match } = found;
+    const incoming = incomingOf(request, response);
+    noteRoute(incoming, route.id);
+    const go = (): Promise<unknown> =>
+      proxy.pass(incoming, route.service, route.options, () => route.destination(path, match));
+    const done = guards.isOpen(route)
+      ? go()
+      : guards.check(route, request, response).then(() => {
+          // A guard may have answered by itself.
+          return incoming.response.writableEnded || incoming.response.headersSent ? undefined : go();
+        });
+    done.catch((error: unknown) => this.answerError(incoming, error));
+    return true;
+  }
+
+  private async passUpgrade(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    path: NormalPath,
+    { route, match }: Found,
+  ): Promise<void> {
+    const { guards, upgrades } = this.parts;
+    const onError = (): void => void socket.destroy();
+    socket.on('error', onError);
+    if (!guards.isOpen(route)) {
+      const response = responseOn(request, socket);
+      const incoming = incomingOf(request, response);
+      try {
+        await guards.check(route, request, response);
+      } catch (error) {
+        response.setHeader('connection', 'close');
+        return this.answerError(incoming, error);
+      }
+      if (response.headersSent) return;
+      response.detachSocket(socket as Parameters<ServerResponse['detachSocket']>[0]);
+    }
+    await upgrades.pass(request, socket, head, route, route.destination(path, match));
+  }
+
+  /** What a guard threw, as Nest answers it. */
+  private answerError({ response, takeOver }: Incoming, error: unknown): void {
+    if (response.headersSent) return void response.destroy();
+    takeOver();
+    const isHttp = error instanceof HttpException;
+    if (!isHttp) this.parts.logger.error(`the gateway: a guard failed: ${messageOf(error)}`);
+    const status = isHttp ? error.getStatus() : 500;
+    const told = isHttp ? error.getResponse() : { statusCode: 500, message: 'Internal server error' };
+    const body = Buffer.from(JSON.stringify(typeof told === 'string' ? { statusCode: status, message: told } : told));
+    response.statusCode = status;
+    response.setHeader('content-type', 'application/json; charset=utf-8');
+    response.setHeader('content-length', body.length);
+    response.end(body);
+  }
+}
+
+/** A response on a socket that asks for an upgrade, for the one who refuses it. */
+export function responseOn(request: IncomingMessage, socket: Duplex): ServerResponse {
+  const response = new ServerResponse(request);
+  response.assignSocket(socket as Parameters<ServerResponse['assignSocket']>[0]);
+  response.once('finish', () => socket.end());
+  return response;
+}
