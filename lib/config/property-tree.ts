@@ -2,12 +2,19 @@ import { isDeepStrictEqual } from 'node:util';
 import { originOfLayer, type ConfigLayer, type ConfigOrigin, type Property } from './config-layer.js';
 import { PropertyObjects } from './property-objects.js';
 import type { ConfigData, ConfigEntries, ConfigEntry } from './reading/index.js';
-import { canonical, parentsOf } from './relaxed-names.js';
+import { canonical, isCanonical, parentsOf } from './relaxed-names.js';
 
 /** Gives values for keys that no document has; environment variables. */
 export type KeyFallback = (key: string) => Property | undefined;
 
 const nothing: KeyFallback = () => undefined;
+
+/** The values of a tree, by their keys as they are written, and by what spellings of a key have in common. */
+interface Merged {
+  readonly properties: Map<string, Property>;
+  /** Undefined for a key that is taken away, or lies below or above of what a higher layer has. */
+  readonly byCanonical: Map<string, Property | undefined>;
+}
 
 /**
  * All layers merged, as one immutable value. Keys are dotted paths, and found in whatever usual spelling they are asked for. A
@@ -15,19 +22,16 @@ const nothing: KeyFallback = () => undefined;
  */
 export class PropertyTree {
   /** The tree without any key. */
-  static readonly empty = new PropertyTree([], new Map(), nothing);
+  static readonly empty = new PropertyTree([], { properties: new Map(), byCanonical: new Map() }, nothing);
 
-  private readonly byCanonical = new Map<string, Property>();
   private objects: PropertyObjects | undefined;
 
   private constructor(
     /** Those that win last. */
     readonly layers: readonly ConfigLayer[],
-    private readonly properties: ReadonlyMap<string, Property>,
+    private readonly merged: Merged,
     private readonly fallback: KeyFallback,
-  ) {
-    for (const [key, property] of properties) this.byCanonical.set(canonical(key), property);
-  }
+  ) {}
 
   /**
    * Merges layers; a later one wins. A value replaces what lower layers had at or below its key, lists are replaced as a
@@ -35,28 +39,29 @@ export class PropertyTree {
    */
   static merge(layers: readonly (ConfigEntries | ConfigLayer)[], fallback: KeyFallback = nothing): PropertyTree {
     const named = layers.map((layer) => (isLayer(layer) ? layer : { kind: 'document' as const, entries: layer }));
-    const merged = mergeLayers(named);
-    for (const [key, { layer }] of merged) {
-      const variable = layer.kind === 'document' ? fallback(key) : undefined;
-      if (variable !== undefined) merged.set(key, variable);
-    }
-    return new PropertyTree(named, merged, fallback);
+    return new PropertyTree(named, mergeLayers(named, fallback), fallback);
   }
 
   /** The same tree with other values for some keys. */
   with(changed: ReadonlyMap<string, Property>): PropertyTree {
     if (changed.size === 0) return this;
-    return new PropertyTree(this.layers, new Map([...this.properties, ...changed]), this.fallback);
+    const properties = new Map(this.merged.properties);
+    const byCanonical = new Map(this.merged.byCanonical);
+    for (const [key, property] of changed) {
+      properties.set(key, property);
+      byCanonical.set(canonical(key), property);
+    }
+    return new PropertyTree(this.layers, { properties, byCanonical }, this.fallback);
   }
 
   /** Every key that holds a value, sorted. */
   get keys(): readonly string[] {
-    return [...this.properties.keys()].sort();
+    return [...this.merged.properties.keys()].sort();
   }
 
   /** Every key's value, in no order. */
   get all(): Iterable<Property> {
-    return this.properties.values();
+    return this.merged.properties.values();
   }
 
   /** The value at a key, the object of the keys below it, or undefined. */
@@ -66,7 +71,7 @@ export class PropertyTree {
 
   /** The value at a key with where it comes from; undefined when it has none of its own. */
   property(key: string): Property | undefined {
-    return this.properties.get(key) ?? this.byCanonical.get(canonical(key)) ?? this.fallback(key);
+    return this.merged.properties.get(key) ?? this.merged.byCanonical.get(canonical(key)) ?? this.fallback(key);
   }
 
   /** What each layer that knows a key has of it, the one that wins first. */
@@ -87,22 +92,24 @@ export class PropertyTree {
   keysBelow(key: string): readonly string[] {
     if (key === '') return this.keys;
     const prefix = `${canonical(key)}.`;
-    return [...this.byCanonical].flatMap(([name, property]) => (name.startsWith(prefix) ? property.key : [])).sort();
+    return [...this.merged.byCanonical]
+      .flatMap(([name, property]) => (name.startsWith(prefix) ? (property?.key ?? []) : []))
+      .sort();
   }
 
   /** Keys whose value isn't the same in `other`, sorted. */
   differences(other: PropertyTree): readonly string[] {
     const keys: string[] = [];
-    for (const [key, { value }] of this.properties) {
-      const before = other.properties.get(key)?.value;
+    for (const [key, { value }] of this.merged.properties) {
+      const before = other.merged.properties.get(key)?.value;
       if (value !== before && !isDeepStrictEqual(value, before)) keys.push(key);
     }
-    for (const key of other.properties.keys()) if (!this.properties.has(key)) keys.push(key);
+    for (const key of other.merged.properties.keys()) if (!this.merged.properties.has(key)) keys.push(key);
     return keys.sort();
   }
 
   private objectAt(key: string): ConfigData | undefined {
-    this.objects ??= new PropertyObjects(this.properties.values());
+    this.objects ??= new PropertyObjects(this.merged.properties.values());
     return this.objects.at(key);
   }
 }
@@ -112,44 +119,86 @@ function isLayer(layer: ConfigEntries | ConfigLayer): layer is ConfigLayer {
 }
 
 /** From the layer that wins down: what a higher one has, or has something above or below of, a lower one doesn't give. */
-function mergeLayers(layers: readonly ConfigLayer[]): Map<string, Property> {
-  const merged = new Map<string, Property>();
-  /** The keys of the layers above, each with its property, unless it has none: a null, or a value that is covered itself. */
-  const taken = new Map<string, Property | undefined>();
+function mergeLayers(layers: readonly ConfigLayer[], fallback: KeyFallback): Merged {
+  const properties = new Map<string, Property>();
+  const taken: Merged['byCanonical'] = new Map();
   const branches = new Set<string>();
   for (const layer of layers.toReversed()) {
     const mine: (readonly [name: string, property: Property | undefined])[] = [];
+    const parents = new Parents(taken);
     for (const [key, entry] of layer.entries) {
-      const name = canonical(key);
+      const parent = parents.of(key);
+      const name = parent.nameOf(key);
       if (taken.has(name)) {
-        adoptSpelling(merged, taken, name, key);
+        adoptSpelling(properties, taken, name, key);
         continue;
       }
-      if (parentsOf(name).some((parent) => taken.has(parent))) continue;
-      const covered = entry.value === null || branches.has(name);
-      const property = covered ? undefined : { ...entry, key, layer };
-      if (property !== undefined) merged.set(key, property);
+      if (parent.isTaken) continue;
+      const isCovered = entry.value === null || branches.has(name);
+      const { value, text, line } = entry;
+      const property: Property | undefined = isCovered ? undefined : { key, value, text, line, layer };
+      if (property !== undefined) properties.set(key, property);
       mine.push([name, property]);
     }
-    for (const [name, property] of mine) {
-      taken.set(name, property);
-      for (const parent of parentsOf(name)) branches.add(parent);
-    }
+    for (const [name, property] of mine) taken.set(name, property);
+    for (const name of parents.names) branches.add(name);
   }
-  return merged;
+  for (const [key, { layer }] of properties) {
+    const variable = layer.kind === 'document' ? fallback(key) : undefined;
+    if (variable === undefined) continue;
+    properties.set(key, variable);
+    taken.set(canonical(key), variable);
+  }
+  return { properties, byCanonical: taken };
+}
+
+/** What is the same for all keys right below one. */
+interface Parent {
+  /** A higher layer has a value above. */
+  readonly isTaken: boolean;
+  /** A key's name without regard to its spelling. */
+  nameOf(key: string): string;
+}
+
+/** The keys above the keys of one layer: each is looked at once, not for each key below it. */
+class Parents {
+  private readonly known = new Map<string, Parent>();
+  /** Their names, and those of the keys above them. */
+  readonly names = new Set<string>();
+
+  constructor(private readonly taken: ReadonlyMap<string, unknown>) {}
+
+  of(key: string): Parent {
+    const dot = key.lastIndexOf('.');
+    const path = dot === -1 ? '' : key.slice(0, dot);
+    let parent = this.known.get(path);
+    if (parent === undefined) this.known.set(path, (parent = this.parentAt(path, dot)));
+    return parent;
+  }
+
+  private parentAt(path: string, dot: number): Parent {
+    if (dot === -1) return { isTaken: false, nameOf: canonical };
+    const name = canonical(path);
+    const above = [...parentsOf(name), name];
+    for (const one of above) this.names.add(one);
+    return {
+      isTaken: above.some((one) => this.taken.has(one)),
+      nameOf: (key) => (isCanonical(key) ? key : `${name}.${canonical(key.slice(dot + 1))}`),
+    };
+  }
 }
 
 /** A variable of the environment can't say how a key is spelled: the document does that it stands above. */
 function adoptSpelling(
-  merged: Map<string, Property>,
-  taken: Map<string, Property | undefined>,
+  properties: Map<string, Property>,
+  taken: Merged['byCanonical'],
   name: string,
   key: string,
 ): void {
   const property = taken.get(name);
   if (property === undefined || property.key === key || property.layer.kind !== 'environment') return;
-  merged.delete(property.key);
+  properties.delete(property.key);
   const respelled = { ...property, key };
-  merged.set(key, respelled);
+  properties.set(key, respelled);
   taken.set(name, respelled);
 }

@@ -3,7 +3,12 @@
  * is what they have in common.
  */
 export function canonical(key: string): string {
-  return /[A-Z_-]/.test(key) ? key.replace(/[_-]/g, '').toLowerCase() : key;
+  return isCanonical(key) ? key : key.replace(/[_-]/g, '').toLowerCase();
+}
+
+/** Whether a key is spelled as {@link canonical} would. */
+export function isCanonical(key: string): boolean {
+  return !/[A-Z_-]/.test(key);
 }
 
 /** The keys above a key: `a.b.c` lies below `a.b` and `a`. */

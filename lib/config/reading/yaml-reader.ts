@@ -105,8 +105,8 @@ class DocumentWalk {
    * @param hidden keys that an outer map has already
    */
   private *pairs(map: number, hidden: ReadonlySet<string> | undefined): Generator<Pair> {
-    const own = new Set(hidden);
     const mine = new Set<string>();
+    const own = hidden === undefined ? mine : new Set(hidden);
     const merged: number[] = [];
     const end = this.ends[map] as number;
     for (let at = map + 1; at < end;) {
@@ -121,10 +121,11 @@ class DocumentWalk {
       } else {
         if (mine.has(key)) throw this.error(`has the key '${key}' twice in one map`, at);
         mine.add(key);
-        if (!own.has(key)) {
+        if (hidden?.has(key) === true) this.skip(value);
+        else {
           own.add(key);
           yield { key, name: at, value };
-        } else this.skip(value);
+        }
       }
       at = (this.ends[value] as number) + 1;
     }
