@@ -1,5 +1,11 @@
 // The module, and what it needs at start-up and shutdown.
-export { AppRegistration, DiscoveryExceptionFilter, DiscoveryModule, enableGracefulShutdown } from './nest/index.js';
+export {
+  AppRegistration,
+  DiscoveryExceptionFilter,
+  DiscoveryModule,
+  DiscoveryTelemetry,
+  enableGracefulShutdown,
+} from './nest/index.js';
 export type {
   BeforeServiceDeregister,
   BeforeServiceRegister,
@@ -22,6 +28,8 @@ export type {
 
 // The decorators, and the tokens of what they inject.
 export {
+  ConfigProperties,
+  ConfigProperty,
   ConfigValue,
   DiscoverableClient,
   getConfigRefToken,
@@ -34,7 +42,14 @@ export {
   remote,
   ValidateResponse,
 } from './nest/index.js';
-export type { ConfigValueOptions, DiscoverableClientOptions, HttpServiceClientOptions } from './nest/index.js';
+export type {
+  ConfigObjectChange,
+  ConfigPropertiesOptions,
+  ConfigPropertyOptions,
+  ConfigValueOptions,
+  DiscoverableClientOptions,
+  HttpServiceClientOptions,
+} from './nest/index.js';
 
 // Registration.
 export { firstNonLoopbackIp, ServiceRegistry } from './registration/index.js';
@@ -43,12 +58,14 @@ export type { Registration, RegistrationInput, RegistrationPatch } from './model
 
 // Discovery.
 export { DiscoveryClient } from './discovery/index.js';
+export type { OverrideOptions } from './discovery/index.js';
 export { INSTANCE_STATUSES } from './model/index.js';
 export type {
   InstancesDiff,
   InstanceStatus,
   Metadata,
   ServiceInstance,
+  ServiceList,
   Snapshot,
   SnapshotState,
 } from './model/index.js';
@@ -60,11 +77,14 @@ export type {
   EjectionOptions,
   Endpoint,
   InstancePick,
+  LaneOptions,
+  LaneRule,
   LoadBalancer,
   PickContext,
   Picker,
   PickFunction,
   RoutingOptions,
+  VersionOptions,
 } from './balancing/index.js';
 export { discoverable, ServiceHttpClient } from './http/index.js';
 export type {
@@ -84,8 +104,16 @@ export type {
 export { ConfigClient, ConfigRef } from './config/index.js';
 export type {
   ConfigChange,
+  ConfigCandidate,
   ConfigData,
+  ConfigDecoder,
+  ConfigExplanation,
+  ConfigOrigin,
+  ConfigReadOptions,
   ConfigWriteOptions,
+  DeclaredDocument,
+  DecodedValue,
+  ElementType,
   SchemaIssue,
   SchemaResult,
   StandardSchema,
@@ -96,7 +124,22 @@ export type { ConfigContent, ConfigDocument, ConfigFormat, ConfigScope } from '.
 export { DiscoveryError, NoInstanceError, NoSnapshotError } from './model/index.js';
 export type { Attempt, DiscoveryErrorCode, DiscoveryErrorDetails } from './model/index.js';
 export { DIAGNOSTICS_CHANNEL, EventHub } from './observability/index.js';
-export type { DiagnosticsMessage } from './observability/index.js';
+export type {
+  AttemptObservation,
+  AttemptReason,
+  BackendTelemetry,
+  CallObservation,
+  CallObserver,
+  CallOutcome,
+  CallResult,
+  ConfigurationTelemetry,
+  DiagnosticsMessage,
+  ObservedAttempt,
+  ObservedCall,
+  RegistrationTelemetry,
+  ServiceTelemetry,
+  TelemetrySnapshot,
+} from './observability/index.js';
 export type { BackendState, DiscoveryEvent, DiscoveryEventType } from './model/index.js';
 
 // What a backend is, for those who name its types; /backend has what one is written with.
@@ -118,6 +161,7 @@ export type {
   Logger,
   RegistryDriver,
   RevokeResult,
+  ServicesReport,
   Timer,
   Unsubscribe,
   View,

@@ -53,6 +53,7 @@ export type {
   Logger,
   RegistryDriver,
   RevokeResult,
+  ServicesReport,
   Timer,
   Unsubscribe,
   View,

@@ -74,6 +74,14 @@ export class Balancer implements PickLedger {
     if (snapshot !== this.seen) this.take(snapshot);
   }
 
+  /** How many instances are left out at present, by any of the routes. */
+  get ejected(): number {
+    this.refresh();
+    const now = this.now();
+    return this.endpoints.filter((endpoint) => this.detectors.some(({ detector }) => detector.isOut(endpoint, now)))
+      .length;
+  }
+
   /** Whether instances of other schemes are among those that may be called. */
   hasOthersThan(schemes: readonly string[]): boolean {
     this.refresh();

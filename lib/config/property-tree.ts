@@ -1,119 +1,155 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { ConfigData, FlatConfig } from './formats.js';
+import { originOfLayer, type ConfigLayer, type ConfigOrigin, type Property } from './config-layer.js';
+import { PropertyObjects } from './property-objects.js';
+import type { ConfigData, ConfigEntries, ConfigEntry } from './reading/index.js';
+import { canonical, parentsOf } from './relaxed-names.js';
+
+/** Gives values for keys that no document has; environment variables. */
+export type KeyFallback = (key: string) => Property | undefined;
+
+const nothing: KeyFallback = () => undefined;
 
 /**
- * All documents merged, as one immutable value. Keys are dotted paths. A key that holds no value itself, but is the
- * beginning of others, gives them as an object.
+ * All layers merged, as one immutable value. Keys are dotted paths, and found in whatever usual spelling they are asked for. A
+ * key that holds no value itself, but is the beginning of others, gives them as an object.
  */
 export class PropertyTree {
   /** The tree without any key. */
-  static readonly empty = new PropertyTree(new Map());
+  static readonly empty = new PropertyTree([], new Map(), nothing);
 
-  private readonly objects = new Map<string, ConfigData | undefined>();
+  private readonly byCanonical = new Map<string, Property>();
+  private objects: PropertyObjects | undefined;
 
-  private constructor(private readonly values: FlatConfig) {}
+  private constructor(
+    /** Those that win last. */
+    readonly layers: readonly ConfigLayer[],
+    private readonly properties: ReadonlyMap<string, Property>,
+    private readonly fallback: KeyFallback,
+  ) {
+    for (const [key, property] of properties) this.byCanonical.set(canonical(key), property);
+  }
 
   /**
    * Merges layers; a later one wins. A value replaces what lower layers had at or below its key, lists are replaced as a
    * whole, and null takes a key away.
    */
-  static merge(layers: readonly FlatConfig[]): PropertyTree {
-    const merged = new Layers();
-    for (const layer of layers) {
-      for (const key of layer.keys()) merged.removeCovered(key);
-      for (const [key, value] of layer) if (value !== null) merged.set(key, value);
+  static merge(layers: readonly (ConfigEntries | ConfigLayer)[], fallback: KeyFallback = nothing): PropertyTree {
+    const named = layers.map((layer) => (isLayer(layer) ? layer : { kind: 'document' as const, entries: layer }));
+    const merged = mergeLayers(named);
+    for (const [key, { layer }] of merged) {
+      const variable = layer.kind === 'document' ? fallback(key) : undefined;
+      if (variable !== undefined) merged.set(key, variable);
     }
-    return new PropertyTree(merged.values);
+    return new PropertyTree(named, merged, fallback);
+  }
+
+  /** The same tree with other values for some keys. */
+  with(changed: ReadonlyMap<string, Property>): PropertyTree {
+    if (changed.size === 0) return this;
+    return new PropertyTree(this.layers, new Map([...this.properties, ...changed]), this.fallback);
   }
 
   /** Every key that holds a value, sorted. */
   get keys(): readonly string[] {
-    return [...this.values.keys()].sort();
+    return [...this.properties.keys()].sort();
+  }
+
+  /** Every key's value, in no order. */
+  get all(): Iterable<Property> {
+    return this.properties.values();
   }
 
   /** The value at a key, the object of the keys below it, or undefined. */
   get(key: string): ConfigData | undefined {
-    return this.values.get(key) ?? this.objectAt(key);
+    return this.property(key)?.value ?? this.objectAt(key);
+  }
+
+  /** The value at a key with where it comes from; undefined when it has none of its own. */
+  property(key: string): Property | undefined {
+    return this.properties.get(key) ?? this.byCanonical.get(canonical(key)) ?? this.fallback(key);
+  }
+
+  /** What each layer that knows a key has of it, the one that wins first. */
+  history(key: string): readonly { readonly layer: ConfigLayer; readonly entry: ConfigEntry }[] {
+    const wanted = canonical(key);
+    return this.layers.toReversed().flatMap((layer) => {
+      const found = layer.entries.get(key) ?? [...layer.entries].find(([name]) => canonical(name) === wanted)?.[1];
+      return found === undefined ? [] : [{ layer, entry: found }];
+    });
+  }
+
+  /** Where a key's value comes from. */
+  originOf(property: Property): ConfigOrigin {
+    return originOfLayer(property.layer, property.source?.line ?? property.line);
+  }
+
+  /** The keys below a key that hold a value, sorted; the empty key has all. */
+  keysBelow(key: string): readonly string[] {
+    if (key === '') return this.keys;
+    const prefix = `${canonical(key)}.`;
+    return [...this.byCanonical].flatMap(([name, property]) => (name.startsWith(prefix) ? property.key : [])).sort();
   }
 
   /** Keys whose value isn't the same in `other`, sorted. */
   differences(other: PropertyTree): readonly string[] {
-    const keys = new Set([...this.values.keys(), ...other.values.keys()]);
-    return [...keys].filter((key) => !isDeepStrictEqual(this.values.get(key), other.values.get(key))).sort();
+    const keys: string[] = [];
+    for (const [key, { value }] of this.properties) {
+      const before = other.properties.get(key)?.value;
+      if (value !== before && !isDeepStrictEqual(value, before)) keys.push(key);
+    }
+    for (const key of other.properties.keys()) if (!this.properties.has(key)) keys.push(key);
+    return keys.sort();
   }
 
   private objectAt(key: string): ConfigData | undefined {
-    if (!this.objects.has(key)) this.objects.set(key, this.buildObject(key));
-    return this.objects.get(key);
-  }
-
-  private buildObject(key: string): ConfigData | undefined {
-    const prefix = key === '' ? '' : `${key}.`;
-    const result = bare();
-    for (const [path, value] of this.values) {
-      if (!path.startsWith(prefix)) continue;
-      const parts = path.slice(prefix.length).split('.');
-      const last = parts.pop() ?? '';
-      let at = result;
-      for (const part of parts) at = at[part] = isBare(at[part]) ? at[part] : bare();
-      // In one .properties file a key may hold a value and be the beginning of others; the object keeps the others.
-      if (!isBare(at[last])) at[last] = value;
-    }
-    return Object.keys(result).length === 0 ? undefined : deepFreeze(result);
+    this.objects ??= new PropertyObjects(this.properties.values());
+    return this.objects.at(key);
   }
 }
 
-type Bare = { [key: string]: ConfigData };
-
-function bare(): Bare {
-  return Object.create(null) as Bare;
+function isLayer(layer: ConfigEntries | ConfigLayer): layer is ConfigLayer {
+  return 'kind' in layer;
 }
 
-function isBare(value: ConfigData | undefined): value is Bare {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !Object.isFrozen(value);
-}
-
-function deepFreeze(value: Bare): ConfigData {
-  for (const item of Object.values(value)) if (isBare(item)) deepFreeze(item);
-  return Object.freeze(value);
-}
-
-function parentsOf(key: string): readonly string[] {
-  const parents: string[] = [];
-  for (let dot = key.indexOf('.'); dot !== -1; dot = key.indexOf('.', dot + 1)) parents.push(key.slice(0, dot));
-  return parents;
-}
-
-/** Values while they are merged, with the way down from each key, so that a removal costs what it removes. */
-class Layers {
-  readonly values = new Map<string, ConfigData>();
-  /** The keys one part longer, whether they hold a value or are the beginning of others. */
-  private readonly children = new Map<string, Set<string>>();
-
-  set(key: string, value: ConfigData): void {
-    this.values.set(key, value);
-    for (let child = key, dot = key.lastIndexOf('.'); dot !== -1; dot = child.lastIndexOf('.')) {
-      const parent = child.slice(0, dot);
-      const siblings = this.children.get(parent);
-      if (siblings !== undefined) {
-        siblings.add(child);
-        return;
+/** From the layer that wins down: what a higher one has, or has something above or below of, a lower one doesn't give. */
+function mergeLayers(layers: readonly ConfigLayer[]): Map<string, Property> {
+  const merged = new Map<string, Property>();
+  /** The keys of the layers above, each with its property, unless it has none: a null, or a value that is covered itself. */
+  const taken = new Map<string, Property | undefined>();
+  const branches = new Set<string>();
+  for (const layer of layers.toReversed()) {
+    const mine: (readonly [name: string, property: Property | undefined])[] = [];
+    for (const [key, entry] of layer.entries) {
+      const name = canonical(key);
+      if (taken.has(name)) {
+        adoptSpelling(merged, taken, name, key);
+        continue;
       }
-      this.children.set(parent, new Set([child]));
-      child = parent;
+      if (parentsOf(name).some((parent) => taken.has(parent))) continue;
+      const covered = entry.value === null || branches.has(name);
+      const property = covered ? undefined : { ...entry, key, layer };
+      if (property !== undefined) merged.set(key, property);
+      mine.push([name, property]);
+    }
+    for (const [name, property] of mine) {
+      taken.set(name, property);
+      for (const parent of parentsOf(name)) branches.add(parent);
     }
   }
+  return merged;
+}
 
-  /** Removes what a higher layer's `key` replaces: the key itself, values above it and values below it. */
-  removeCovered(key: string): void {
-    for (const path of parentsOf(key)) this.values.delete(path);
-    this.removeBelow(key);
-  }
-
-  private removeBelow(key: string): void {
-    this.values.delete(key);
-    const children = this.children.get(key);
-    this.children.delete(key);
-    for (const child of children ?? []) this.removeBelow(child);
-  }
+/** A variable of the environment can't say how a key is spelled: the document does that it stands above. */
+function adoptSpelling(
+  merged: Map<string, Property>,
+  taken: Map<string, Property | undefined>,
+  name: string,
+  key: string,
+): void {
+  const property = taken.get(name);
+  if (property === undefined || property.key === key || property.layer.kind !== 'environment') return;
+  merged.delete(property.key);
+  const respelled = { ...property, key };
+  merged.set(key, respelled);
+  taken.set(name, respelled);
 }

@@ -1,12 +1,14 @@
 import { Observable } from 'rxjs';
 import {
   FIRST_TRY,
+  Lanes,
   routableInstances,
   type Balancers,
   type InstancePick,
   type PickContext,
   type Route,
   type RouteSettings,
+  type RoutingOptions,
 } from '../balancing/index.js';
 import {
   describe,
@@ -14,6 +16,7 @@ import {
   NoInstanceError,
   NoSnapshotError,
   type ServiceInstance,
+  type ServiceList,
   type Snapshot,
 } from '../model/index.js';
 import type { DiscoveryDriver, NamedDriver, View } from '../backend/index.js';
@@ -29,11 +32,19 @@ export interface DiscoveryClientOptions {
   readonly balancers: Balancers;
   /** How the calls to a service are routed. */
   readonly routeFor: (service: string) => RouteSettings;
+  /** What picks of a service go by besides what they are told: the lane of the request in whose course they are made. */
+  readonly contextFor?: (service: string) => (context: PickContext) => PickContext;
+}
+
+/** How a service's instances are picked, and by what. */
+interface Target {
+  readonly route: Route;
+  readonly contextOf: (context: PickContext) => PickContext;
 }
 
 /** The read side: which services there are, and which instances they have. Injectable. */
 export class DiscoveryClient {
-  private readonly routes = new WeakMap<ServiceView, Route>();
+  private readonly targets = new WeakMap<ServiceView, Target>();
 
   /** @internal Made by the module. */
   constructor(private readonly options: DiscoveryClientOptions) {}
@@ -88,6 +99,32 @@ export class DiscoveryClient {
   }
 
   /**
+   * The names of all services in all backends, and every list that follows; told by the registry where it pushes that. The
+   * first value comes when a registry has answered; an outage shows as `stale`, with the names that were known. Backends
+   * that have no such list (DNS) are left out.
+   *
+   * @returns an Observable that fails with a DiscoveryError `UNSUPPORTED` when no backend has one
+   */
+  watchServices(): Observable<ServiceList> {
+    return new Observable((subscriber) => {
+      const { list } = this.options.views;
+      if (!list.isSupported) {
+        subscriber.error(new DiscoveryError('UNSUPPORTED', 'no backend of this app has a list of services'));
+        return;
+      }
+      const { view, release } = list.acquire();
+      if (view.current.state !== 'unknown') subscriber.next(view.current);
+      const unsubscribe = view.subscribe((services) => {
+        if (services.state !== 'unknown') subscriber.next(services);
+      });
+      return () => {
+        unsubscribe();
+        release();
+      };
+    });
+  }
+
+  /**
    * Picks one instance as a call to the service does: by its strategy, zone, routing, and what all calls of this app have
    * seen of the instances. The call counts as under way until the pick is told how it ended; for calls by any protocol.
    *
@@ -107,12 +144,10 @@ export class DiscoveryClient {
    */
   async pick(service: string, context: PickContext = FIRST_TRY): Promise<InstancePick> {
     const watched = this.options.views.watchedView(service);
-    if (watched !== undefined && watched.current.state !== 'unknown') {
-      return this.routeOf(watched).pick(context) ?? this.fail(watched);
-    }
+    if (watched !== undefined && watched.current.state !== 'unknown') return this.pickFrom(watched, context);
     return this.options.views.with(service, async (view) => {
       await this.knownSnapshot(view);
-      return this.routeOf(view).pick(context) ?? this.fail(view);
+      return this.pickFrom(view, context);
     });
   }
 
@@ -125,7 +160,9 @@ export class DiscoveryClient {
   choose(service: string, context: PickContext = FIRST_TRY): Promise<ServiceInstance> {
     return this.options.views.with(service, async (view) => {
       await this.knownSnapshot(view);
-      return this.routeOf(view).select(context)?.instance ?? this.fail(view);
+      const { route, contextOf } = this.targetOf(view);
+      const full = contextOf(context);
+      return route.select(full)?.instance ?? this.fail(view, full);
     });
   }
 
@@ -135,19 +172,29 @@ export class DiscoveryClient {
     return this.options.views.with(service, (view) => view.refresh());
   }
 
-  private routeOf(view: ServiceView): Route {
-    let route = this.routes.get(view);
-    if (route === undefined) {
-      const { balancers, routeFor } = this.options;
-      this.routes.set(view, (route = balancers.of(view).route(routeFor(view.service))));
-    }
-    return route;
+  private async pickFrom(view: ServiceView, context: PickContext): Promise<InstancePick> {
+    const { route, contextOf } = this.targetOf(view);
+    const full = contextOf(context);
+    return route.pick(full) ?? this.fail(view, full);
   }
 
-  private async fail(view: ServiceView): Promise<never> {
-    const { service } = view;
+  private targetOf(view: ServiceView): Target {
+    let target = this.targets.get(view);
+    if (target === undefined) {
+      const { balancers, routeFor, contextFor } = this.options;
+      const { service } = view;
+      target = {
+        route: balancers.of(view).route(routeFor(service)),
+        contextOf: contextFor?.(service) ?? ((context) => context),
+      };
+      this.targets.set(view, target);
+    }
+    return target;
+  }
+
+  private async fail(view: ServiceView, context: PickContext): Promise<never> {
     const { views, routeFor } = this.options;
-    throw await views.explained(noInstance(view, { metadata: routeFor(service).routing.metadata, now: views.now }));
+    throw await views.explained(noInstance(view, { routing: routeFor(view.service).routing, context, now: views.now }));
   }
 
   private async knownSnapshot(view: ServiceView): Promise<Snapshot> {
@@ -170,8 +217,10 @@ export interface SnapshotView extends Pick<View<Snapshot>, 'current'> {
 export interface Wanted {
   /** What the caller speaks. @default anything */
   readonly schemes?: readonly string[] | undefined;
-  /** The metadata of `routing`. @default any */
-  readonly metadata?: Readonly<Record<string, string>> | undefined;
+  /** How calls to the service are routed. @default to any */
+  readonly routing?: RoutingOptions | undefined;
+  /** What the call goes by. */
+  readonly context?: PickContext | undefined;
   /** The time, in milliseconds since the epoch, for the list's age. */
   readonly now?: number;
 }
@@ -182,7 +231,7 @@ const MAX_NAMED = 10;
 /** The error for a snapshot without an instance that may be called. */
 export function noInstance({ current: snapshot, readAgainAt }: SnapshotView, wanted: Wanted = {}): NoInstanceError {
   const { service, instances } = snapshot;
-  const named = instances.slice(0, MAX_NAMED).map((instance) => `${instance.url} ${whyNot(instance, wanted)}`);
+  const named = instances.slice(0, MAX_NAMED).map((one) => `${one.url} ${whyNot(one, wanted, snapshot)}`);
   if (instances.length > MAX_NAMED) named.push(`and ${instances.length - MAX_NAMED} more`);
   return new NoInstanceError(
     service,
@@ -216,12 +265,18 @@ function askedAgain(again: string | undefined): string {
   return again === undefined ? 'it is asked again until it answers' : `it is asked again ${again}`;
 }
 
-function whyNot({ status, weight, scheme, metadata }: ServiceInstance, wanted: Wanted): string {
+function whyNot(instance: ServiceInstance, wanted: Wanted, snapshot: Snapshot): string {
+  const { status, weight, scheme, metadata } = instance;
+  const { routing = {}, context = FIRST_TRY } = wanted;
   if (status !== 'UP') return `is ${status}`;
   if (weight === 0) return 'is UP with weight 0, which takes no calls';
   if (wanted.schemes?.includes(scheme) === false) return `speaks ${scheme}, not ${wanted.schemes.join(' or ')}`;
-  const other = Object.entries(wanted.metadata ?? {}).find(([key, value]) => metadata[key] !== value);
-  if (other === undefined) return `is ${status}`;
+  const other = Object.entries(routing.metadata ?? {}).find(([key, value]) => metadata[key] !== value);
+  if (other === undefined) {
+    const lanes = new Lanes(routing.lane, routing.version);
+    lanes.survey(routableInstances(snapshot));
+    return lanes.whyNot(instance, context) ?? `is ${status}`;
+  }
   const [key, value] = other;
   return `has ${key} ${describe(metadata[key])}, where routing.metadata wants ${describe(value)}`;
 }

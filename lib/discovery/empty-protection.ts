@@ -1,7 +1,7 @@
 import type { Clock, DiscoveryReport, Timer } from '../backend/index.js';
 
 /** Options of an {@link EmptyProtection}. */
-export interface EmptyProtectionOptions {
+export interface EmptyProtectionOptions<R> {
   readonly clock: Clock;
   /** How long an empty list is held at least, in milliseconds. */
   readonly holdMs: number;
@@ -10,7 +10,7 @@ export interface EmptyProtectionOptions {
   /** Asks the registry independently; its answer comes through {@link EmptyProtection.receive}. */
   readonly confirm: () => Promise<void>;
   /** Takes the reports that are believed. */
-  readonly deliver: (report: DiscoveryReport) => void;
+  readonly deliver: (report: R) => void;
 }
 
 /**
@@ -18,19 +18,19 @@ export interface EmptyProtectionOptions {
  * asked with a token that may not read. It is held for a while, in which the registry is asked again and again, and
  * believed only when an independent read still confirms it after that. A registry that can't be asked confirms nothing.
  */
-export class EmptyProtection {
+export class EmptyProtection<R extends { readonly instances?: readonly unknown[] | undefined } = DiscoveryReport> {
   private hadInstances = false;
   /** The question that is under way, and the answer it got; another object for each question. */
-  private question: { answer?: DiscoveryReport } | undefined;
+  private question: { answer?: R } | undefined;
   private timer: Timer | undefined;
   /** When the list that is held may be believed. */
   private believedAt: number | undefined;
   private closed = false;
 
-  constructor(private readonly options: EmptyProtectionOptions) {}
+  constructor(private readonly options: EmptyProtectionOptions<R>) {}
 
   /** Takes a report of the driver. */
-  receive(report: DiscoveryReport): void {
+  receive(report: R): void {
     if (this.closed) return;
     const suspicious = report.instances?.length === 0 && this.hadInstances;
     if (suspicious) {
@@ -62,7 +62,7 @@ export class EmptyProtection {
 
   private async ask(): Promise<void> {
     this.timer = undefined;
-    const question: { answer?: DiscoveryReport } = {};
+    const question: { answer?: R } = {};
     this.question = question;
     try {
       await this.options.confirm();

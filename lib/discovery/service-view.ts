@@ -35,7 +35,7 @@ export interface ServiceViewOptions {
 }
 
 /** How long an empty list is doubted at a backend that doesn't say, and how often it is asked again, in milliseconds. */
-const HOLD_MS = 5000;
+export const HOLD_MS = 5000;
 
 interface Source {
   readonly backend: string;
@@ -52,12 +52,14 @@ export class ServiceView implements View<Snapshot> {
   /** How many reports came: not every one changes the snapshot. */
   private readonly reports = new ValueView(0);
   private closed = false;
+  private stateSince: number;
 
   /** Opens the watches. */
   constructor(
     readonly service: string,
     private readonly options: ServiceViewOptions,
   ) {
+    this.stateSince = options.clock.now();
     this.view = new ValueView(unknownSnapshot(service), (error) =>
       options.report({ type: 'listener.failed', where: `a watcher of ${service}`, error }),
     );
@@ -71,6 +73,11 @@ export class ServiceView implements View<Snapshot> {
   /** When one of the backends is read again, in milliseconds since the epoch; undefined where they tell by themselves. */
   get readAgainAt(): number | undefined {
     return earliest(this.sources.map(({ watch }) => watch.readAgainAt));
+  }
+
+  /** When the snapshot came into its state, in milliseconds since the epoch. */
+  get since(): number {
+    return this.stateSince;
   }
 
   get listenerCount(): number {
@@ -168,6 +175,7 @@ export class ServiceView implements View<Snapshot> {
       merged.error?.message === before.error?.message &&
       merged.partial?.join() === before.partial?.join();
     if (same) return;
+    if (merged.state !== before.state) this.stateSince = this.options.clock.now();
     const snapshot: Snapshot = Object.freeze({ ...merged, instances });
     this.view.set(snapshot);
     const diff = diffInstances(before.instances, instances);

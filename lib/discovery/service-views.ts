@@ -1,12 +1,16 @@
 import { assertServiceName, DiscoveryError, type NoInstanceError } from '../model/index.js';
 import type { Timer } from '../backend/index.js';
 import { KnownNames } from './known-names.js';
+import { OVERRIDES, type ServiceOverrides } from './overrides.js';
+import { SharedServiceList } from './service-list-view.js';
 import { ServiceView, type ServiceViewOptions } from './service-view.js';
 
 /** What {@link ServiceViews} needs of its app. */
 export interface ServiceViewsOptions extends ServiceViewOptions {
   /** An unused watch stays open this long, in milliseconds, so that one-shot reads don't open one each. */
   readonly lingerMs: number;
+  /** Addresses that stand in for what the sources say. @default none */
+  readonly overrides?: ServiceOverrides | undefined;
 }
 
 interface Held {
@@ -34,8 +38,12 @@ export class ServiceViews {
   /** What there is besides the services that are watched. */
   readonly names: KnownNames;
 
+  /** The names of all services, watched by those who ask for it. */
+  readonly list: SharedServiceList;
+
   constructor(private readonly options: ServiceViewsOptions) {
     this.names = new KnownNames(options.sources, options.clock);
+    this.list = new SharedServiceList(options);
   }
 
   /** Names of the services that are watched at present. */
@@ -53,7 +61,7 @@ export class ServiceViews {
       throw new DiscoveryError('BACKEND_CLOSED', `${service} can't be watched: the app was closed`, { service });
     let held = this.views.get(service);
     if (held === undefined) {
-      held = { view: new ServiceView(service, this.options), holders: 0, usedAt: 0, linger: undefined };
+      held = { view: new ServiceView(service, this.optionsFor(service)), holders: 0, usedAt: 0, linger: undefined };
       this.views.set(service, held);
     }
     const mine = held;
@@ -120,7 +128,13 @@ export class ServiceViews {
       this.end(held);
     }
     this.views.clear();
-    await Promise.all(this.closing);
+    await Promise.all([...this.closing, this.list.close()]);
+  }
+
+  private optionsFor(service: string): ServiceViewOptions {
+    const { overrides } = this.options;
+    if (overrides?.has(service) !== true) return this.options;
+    return { ...this.options, sources: [{ backend: OVERRIDES, driver: overrides }], nameFor: undefined };
   }
 
   private lingerOn(service: string, held: Held, forMs: number): void {

@@ -1,5 +1,6 @@
 import type { AxiosRequestConfig, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
 import type { BalancingStrategy, EjectionOptions, RouteSettings, RoutingOptions } from '../balancing/index.js';
+import { defined } from '../model/index.js';
 import type { Redirects } from './transport/index.js';
 
 /** How calls to a service are made. */
@@ -50,11 +51,20 @@ export interface RequestBalancing {
   readonly key?: string;
   /** Only instances with this value in the metadata `routing.hintMetadata`, if there are any. */
   readonly hint?: string;
+  /** The lane of the call, which it carries on: see `routing.lane`. @default that of the request in whose course it is made */
+  readonly lane?: string;
+  /** The version of the API that is called: see `routing.version`. */
+  readonly version?: string;
 }
 
 /** A call's config: axios's, and what the load balancer is told. */
 export interface ServiceRequestConfig<D = unknown> extends AxiosRequestConfig<D> {
   readonly loadBalancing?: RequestBalancing;
+  /**
+   * The URL's path with names in the place of values, for traces: `/orders/:id`. @default that of declarative clients,
+   * which know it; else none
+   */
+  readonly urlTemplate?: string | undefined;
 }
 
 /** When a call may be tried on another instance. A request that surely was not sent always may. */
@@ -100,7 +110,7 @@ export function resolveCallOptions(layers: readonly (CallOptions | undefined)[],
   const retry: RetryOptions = Object.assign({}, ...layers.map((layer) => layer?.retry));
   return {
     balancing: merged.balancing ?? 'round-robin',
-    routing: { ...(zone === undefined ? {} : { zone }), ...merged.routing },
+    routing: { ...(zone === undefined ? {} : { zone }), ...lanesOf(layers), ...merged.routing },
     ejection: merged.ejection ?? {},
     maxAttempts: merged.maxAttempts ?? 3,
     timeoutMs: merged.timeoutMs ?? 10_000,
@@ -122,6 +132,12 @@ export function resolveCallOptions(layers: readonly (CallOptions | undefined)[],
     basePathMetadata: merged.basePathMetadata ?? 'contextPath',
     fallback: merged.fallback,
   };
+}
+
+/** Lanes and versions are those of the whole app: other routing for one service leaves them as they are. */
+function lanesOf(layers: readonly (CallOptions | undefined)[]): RoutingOptions {
+  const { lane, version }: RoutingOptions = Object.assign({}, ...layers.map((layer) => layer?.routing));
+  return defined({ lane, version });
 }
 
 /** What of the options says how an instance is picked. */

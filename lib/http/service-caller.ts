@@ -1,15 +1,26 @@
 import { AxiosError, type AxiosAdapter, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
 import { until, type AddressResolver, type CallAuthorizer, type Clock, type View } from '../backend/index.js';
-import { FIRST_TRY, type Balancer, type Balancers, type PickContext, type Route } from '../balancing/index.js';
+import { FIRST_TRY, type Balancers } from '../balancing/index.js';
 import { isNobodyToCall, noSnapshot, type ServiceView, type ServiceViews, type ViewLease } from '../discovery/index.js';
+import type { CallFollower, CallTelemetry } from '../observability/index.js';
 import { codeOf, describe, NoInstanceError, type ServiceInstance, type Snapshot } from '../model/index.js';
-import { assertWithin, fullUrl, parseAddress, type CallAddress } from './address.js';
+import { assertWithin, basePath, fullUrl, parseAddress, type CallAddress } from './address.js';
 import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
-import { fallbackResponse, routeSettings, type RequestBalancing, type ResolvedCallOptions } from './call-options.js';
+import {
+  fallbackResponse,
+  routeSettings,
+  type ResolvedCallOptions,
+  type ServiceRequestConfig,
+} from './call-options.js';
+import { carryOut, type CarriedAttempt, type CarriedCall } from './carried-call.js';
+import { beginCall, followed, resultOfError } from './call-result.js';
 import { isRepeatable, isRepeatableBody, isReplayable } from './failover.js';
 import { tryHedged } from './hedging.js';
+import { NO_SIGNS, type CallRouting } from './call-routing.js';
+import { signsOf } from './call-signs.js';
 import type { IncomingHeaders } from './incoming-headers.js';
-import { RetryBudget } from './retry-budget.js';
+import type { InstanceStats } from './instance-stats.js';
+import { ServiceCallee } from './service-callee.js';
 import { isStream, StreamSource, type HttpTransport } from './transport/index.js';
 
 /** What a {@link ServiceCaller} needs of its app. */
@@ -20,25 +31,14 @@ export interface ServiceCallerOptions {
   readonly authorizers: readonly CallAuthorizer[];
   readonly firstSnapshotTimeoutMs: number;
   readonly clock: Clock;
+  /** Hears of the calls. */
+  readonly calls: CallTelemetry;
   /** The request that is being handled, for calls that carry on some of its headers. */
   readonly incoming?: IncomingHeaders;
+  /** What a call goes by. */
+  readonly routing: CallRouting;
   /** The options of a service's calls, or of those to no service, defaults included. */
   readonly optionsFor: (service?: string) => ResolvedCallOptions;
-}
-
-/** What an instance of the service looks like from here: see `ServiceHttpClient.instanceStats`. */
-export interface InstanceStats {
-  readonly service: string;
-  /** `http://10.0.0.5:8080` */
-  readonly url: string;
-  /** Calls under way. */
-  readonly pending: number;
-  /** Moving average of the response time, in milliseconds. */
-  readonly latencyMs: number;
-  /** Moving average of the share of calls that did not fail, from 0 to 1. */
-  readonly health: number;
-  /** Whether it is left out for now, for its failures. */
-  readonly ejected: boolean;
 }
 
 /** The service of a bound client, and the options of its calls. */
@@ -54,6 +54,8 @@ interface ServiceCall {
   readonly options: ResolvedCallOptions;
   /** When its time is up. */
   readonly deadline: number;
+  /** The headers by which it carries its lane on. */
+  readonly carried: Readonly<Record<string, string>> | undefined;
 }
 
 /**
@@ -95,7 +97,8 @@ export class ServiceCaller {
    * @throws what its call failed by last, with `attempts`; what else it threw, as it is; NoInstanceError, NoSnapshotError
    */
   walk<T>(service: string, walker: (url: string, instance: ServiceInstance) => Promise<T> | T): Promise<T> {
-    return this.options.views.with(service, async (view) => {
+    const observed = this.options.calls.begin?.({ protocol: 'custom', service });
+    const walked = this.options.views.with(service, async (view) => {
       await this.whenKnown(view);
       const { balancer, budget, options, anyRoute } = this.calleeFor(view, service);
       const callee: Callee = { balancer, budget, options, route: anyRoute, schemes: undefined, time: this.now };
@@ -104,11 +107,31 @@ export class ServiceCaller {
         isReplayable: () => true,
         everyFailure: true,
         deadline: Infinity,
-        context: FIRST_TRY,
+        context: this.options.routing.contextOf(service, options, NO_SIGNS),
         now: this.now,
+        observed,
       };
-      return tryEach(callee, manner, pickFirst(callee), async (instance) => walker(instance.url, instance));
+      return tryEach(callee, manner, pickFirst(callee, manner.context), async (instance) =>
+        walker(instance.url, instance),
+      );
     });
+    return observed === undefined ? walked : followed(observed, walked);
+  }
+
+  /**
+   * Has `attempt` make a call by HTTP, of one instance after the other for as long as trying again is safe, allowed and in
+   * time: for requests that are passed on. What it throws is judged as an HTTP client's error is.
+   *
+   * @throws the last try's error, with `attempts`; NoInstanceError, NoSnapshotError
+   */
+  async carry<T>(service: string, call: CarriedCall, attempt: CarriedAttempt<T>): Promise<T> {
+    const lease = this.options.views.acquire(service);
+    try {
+      if (lease.view.current.state === 'unknown') await this.whenKnown(lease.view);
+      return await carryOut(this.calleeFor(lease.view, service), call, this.now, attempt);
+    } finally {
+      lease.release();
+    }
   }
 
   /** What this app has seen of the instances of a service, or of all, as long as it watches it; none before the first call. */
@@ -141,7 +164,7 @@ export class ServiceCaller {
   /** An address that is nothing of ours: where it says, but for no longer than a service's. */
   private callPlain(config: InternalAxiosRequestConfig): Promise<AxiosResponse> {
     const options = this.bound?.options ?? (this.plainOptions ??= this.options.optionsFor());
-    const timeoutMs = this.timeLeft({ config, options, deadline: this.deadlineOf(options) });
+    const timeoutMs = this.timeLeft(config, options, this.deadlineOf(options));
     return this.transport.send(config, timeoutMs === undefined ? {} : { timeoutMs });
   }
 
@@ -153,35 +176,54 @@ export class ServiceCaller {
     const { host } = address;
     if (host === this.bound?.service) this.hold(host);
     const held = this.held.get(host);
-    if (held !== undefined) return this.callWatched(address, config, held.view);
-    // Held for the time of the call only: the names come from outside, and an unused watch closes by itself.
-    return this.options.views.with(host, (view) => this.callWatched(address, config, view));
+    const observed = beginCall(this.options.calls, host, config);
+    const answer =
+      held !== undefined
+        ? this.callWatched(address, config, held.view, observed)
+        : // Held for the time of the call only: the names come from outside, and an unused watch closes by itself.
+          this.options.views.with(host, (view) => this.callWatched(address, config, view, observed));
+    return observed === undefined ? answer : followed(observed, answer);
   }
 
   private async callWatched(
     address: CallAddress,
     config: InternalAxiosRequestConfig,
     view: ServiceView,
+    observed: CallFollower | undefined,
   ): Promise<AxiosResponse> {
     if (view.current.state === 'unknown') await this.whenKnown(view);
-    return this.callInstances(address, config, this.calleeFor(view, address.host)).catch(async (error: unknown) => {
-      throw error instanceof NoInstanceError ? await this.options.views.explained(error) : error;
-    });
+    return this.callInstances(address, config, this.calleeFor(view, address.host), observed).catch(
+      async (error: unknown) => {
+        throw error instanceof NoInstanceError ? await this.options.views.explained(error) : error;
+      },
+    );
   }
 
   /** Calls what an address resolver makes of a host. */
-  private async callResolved(
+  private callResolved(
     address: CallAddress,
     config: InternalAxiosRequestConfig,
     resolver: AddressResolver,
     scheme: string,
+  ): Promise<AxiosResponse> {
+    const observed = beginCall(this.options.calls, address.host.replace(/^[^.]*/, '*'), config);
+    const answer = this.callBehind(address, config, resolver, scheme, observed);
+    return observed === undefined ? answer : followed(observed, answer);
+  }
+
+  private async callBehind(
+    address: CallAddress,
+    config: InternalAxiosRequestConfig,
+    resolver: AddressResolver,
+    scheme: string,
+    observed: CallFollower | undefined,
   ): Promise<AxiosResponse> {
     const view = resolver.resolve(address.host, scheme);
     const { clock, firstSnapshotTimeoutMs } = this.options;
     if (view.current.state === 'unknown')
       await until(view, ({ state }) => state !== 'unknown', { clock, timeoutMs: firstSnapshotTimeoutMs });
     try {
-      return await this.callInstances(address, config, this.calleeFor(view, address.host));
+      return await this.callInstances(address, config, this.calleeFor(view, address.host), observed);
     } catch (error) {
       const nobody = isNobodyToCall(error) || UNRESOLVED.has(codeOf(error) ?? '');
       throw (nobody ? resolver.notFound?.(address.host) : undefined) ?? error;
@@ -198,23 +240,33 @@ export class ServiceCaller {
     address: CallAddress,
     config: InternalAxiosRequestConfig,
     callee: Callee,
+    observed: CallFollower | undefined,
   ): Promise<AxiosResponse> {
     const { fallback } = callee.options;
-    if (fallback === undefined) return this.tryInstances(address, config, callee);
-    return this.tryInstances(address, config, callee).catch(async (error: unknown) =>
-      fallbackResponse(await fallback(error, config), config),
-    );
+    const answer = this.tryInstances(address, config, callee, observed);
+    if (fallback === undefined) return answer;
+    return answer.catch(async (error: unknown) => {
+      // What the caller gets instead says nothing of the service.
+      observed?.end(resultOfError(error));
+      return fallbackResponse(await fallback(error, config), config);
+    });
   }
 
   private async tryInstances(
     address: CallAddress,
     config: InternalAxiosRequestConfig,
     callee: Callee,
+    observed: CallFollower | undefined,
   ): Promise<AxiosResponse> {
     const { options } = callee;
     const { hedging, retry } = options;
     const deadline = this.deadlineOf(options);
-    const call: ServiceCall = { address, config, options, deadline };
+    const { routing } = this.options;
+    const context =
+      routing.isPlain(options) && (config as ServiceRequestConfig).loadBalancing === undefined
+        ? FIRST_TRY
+        : routing.contextOf(address.host, options, signsOf(config, address));
+    const call: ServiceCall = { address, config, options, deadline, carried: routing.carried(options, context) };
     const data: unknown = config.data;
     const manner: CallManner = {
       method: config.method,
@@ -222,44 +274,59 @@ export class ServiceCaller {
       isCallersFault: isStream(data) ? () => StreamSource.of(data).failure !== undefined : undefined,
       everyFailure: false,
       deadline,
-      context: contextOf(config, options),
+      context,
       now: this.now,
       signal: config.signal,
+      observed,
     };
     // What is read of a stream later must stay in the caller's hand, which a hedge's own signal takes away.
     const mayHedge = isRepeatableBody(data) && config.responseType !== 'stream' && isRepeatable(config.method, retry);
     if (hedging === undefined || !mayHedge) {
-      return tryEach(callee, manner, pickFirst(callee, manner.context), (instance) => this.send(call, instance));
+      return tryEach(callee, manner, pickFirst(callee, manner.context), (instance, headers) =>
+        this.send(call, instance, headers),
+      );
     }
     const response = await tryHedged(
       callee,
       manner,
       hedging,
-      (instance, signal) => this.send({ ...call, config: { ...config, signal } }, instance),
+      (instance, headers, signal) => this.send({ ...call, config: { ...config, signal } }, instance, headers),
       config.signal,
     );
     response.config = config;
     return response;
   }
 
-  private send(call: ServiceCall, instance: ServiceInstance): Promise<AxiosResponse> {
+  /** @param more headers of those who observe the call */
+  private send(
+    call: ServiceCall,
+    instance: ServiceInstance,
+    more: Readonly<Record<string, string>> | undefined,
+  ): Promise<AxiosResponse> {
     const { address, config, options } = call;
     const { url, metadata } = instance;
-    const timeoutMs = this.timeLeft(call);
+    const timeoutMs = this.timeLeft(config, options, call.deadline);
     const target = url + basePath(metadata[options.basePathMetadata]) + address.path;
     const { authorizers } = this.options;
     const { redirects } = options;
-    if (authorizers.length === 0 && options.forwardHeaders.length === 0 && options.deadlineHeader === undefined) {
+    const isPlain =
+      authorizers.length === 0 &&
+      options.forwardHeaders.length === 0 &&
+      options.deadlineHeader === undefined &&
+      call.carried === undefined;
+    if (isPlain) {
       return this.transport.send(
         config,
-        timeoutMs === undefined ? { url: target, redirects } : { url: target, redirects, timeoutMs },
+        timeoutMs === undefined
+          ? { url: target, redirects, headers: more }
+          : { url: target, redirects, headers: more, timeoutMs },
       );
     }
     return this.headersFor(call, instance, timeoutMs ?? 0).then((headers) =>
       this.transport.send(config, {
         url: target,
         redirects,
-        headers,
+        headers: Object.assign(headers, more),
         ...(timeoutMs === undefined ? {} : { timeoutMs }),
       }),
     );
@@ -269,7 +336,11 @@ export class ServiceCaller {
    * How long a try may take; 0: for ever, undefined: what the config says.
    * @throws AxiosError when there is no time left
    */
-  private timeLeft({ config, options, deadline }: Omit<ServiceCall, 'address'>): number | undefined {
+  private timeLeft(
+    config: InternalAxiosRequestConfig,
+    options: ResolvedCallOptions,
+    deadline: number,
+  ): number | undefined {
     // An axios config may hold anything: what isn't a number is the transport's to read, or to refuse.
     if (config.timeout !== undefined && typeof config.timeout !== 'number') return undefined;
     const own = config.timeout === undefined || config.timeout === 0 ? options.timeoutMs : config.timeout;
@@ -281,13 +352,13 @@ export class ServiceCaller {
 
   /** The headers that a call gets besides its own, which win over all of them. */
   private async headersFor(
-    { options }: ServiceCall,
+    { options, carried }: ServiceCall,
     instance: ServiceInstance,
     timeoutMs: number,
-  ): Promise<Readonly<Record<string, string>>> {
+  ): Promise<Record<string, string>> {
     const headers: Record<string, string> = {};
     for (const authorizer of this.options.authorizers) Object.assign(headers, await authorizer.headers(instance));
-    Object.assign(headers, this.options.incoming?.pick(options.forwardHeaders));
+    Object.assign(headers, this.options.incoming?.pick(options.forwardHeaders), carried);
     if (options.deadlineHeader !== undefined && timeoutMs > 0) headers[options.deadlineHeader] = String(timeoutMs);
     return headers;
   }
@@ -308,35 +379,6 @@ export class ServiceCaller {
   }
 }
 
-/** What an HTTP client speaks. */
-const HTTP_SCHEMES: readonly string[] = Object.freeze(['http', 'https']);
-
-/** A service that is called by HTTP: only instances that speak it are picked. */
-class ServiceCallee implements Callee {
-  readonly budget: RetryBudget;
-  readonly schemes = HTTP_SCHEMES;
-  /** The route of all who pick an instance of the service, whatever they speak. */
-  readonly anyRoute: Route;
-  private httpRoute: Route | undefined;
-
-  constructor(
-    readonly balancer: Balancer,
-    readonly options: ResolvedCallOptions,
-    readonly time: () => number,
-  ) {
-    const { retry } = options;
-    this.budget = new RetryBudget(retry.budgetShare, retry.budgetPerSecond, time);
-    this.anyRoute = balancer.route(routeSettings(options));
-  }
-
-  /** As a rule all instances speak HTTP, and calls are picked by the route of all others. */
-  get route(): Route {
-    if (!this.balancer.hasOthersThan(HTTP_SCHEMES)) return this.anyRoute;
-    this.httpRoute ??= this.balancer.route({ ...routeSettings(this.options), schemes: HTTP_SCHEMES });
-    return this.httpRoute;
-  }
-}
-
 function relative(url: string, config: InternalAxiosRequestConfig): AxiosError {
   return new AxiosError(
     `Invalid URL: ${describe(url.replace(/[?#].*$/s, ''))} names no service. Say which: lb://SERVICE/path, or inject the ` +
@@ -348,24 +390,3 @@ function relative(url: string, config: InternalAxiosRequestConfig): AxiosError {
 
 /** The instance's own host name means nothing here. */
 const UNRESOLVED = new Set(['ENOTFOUND', 'EAI_AGAIN']);
-
-/** `/api` for `api/`, nothing for nothing. */
-function basePath(path: string | undefined): string {
-  if (path === undefined || path === '' || path === '/') return '';
-  return `/${path.replace(/^\/+|\/+$/g, '')}`;
-}
-
-/** What the pick goes by: the call's own word, or that of a header. */
-function contextOf(config: InternalAxiosRequestConfig, options: ResolvedCallOptions): PickContext {
-  const { loadBalancing } = config as { readonly loadBalancing?: RequestBalancing };
-  const { hintHeader, keyHeader } = options;
-  if (loadBalancing === undefined && hintHeader === undefined && keyHeader === undefined) return FIRST_TRY;
-  const hint = loadBalancing?.hint ?? headerOf(config, hintHeader);
-  const key = loadBalancing?.key ?? headerOf(config, keyHeader);
-  return { ...(hint === undefined ? {} : { hint }), ...(key === undefined ? {} : { key }) };
-}
-
-function headerOf({ headers }: InternalAxiosRequestConfig, name: string | undefined): string | undefined {
-  const value = name === undefined ? undefined : headers.get(name);
-  return typeof value === 'string' ? value : undefined;
-}

@@ -9,7 +9,8 @@ import { Observable } from 'rxjs';
 import type { ServiceInstance } from '../model/index.js';
 import { serviceUrl } from './address.js';
 import type { ServiceRequestConfig } from './call-options.js';
-import type { InstanceStats, ServiceCaller } from './service-caller.js';
+import type { InstanceStats } from './instance-stats.js';
+import type { ServiceCaller } from './service-caller.js';
 import { CallSignal, DirectPath, isUntyped } from './transport/index.js';
 
 /** The methods that calls without a body are made with. */

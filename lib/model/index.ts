@@ -7,4 +7,5 @@ export * from './merge-snapshots.js';
 export * from './names.js';
 export * from './registration.js';
 export * from './service-instance.js';
+export * from './service-list.js';
 export * from './snapshot.js';

@@ -21,6 +21,7 @@ import { InstanceBinder } from './declarations.js';
 import { DISCOVERY_MODULE_OPTIONS, DISCOVERY_TRANSPORT } from './discovery.constants.js';
 import type { DiscoveryModuleOptions } from './discovery-options.interface.js';
 import { DiscoveryRuntime } from './discovery-runtime.js';
+import { DiscoveryTelemetry } from './discovery-telemetry.js';
 import { HandlerExplorer } from './handler-explorer.js';
 import { HookCaller } from './hook-caller.js';
 import { resolveOptions, transportOptions } from './resolve-options.js';
@@ -55,6 +56,11 @@ const PROVIDERS: Provider[] = [
     useFactory: (runtime: DiscoveryRuntime) => runtime.unboundClient(),
     inject: [DiscoveryRuntime],
   },
+  {
+    provide: DiscoveryTelemetry,
+    useFactory: (runtime: DiscoveryRuntime) => new DiscoveryTelemetry(runtime),
+    inject: [DiscoveryRuntime],
+  },
   AppInstances,
   {
     provide: HookCaller,
@@ -86,9 +92,11 @@ const EXPORTS = [
   ServiceRegistry,
   ConfigClient,
   EventHub,
+  DiscoveryTelemetry,
   ServiceHttpClient,
   AppRegistration,
   InstanceBinder,
+  AppInstances,
   HandlerExplorer,
   HookCaller,
 ];

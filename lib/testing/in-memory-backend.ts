@@ -63,6 +63,7 @@ class InMemoryBackend extends BackendBase implements Backend {
     this.discovery = {
       emptyIsCertain: true,
       listServices: (signal) => this.listServices(signal),
+      watchServices: (report) => this.services(() => namesOf(server), report),
       watch: (service, report) => this.instances(service, () => instancesOf(server, service, name), report),
     };
     this.config = new InMemoryConfigDriver(server, this);
@@ -145,6 +146,15 @@ function instancesOf(server: InMemoryServer, service: string, backend: string): 
         return instance;
       }),
     changes: (look) => ({ instances: (changed) => changed === service && look() }),
+  });
+}
+
+/** The names of the services, as the server pushes them. */
+function namesOf(server: InMemoryServer): PushSource<readonly string[]> {
+  return watched(server, 'Watches', {
+    what: 'the services',
+    value: () => server.serviceNames(),
+    changes: (look) => ({ instances: look }),
   });
 }
 

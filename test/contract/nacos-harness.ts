@@ -20,6 +20,8 @@ export async function createHarness(server: RunningServer, more: Partial<NacosOp
       proxy.blackhole();
       return Promise.resolve(() => proxy.heal());
     },
+    // The server forgets a service a minute after its last instance.
+    namesEmptyServices: true,
     config: {
       documentId: (base) => `${base}.yaml`,
       applicationDocumentId: (application, profile) =>

@@ -12,7 +12,7 @@ import {
 import type { Clock } from '../port/clock.js';
 import type { Logger } from '../port/logger.js';
 import type { ConfigReport } from '../port/config-driver.js';
-import type { DiscoveryReport, Watch } from '../port/discovery-driver.js';
+import type { DiscoveryReport, ServicesReport, Watch } from '../port/discovery-driver.js';
 import { keepDocuments } from './documents.js';
 import type { Feed, FeedHome } from './feed.js';
 import { GatheredFeed, type Gathering } from './gather.js';
@@ -77,6 +77,15 @@ export interface DriverHost {
     report: (report: DiscoveryReport) => void,
   ): Watch;
   /**
+   * The watch of the services that there are, as {@link DiscoveryDriver.watchServices} has to be. Sources may name a service
+   * twice and in any order.
+   * @throws DiscoveryError `BACKEND_CLOSED`
+   */
+  services<T>(
+    source: () => FeedSource<readonly string[]> | Gathering<T, readonly string[]>,
+    report: (report: ServicesReport) => void,
+  ): Watch;
+  /**
    * The watch of a scope, as {@link ConfigDriver.watch} has to be.
    * @throws DiscoveryError `BACKEND_CLOSED`
    */
@@ -84,6 +93,13 @@ export interface DriverHost {
     source: () => FeedSource<readonly ConfigDocument[]> | Gathering<T, readonly ConfigDocument[]>,
     report: (report: ConfigReport) => void,
   ): Watch;
+}
+
+/** `previous` when `next` has the same names. */
+function keepNames(previous: readonly string[], next: readonly string[]): readonly string[] {
+  const before = new Set(previous);
+  const after = new Set(next);
+  return before.size === after.size && next.every((name) => before.has(name)) ? previous : next;
 }
 
 /** Failures that are an answer: of a record or a document, not of the server. */
@@ -229,6 +245,16 @@ export class Host implements DriverHost {
     this.assertFolder(service);
     return this.watch({ details: { service }, keep: keepMembers, ...source() }, ({ value, error }) =>
       report(error === undefined ? { instances: value } : { error }),
+    );
+  }
+
+  services<T>(
+    source: () => FeedSource<readonly string[]> | Gathering<T, readonly string[]>,
+    report: (report: ServicesReport) => void,
+  ): Watch {
+    this.assertOpen();
+    return this.watch({ keep: keepNames, ...source() }, ({ value, error }) =>
+      report(error === undefined ? { services: Object.freeze([...new Set(value)].sort()) } : { error }),
     );
   }
 

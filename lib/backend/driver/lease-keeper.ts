@@ -86,6 +86,7 @@ export class LeaseKeeper implements Lease {
   /** Counts the times that the registry lost everything; what began before doesn't count as registered. */
   private epoch = 0;
   private renewAt = Infinity;
+  private answeredAt: number | undefined;
   private readonly revoking = new AbortController();
   /** Cuts off what is in flight, when whoever revokes can't wait for it. */
   private readonly cutting = new AbortController();
@@ -145,6 +146,12 @@ export class LeaseKeeper implements Lease {
 
   get state(): View<LeaseState> {
     return this.stateView;
+  }
+
+  get confirmedAt(): number | undefined {
+    const { operations, clock } = this.options;
+    const isKept = operations.renew === undefined && this.state.current.phase === 'registered';
+    return isKept ? clock.now() : this.answeredAt;
   }
 
   update(patch: RegistrationPatch): Promise<void> {
@@ -264,6 +271,7 @@ export class LeaseKeeper implements Lease {
     this.confirmed = true;
     this.actual = registration;
     const { renewEveryMs, clock, report, backend, operations } = this.options;
+    this.answeredAt = clock.now();
     this.renewAt = Infinity;
     if (renewEveryMs !== undefined && operations.renew !== undefined) {
       const random = this.options.random ?? Math.random;

@@ -5,6 +5,11 @@ export type DiscoveryReport =
   | { readonly instances: readonly ServiceInstance[]; readonly error?: undefined }
   | { readonly error: DiscoveryError; readonly instances?: undefined };
 
+/** What a driver says of the services that there are: the names of all, or that it could not ask. */
+export type ServicesReport =
+  | { readonly services: readonly string[]; readonly error?: undefined }
+  | { readonly error: DiscoveryError; readonly services?: undefined };
+
 /** Something being watched. */
 export interface Watch {
   /**
@@ -46,4 +51,9 @@ export interface DiscoveryDriver {
    * reported again once the registry answers, changed or not.
    */
   watch(service: string, report: (report: DiscoveryReport) => void): Watch;
+  /**
+   * Keeps reporting the names of all services, sorted, as {@link watch} does the instances of one. Absent when the product
+   * has no such list.
+   */
+  watchServices?(report: (report: ServicesReport) => void): Watch;
 }

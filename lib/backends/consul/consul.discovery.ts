@@ -6,6 +6,7 @@ import type {
   Gathering,
   Part,
   PullSource,
+  ServicesReport,
   Watch,
 } from '../../backend/index.js';
 import type { ConsulClient } from './client/consul-client.js';
@@ -67,6 +68,32 @@ export class ConsulDiscoveryDriver implements DiscoveryDriver {
 
   watch(service: string, report: (report: DiscoveryReport) => void): Watch {
     return this.host.instances(service, () => this.sourceOf(service), report);
+  }
+
+  watchServices(report: (report: ServicesReport) => void): Watch {
+    const sources = (): Gathering<readonly string[], readonly string[]> => ({
+      what: 'the services',
+      sources: datacentersOf(this.settings.discovery).map((dc) => this.askForNames(dc)),
+      patienceMs: PATIENCE_MS,
+      combine: allThatAreKnown,
+    });
+    return this.host.services(sources, report);
+  }
+
+  private askForNames(dc: { readonly dc?: string }): PullSource<readonly string[]> {
+    const { client } = this;
+    const read: ReadOptions = { ...consistencyOf(this.settings.discovery), ...dc };
+    return client.blocking<Readonly<Record<string, readonly string[]>>, readonly string[]>({
+      what: `the services${dc.dc === undefined ? '' : ` in ${dc.dc}`}`,
+      settings: this.settings.watch,
+      ask: (more) => client.catalog.services({ ...read, ...more }),
+      suspect: (services, meta) => mayHideAll(Object.keys(services), meta, client.hasToken),
+      decode: async (services, meta) => {
+        const names = Object.keys(services);
+        if (names.length === 0) await this.doubt.assertCertain(meta, 'the services', SERVERS);
+        return names;
+      },
+    });
   }
 
   /** One datacentre, or several side by side. */
@@ -143,8 +170,8 @@ export class ConsulDiscoveryDriver implements DiscoveryDriver {
   }
 }
 
-/** The instances of all datacentres that ever answered. @throws DiscoveryError when none answers now */
-function allThatAreKnown(parts: readonly Part<Instances>[]): Instances {
+/** What all datacentres have that ever answered. @throws DiscoveryError when none answers now */
+function allThatAreKnown<T>(parts: readonly Part<readonly T[]>[]): readonly T[] {
   const errors: DiscoveryError[] = parts.flatMap(({ error }) => error ?? []);
   const [first] = errors;
   if (first !== undefined && errors.length === parts.length) throw first;

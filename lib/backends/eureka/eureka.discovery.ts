@@ -6,6 +6,7 @@ import {
   type DriverHost,
   type FeedReport,
   type PushSource,
+  type ServicesReport,
   type Watch,
 } from '../../backend/index.js';
 import { toDiscoveryError, type ServiceInstance } from '../../model/index.js';
@@ -40,11 +41,7 @@ export class EurekaDiscoveryDriver implements DiscoveryDriver {
     const disown = host.adopt(leave);
     try {
       await abandonOnAbort(registry.refresh(), signal, `listing the services of ${backend}`);
-      const all = registry.value?.all ?? [];
-      return all
-        .filter((application) => application.size > 0)
-        .map((application) => application.name)
-        .sort();
+      return registry.value === undefined ? [] : [...namesOf(registry.value)].sort();
     } catch (error) {
       host.assertOpen();
       const reason = signal?.aborted === true ? error : (registry.error ?? error);
@@ -59,6 +56,10 @@ export class EurekaDiscoveryDriver implements DiscoveryDriver {
 
   watch(service: string, report: (report: DiscoveryReport) => void): Watch {
     return this.host.instances(service, () => this.sourceOf(service), report);
+  }
+
+  watchServices(report: (report: ServicesReport) => void): Watch {
+    return this.host.services(() => this.registry.source('the services', namesOf), report);
   }
 
   /** What the registry, if it is being read, has of an instance. */
@@ -125,6 +126,11 @@ export class EurekaDiscoveryDriver implements DiscoveryDriver {
     }
     return Object.freeze(usable);
   }
+}
+
+/** Names of the applications that have an instance. */
+function namesOf({ all }: Applications): readonly string[] {
+  return all.filter((application) => application.size > 0).map((application) => application.name);
 }
 
 /** Virtual names in capitals; a record may have several, with commas. */

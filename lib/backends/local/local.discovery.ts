@@ -1,4 +1,3 @@
-import { readdir } from 'node:fs/promises';
 import {
   abandonOnAbort,
   SingleFlight,
@@ -6,12 +5,14 @@ import {
   type DiscoveryReport,
   type DriverHost,
   type PullSource,
+  type ServicesReport,
   type Watch,
 } from '../../backend/index.js';
-import { fromFileName, toDiscoveryError, type ServiceInstance } from '../../model/index.js';
+import { toDiscoveryError, type ServiceInstance } from '../../model/index.js';
 import type { LocalDirectory } from './local.directory.js';
 import { liveSource } from './local.live-source.js';
 import type { LocalSettings } from './local.options.js';
+import { namesSource, ServiceNames, type NamesFolder } from './local.names.js';
 import { RecordFolder } from './local.records.js';
 
 /** How often the processes behind the records are looked at, in milliseconds. */
@@ -23,19 +24,21 @@ export class LocalDiscoveryDriver implements DiscoveryDriver {
   readonly emptyIsCertain = true;
   private readonly listing = new SingleFlight<readonly string[]>();
   /** Kept from one listing to the next: only what changed is read again. */
-  private listed = new Map<string, RecordFolder>();
+  private readonly listed: ServiceNames;
 
   constructor(
     private readonly host: DriverHost,
     private readonly settings: LocalSettings,
     private readonly directory: LocalDirectory,
-  ) {}
+  ) {
+    this.listed = new ServiceNames(this.namesFolder());
+  }
 
   async listServices(signal?: AbortSignal): Promise<readonly string[]> {
     this.host.assertOpen();
     const { name: backend } = this.host;
     const what = `listing the services of ${backend}`;
-    const list = this.listing.run('list', () => this.list());
+    const list = this.listing.run('list', () => this.listed.read('all'));
     try {
       return await abandonOnAbort(list, signal, what);
     } catch (error) {
@@ -45,6 +48,22 @@ export class LocalDiscoveryDriver implements DiscoveryDriver {
 
   watch(service: string, report: (report: DiscoveryReport) => void): Watch {
     return this.host.instances(service, () => this.source(service), report);
+  }
+
+  watchServices(report: (report: ServicesReport) => void): Watch {
+    const { directory, settings } = this;
+    const source = () => namesSource(this.namesFolder(settings.pollMs), (service) => directory.serviceFolder(service));
+    return this.host.services(source, report);
+  }
+
+  private namesFolder(judgedEveryMs?: number): NamesFolder {
+    const { directory, settings } = this;
+    return {
+      registry: directory.registry,
+      pollMs: settings.pollMs,
+      recordsOf: (service) => this.recordsOf(service, judgedEveryMs),
+      given: [...settings.instances].filter(([, instances]) => instances.length > 0).map(([name]) => name),
+    };
   }
 
   private source(service: string): PullSource<readonly ServiceInstance[]> {
@@ -82,24 +101,5 @@ export class LocalDiscoveryDriver implements DiscoveryDriver {
       }
       return combined;
     };
-  }
-
-  private async list(): Promise<readonly string[]> {
-    const folders = await readdir(this.directory.registry, { withFileTypes: true });
-    const names = folders
-      .filter((entry) => entry.isDirectory())
-      .map((entry) => fromFileName(entry.name))
-      .filter((name) => name !== undefined);
-    const next = new Map<string, RecordFolder>();
-    const services = new Set<string>();
-    for (const name of names) {
-      const records = this.listed.get(name) ?? this.recordsOf(name);
-      next.set(name, records);
-      await records.read('all');
-      if (records.live().length > 0) services.add(name);
-    }
-    this.listed = next;
-    for (const [name, instances] of this.settings.instances) if (instances.length > 0) services.add(name);
-    return [...services].sort();
   }
 }

@@ -2,6 +2,7 @@ import {
   abandonOnAbort,
   allOf,
   conflict,
+  formatByExtension,
   keepDocuments,
   sleep,
   type ConfigDriver,
@@ -32,6 +33,8 @@ type Documents = readonly ConfigDocument[];
 interface WatchedDocument {
   readonly id: string;
   readonly address: ConfigAddress;
+  /** What it is read as when neither its type nor its ending says. */
+  readonly plain?: ConfigFormat | undefined;
 }
 
 /** No MD5 is like this: publishing on this condition works only where nothing is. */
@@ -80,7 +83,7 @@ export class NacosConfigDriver implements ConfigDriver {
       {
         dataId,
         group,
-        type: typeOf(dataId, options.format ?? this.formatOf(before)),
+        type: typeOf(dataId, options.format ?? this.typeOf(before)),
         ...stored,
         ...(ifRevision === undefined ? {} : { casMd5: ifRevision ?? ABSENT }),
       },
@@ -122,7 +125,7 @@ export class NacosConfigDriver implements ConfigDriver {
   }
 
   /** One document: a list of one, or of none. */
-  private sourceOf({ id, address }: WatchedDocument): PushSource<Documents> {
+  private sourceOf({ id, address, plain }: WatchedDocument): PushSource<Documents> {
     const { protocol, settings } = this;
     const what = `the document ${id}`;
     let observation: ConfigObservation | undefined;
@@ -143,9 +146,9 @@ export class NacosConfigDriver implements ConfigDriver {
           let document: ConfigDocument | undefined;
           let text: string | undefined;
           try {
-            const plain = item === undefined || settings.client.configFilter === undefined;
-            text = plain ? item?.content : await protocol.readable(address, item);
-            if (item !== undefined && text !== undefined) document = toDocument(id, address.dataId, item, text);
+            const readable = item === undefined || settings.client.configFilter === undefined;
+            text = readable ? item?.content : await protocol.readable(address, item);
+            if (item !== undefined && text !== undefined) document = toDocument(id, address.dataId, item, text, plain);
           } catch (error) {
             const problem = toDiscoveryError(error, 'CONFIG_DOCUMENT_INVALID', `${id} could not be read`);
             if (mine === heard) {
@@ -220,7 +223,8 @@ export class NacosConfigDriver implements ConfigDriver {
       ...unique.map((profile) => layer(`application-${profile}.${fileExtension}`)),
       ...config.shared.map(listed),
       ...config.extensions.map(listed),
-      layer(application),
+      // Clients that tell no type publish text: the ending that the app's documents have says what it is.
+      { ...layer(application), plain: formatByExtension(`x.${fileExtension}`) },
       layer(`${application}.${fileExtension}`),
       ...unique.map((profile) => layer(`${application}-${profile}.${fileExtension}`)),
     ];
@@ -241,7 +245,7 @@ export class NacosConfigDriver implements ConfigDriver {
   }
 
   /** A document keeps its type when nothing else is said. */
-  private formatOf(item: NacosConfigItem | undefined): ConfigFormat | undefined {
+  private typeOf(item: NacosConfigItem | undefined): ConfigFormat | undefined {
     return item?.type === 'json' || item?.type === 'yaml' || item?.type === 'properties' ? item.type : undefined;
   }
 

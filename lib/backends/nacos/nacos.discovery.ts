@@ -3,7 +3,9 @@ import {
   type DiscoveryDriver,
   type DiscoveryReport,
   type DriverHost,
+  type PullSource,
   type PushSource,
+  type ServicesReport,
   type Watch,
 } from '../../backend/index.js';
 import type { ServiceInstance } from '../../model/index.js';
@@ -14,6 +16,10 @@ import type { NacosSettings } from './nacos.options.js';
 import type { NacosProtocol } from './nacos.ports.js';
 
 type Instances = readonly ServiceInstance[];
+
+/** How often the names of the services are asked for, and how long an answer may take, in milliseconds. */
+const LIST_EVERY_MS = 3000;
+const LIST_TIMEOUT_MS = 15_000;
 
 /** The discovery side of a Nacos backend. */
 export class NacosDiscoveryDriver implements DiscoveryDriver {
@@ -30,6 +36,24 @@ export class NacosDiscoveryDriver implements DiscoveryDriver {
 
   watch(service: string, report: (report: DiscoveryReport) => void): Watch {
     return this.host.instances(service, () => this.sourceOf(service), report);
+  }
+
+  watchServices(report: (report: ServicesReport) => void): Watch {
+    return this.host.services(() => this.names(), report);
+  }
+
+  /**
+   * Nacos pushes the instances of a service, and no list of services. It names a service for another minute after its last
+   * instance has left.
+   */
+  private names(): PullSource<readonly string[]> {
+    return {
+      what: 'the services',
+      everyMs: LIST_EVERY_MS,
+      timeoutMs: LIST_TIMEOUT_MS,
+      retry: { initialMs: 500, maxMs: LIST_EVERY_MS },
+      read: ({ signal }) => this.protocol.listServices(this.settings.group, signal),
+    };
   }
 
   private sourceOf(service: string): PushSource<Instances> {

@@ -1,6 +1,7 @@
 import {
   abandonOnAbort,
   allOf,
+  mapped,
   SingleFlight,
   type DiscoveryDriver,
   type DiscoveryReport,
@@ -8,10 +9,12 @@ import {
   type Gathering,
   type Part,
   type PushSource,
+  type ServicesReport,
   type Watch,
 } from '../../backend/index.js';
 import { toDiscoveryError, type ServiceInstance } from '../../model/index.js';
 import type { NatsSession } from './connection/session.js';
+import { presenceNamesSource } from './discovery/names-source.js';
 import { presenceSource } from './discovery/presence-source.js';
 import { roundsSource } from './discovery/rounds-source.js';
 import { readAll } from './jetstream/key-value-watch.js';
@@ -50,6 +53,21 @@ export class NatsDiscoveryDriver implements DiscoveryDriver {
 
   watch(service: string, report: (report: DiscoveryReport) => void): Watch {
     return this.shared.host.instances(service, () => this.sourcesOf(service), report);
+  }
+
+  watchServices(report: (report: ServicesReport) => void): Watch {
+    return this.shared.host.services(() => this.sourcesOfNames(), report);
+  }
+
+  private sourcesOfNames(): Gathering<readonly string[], readonly string[]> {
+    const { presence, settings } = this.shared;
+    const sources: FeedSource<readonly string[]>[] = [];
+    if (presence !== undefined) sources.push(presenceNamesSource(this.shared, presence));
+    if (settings.rounds !== undefined) {
+      const answering = roundsSource(this.shared, settings.rounds);
+      sources.push(mapped(answering, (instances) => instances.map(({ service }) => service)));
+    }
+    return { what: 'the services', sources, combine: (parts) => allOf(parts)?.flat() };
   }
 
   /** The presence bucket and the rounds, as far as there are any. */

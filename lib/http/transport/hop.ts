@@ -7,8 +7,11 @@ export interface HopListener {
   /** The head of the answer; false pauses the body. */
   onHead(hop: Hop, status: number, headers: readonly Buffer[], statusText: string): boolean;
   onData(chunk: Buffer): boolean;
-  onEnd(): void;
+  /** @param trailers names and values in turn */
+  onEnd(trailers: readonly Buffer[]): void;
   onFailure(error: Error): void;
+  /** An answer that precedes the answer: 103 and such. */
+  onInformation?(status: number, headers: readonly Buffer[]): void;
 }
 
 /** The rest of a redirect's answer that is worth reading, to keep its socket. */
@@ -68,7 +71,10 @@ export class Hop implements Job {
   }
 
   onHeaders(status: number, headers: readonly Buffer[], resume: () => void, statusText: string): boolean {
-    if (status < 200) return true;
+    if (status < 200) {
+      this.listener?.onInformation?.(status, headers);
+      return true;
+    }
     this.resumeWire = resume;
     return this.listener === undefined || this.listener.onHead(this, status, headers, statusText);
   }
@@ -80,11 +86,11 @@ export class Hop implements Job {
     return true;
   }
 
-  onComplete(): void {
+  onComplete(trailers: readonly Buffer[]): void {
     if (this.over) return;
     this.over = true;
     this.pool.done(this);
-    this.listener?.onEnd();
+    this.listener?.onEnd(trailers);
   }
 
   onError(error: Error): void {

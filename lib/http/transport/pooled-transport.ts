@@ -3,8 +3,9 @@ import { DiscoveryError } from '../../model/index.js';
 import { fullUrl } from '../address.js';
 import { AxiosTransport } from './axios-transport.js';
 import { Exchange } from './exchange.js';
+import { Hop, type HopListener } from './hop.js';
 import { isUnmeasuredForm, measureForm } from './form-data.js';
-import type { Destination, HttpTransport, TransportStats } from './http-transport.js';
+import type { Destination, HttpTransport, RawExchange, TransportStats } from './http-transport.js';
 import { OriginPool } from './origin-pool.js';
 import { followsRedirects } from './redirect.js';
 import { toRequestBody } from './request-body.js';
@@ -12,7 +13,7 @@ import { needsNodeClient, toWireHeaders } from './request-head.js';
 import { checkScheme, parseTarget, type Target } from './target.js';
 import { SentRequest } from './sent-request.js';
 import { resolveTransportOptions, type ResolvedTransportOptions, type TransportOptions } from './transport.options.js';
-import { loadWire, type Wire, type WireClientOptions } from './undici-port.js';
+import { loadWire, type Wire, type WireClientOptions, type WireRequest } from './undici-port.js';
 
 /** The longest that an unused socket is kept, whatever the server allows. */
 const KEEP_ALIVE_MAX_MS = 600_000;
@@ -77,6 +78,15 @@ export class PooledTransport implements HttpTransport {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  dispatch(origin: string, request: WireRequest, listener: HopListener): RawExchange {
+    if (this.hasNoWire) {
+      throw new DiscoveryError('UNSUPPORTED', "requests can't be passed on: this runtime has no undici of its own");
+    }
+    const hop = new Hop(this.poolFor(origin), request, listener);
+    hop.start();
+    return hop;
   }
 
   release(origin: string): void {

@@ -21,7 +21,8 @@ export interface WireHandler {
   onHeaders(status: number, headers: readonly Buffer[], resume: () => void, statusText: string): boolean;
   /** False pauses the body. */
   onData(chunk: Buffer): boolean;
-  onComplete(): void;
+  /** @param trailers names and values in turn */
+  onComplete(trailers: readonly Buffer[]): void;
   onError(error: Error): void;
 }
 

@@ -46,6 +46,8 @@ export interface ContractHarness {
   openHandles?(): number;
   /** Discovery only: false when the product can't say which services there are. @default true */
   readonly lists?: boolean;
+  /** Discovery only: true when the product still names a service for a while after its last instance. @default false */
+  readonly namesEmptyServices?: boolean;
   /** Configuration only: how the product names and holds documents. @default names as they are */
   readonly config?: ConfigHarness;
   close(): Promise<void>;

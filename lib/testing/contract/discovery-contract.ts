@@ -1,4 +1,4 @@
-import type { DiscoveryReport, Lease } from '../../backend/index.js';
+import type { DiscoveryReport, Lease, ServicesReport } from '../../backend/index.js';
 import {
   freshName,
   leakedResources,
@@ -231,6 +231,65 @@ export function describeDiscoveryContract(
         return names.includes(one.toLowerCase()) && names.includes(other);
       }, 'both are listed');
       expect(await reader.discovery.listServices()).not.toContain(missing);
+    });
+
+    test('watches the services that there are: new ones, those that go, an outage and its end', async ({ skip }) => {
+      skip(contract.harness.lists === false, 'the product has no list of services');
+      const [writer, reader] = [await contract.openRegistry(), await contract.openRegistry()];
+      const [one, other] = [freshName('listed-one'), freshName('listed-other')];
+      const first = await registerOne(writer, one);
+      const reports: ServicesReport[] = [];
+      const watch = reader.discovery.watchServices?.((report) => void reports.push(report));
+      expect(watch).toBeDefined();
+      // Spelling of letters is the product's affair.
+      const newest = (): readonly string[] | undefined =>
+        reports.at(-1)?.services?.map((service) => service.toLowerCase());
+      const names = (...wanted: readonly boolean[]) =>
+        [one, other].every((name, at) => newest()?.includes(name) === wanted[at]);
+      expect(reports).toEqual([]);
+      await contract.until(() => names(true, false), 'the first is named');
+      await registerOne(writer, other);
+      await contract.until(() => names(true, true), 'a new one is named');
+      await first.revoke();
+      const stays = contract.harness.namesEmptyServices === true;
+      await contract.until(() => names(stays, true), 'one that is gone is named no more', contract.expiryMs);
+      await contract.outage();
+      await contract.until(() => reports.at(-1)?.error?.code === 'BACKEND_UNAVAILABLE', 'the outage is told');
+      await contract.recover();
+      await contract.until(() => names(stays, true), 'the list is told again');
+      const lists = reports.flatMap(({ services }) => (services === undefined ? [] : [services]));
+      for (const list of lists) expect(list).toEqual([...new Set(list)].sort());
+      await watch?.close();
+      const count = reports.length;
+      const late = freshName('listed-late');
+      const others: ServicesReport[] = [];
+      reader.discovery.watchServices?.((report) => void others.push(report));
+      await registerOne(writer, late);
+      await contract.until(
+        () => others.at(-1)?.services?.some((name) => name.toLowerCase() === late) === true,
+        'there was something to tell',
+      );
+      expect(reports.length).toBe(count);
+    });
+
+    test('a watch of the services during an outage: an error, then the list', async ({ skip }) => {
+      skip(contract.harness.lists === false, 'the product has no list of services');
+      const [writer, reader] = [await contract.openRegistry(), await contract.openRegistry()];
+      const { service } = (await registerOne(writer, freshName('listed'))).registration;
+      await contract.outage();
+      const reports: ServicesReport[] = [];
+      reader.discovery.watchServices?.((report) => void reports.push(report));
+      await contract.until(() => reports.length > 0, 'something is told');
+      expect(reports[0]?.error?.code).toBe('BACKEND_UNAVAILABLE');
+      await contract.recover();
+      await contract.until(
+        () => reports.at(-1)?.services?.some((name) => name.toLowerCase() === service.toLowerCase()) === true,
+        'the list follows',
+      );
+      await reader.backend.close();
+      expect(() => reader.discovery.watchServices?.(() => {})).toThrow(
+        expect.objectContaining({ code: 'BACKEND_CLOSED' }),
+      );
     });
 
     test('listing during an outage is an error', async () => {

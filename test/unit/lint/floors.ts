@@ -32,7 +32,7 @@ export const HOUSE: Readonly<Record<string, Allowed>> = {
   balancing: allow([...BACKEND, 'observability']),
   discovery: allow([...BACKEND, 'observability', 'balancing'], ['rxjs']),
   registration: allow(DISCOVERY, ['rxjs']),
-  config: allow(DISCOVERY, ['rxjs', 'dot-properties', 'yaml']),
+  config: allow(DISCOVERY, ['rxjs', 'dot-properties', 'js-yaml', 'jsonc-parser', 'smol-toml']),
   http: allow(DISCOVERY, ['rxjs', 'axios', 'undici']),
   nest: allow(FEATURES, [...NEST, 'axios']),
   'backends/*': allow(BACKEND),

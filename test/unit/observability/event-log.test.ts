@@ -81,7 +81,7 @@ describe('an outage of a backend', () => {
     state: error === undefined ? { phase } : { phase, error },
   });
   const unregistered = (error: DiscoveryError): DiscoveryEvent => ({ type: 'registration.failed', ...ours, error });
-  const unread = (error: DiscoveryError): DiscoveryEvent => ({ type: 'config.rejected', backend: 'b', error });
+  const unread = (error: DiscoveryError): DiscoveryEvent => ({ type: 'config.failed', backend: 'b', error });
 
   it('is told once for all that it has done, with what goes on, and how long it was', async () => {
     log.write({ type: 'registration.registered', ...ours });

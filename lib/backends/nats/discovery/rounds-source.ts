@@ -1,5 +1,5 @@
 import type { PullSource } from '../../../backend/index.js';
-import { keepMembers, type ServiceInstance } from '../../../model/index.js';
+import { defined, keepMembers, type ServiceInstance } from '../../../model/index.js';
 import { toHttpInstance } from '../nats.codec.js';
 import type { NatsShared } from '../nats.shared.js';
 
@@ -15,15 +15,17 @@ const SLACK_MS = 1000;
 /**
  * The micro services of one name that answer HTTP: asked again and again, each gone when it didn't answer several rounds
  * in a row. One missed answer says nothing: it may be busy, or between two connections.
+ *
+ * @param service @default of any name
  */
 export function roundsSource(
   { host, session, queries }: NatsShared,
   { intervalMs, maxWaitMs, stallMs, tolerance }: Required<NonNullable<NatsShared['settings']['rounds']>>,
-  service: string,
+  service?: string,
 ): PullSource<readonly ServiceInstance[]> {
   let known: ReadonlyMap<string, Known> = new Map();
   return {
-    what: `the services ${service}`,
+    what: service === undefined ? 'the services' : `the services ${service}`,
     keep: keepMembers,
     everyMs: intervalMs,
     timeoutMs: maxWaitMs + SLACK_MS,
@@ -37,12 +39,12 @@ export function roundsSource(
     read: async ({ signal }) => {
       await session.settled(signal);
       const answered = new Map<string, ServiceInstance>();
-      for await (const info of queries.infoEach({ name: service, maxWaitMs, stallMs, signal })) {
+      for await (const info of queries.infoEach({ ...defined({ name: service }), maxWaitMs, stallMs, signal })) {
         try {
-          const instance = toHttpInstance(info, service, host.name);
+          const instance = toHttpInstance(info, service ?? info.name, host.name);
           if (instance !== undefined) answered.set(instance.id, instance);
         } catch (error) {
-          host.skip(`${service}: ${info.id}`, error);
+          host.skip(`${service ?? info.name}: ${info.id}`, error);
         }
       }
       // Nobody answered because there was nobody to ask: that says nothing.

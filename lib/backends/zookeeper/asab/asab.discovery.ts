@@ -1,4 +1,4 @@
-import type { DiscoveryDriver, DiscoveryReport, DriverHost, Watch } from '../../../backend/index.js';
+import type { DiscoveryDriver, DiscoveryReport, DriverHost, ServicesReport, Watch } from '../../../backend/index.js';
 import type { ServiceInstance } from '../../../model/index.js';
 import type { Child } from '../client/watched-children.js';
 import type { ZooKeeperClient } from '../client/zookeeper-client.js';
@@ -35,6 +35,11 @@ export class AsabDiscoveryDriver implements DiscoveryDriver {
     const { host, run } = this;
     const source = run.shared.source(`the instances of ${service}`, () => instancesOf(run.ofService(service)));
     return host.instances(service, () => source, report);
+  }
+
+  watchServices(report: (report: ServicesReport) => void): Watch {
+    const { host, run } = this;
+    return host.services(() => run.shared.source('the services', () => run.serviceNames()), report);
   }
 }
 

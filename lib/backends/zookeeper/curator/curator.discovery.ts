@@ -3,15 +3,17 @@ import {
   type DiscoveryDriver,
   type DiscoveryReport,
   type DriverHost,
+  type ServicesReport,
   type Watch,
 } from '../../../backend/index.js';
 import { defined, serviceNameProblem, type ServiceInstance } from '../../../model/index.js';
 import { childPath } from '../client/paths.js';
-import type { NodeStat } from '../client/node-stat.js';
 import { inParallel } from '../client/parallel.js';
 import { watchedChildren, type Child, type Children } from '../client/watched-children.js';
 import type { ZooKeeperClient } from '../client/zookeeper-client.js';
 import { decodeCuratorInstance } from './curator.codec.js';
+import { isFolder } from './curator.folders.js';
+import { namesSource } from './curator.names.js';
 
 /** What the driver needs besides its backend. */
 export interface CuratorDiscoveryOptions {
@@ -62,6 +64,10 @@ export class CuratorDiscoveryDriver implements DiscoveryDriver {
     return this.host.instances(service, source, report);
   }
 
+  watchServices(report: (report: ServicesReport) => void): Watch {
+    return this.host.services(() => namesSource(this.options), report);
+  }
+
   private sharedOf(service: string): SharedFeed<Children<Found>> {
     let shared = this.services.get(service);
     if (shared === undefined) {
@@ -92,11 +98,6 @@ const IN_PARALLEL = 128;
 
 /** An instance, or undefined for a folder. */
 type Found = ServiceInstance | undefined;
-
-/** An instance has a session that it vanishes with, or says something; and nothing is below it. */
-function isFolder({ owner, dataLength, childCount }: NodeStat): boolean {
-  return childCount > 0 || (owner === undefined && dataLength === 0);
-}
 
 /** Of two records at one address the newer one counts: the other is left over from a session that hasn't expired yet. */
 function instancesOf(children: ReadonlyMap<string, Child<Found>>): readonly ServiceInstance[] {

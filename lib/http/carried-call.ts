@@ -1,0 +1,48 @@
+import { FIRST_TRY, type PickContext } from '../balancing/index.js';
+import { defined, type ServiceInstance } from '../model/index.js';
+import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
+import type { ResolvedCallOptions } from './call-options.js';
+
+/** A call that {@link ServiceCaller.carry} has made by others. */
+export interface CarriedCall extends Pick<CallManner, 'method' | 'isReplayable' | 'isCallersFault' | 'signal'> {
+  readonly context: PickContext;
+  /** A header of the call, for strategies that go by one. */
+  readonly header: (name: string | undefined) => string | undefined;
+}
+
+/** Makes one try of such a call; resolves with something that has the answer's `status`. */
+export type CarriedAttempt<T> = (
+  instance: ServiceInstance,
+  how: {
+    readonly options: ResolvedCallOptions;
+    /** How long it may take, in milliseconds; 0: for ever. @param own instead of the service's `timeoutMs` */
+    readonly timeLeft: (own: number | undefined) => number;
+    /** The path below which the instance serves, as it says: not checked. */
+    readonly basePath: string | undefined;
+  },
+) => Promise<T>;
+
+/** Makes the call. @throws what `ServiceCaller.carry` does */
+export function carryOut<T>(
+  callee: Callee,
+  call: CarriedCall,
+  now: () => number,
+  attempt: CarriedAttempt<T>,
+): Promise<T> {
+  const { options } = callee;
+  const { totalTimeoutMs } = options;
+  const deadline = totalTimeoutMs === 0 ? Infinity : now() + totalTimeoutMs;
+  const hint = call.context.hint ?? call.header(options.hintHeader);
+  const key = call.context.key ?? call.header(options.keyHeader);
+  const context = hint === undefined && key === undefined ? FIRST_TRY : defined({ hint, key });
+  const manner: CallManner = { ...call, everyFailure: false, deadline, context, now };
+  const timeLeft = (own: number | undefined): number => {
+    const timeoutMs = own ?? options.timeoutMs;
+    if (deadline === Infinity) return timeoutMs;
+    const left = Math.max(1, Math.ceil(deadline - now()));
+    return timeoutMs === 0 ? left : Math.min(timeoutMs, left);
+  };
+  return tryEach(callee, manner, pickFirst(callee, context), (instance) =>
+    attempt(instance, { options, timeLeft, basePath: instance.metadata[options.basePathMetadata] }),
+  );
+}

@@ -1,0 +1,60 @@
+import { messageOf } from '../../model/index.js';
+import type { DiscoveryRuntime } from '../../nest/discovery-runtime.js';
+import { clientAddress, TrustedNetworks } from './forwarded.js';
+import type { ServiceGatewayOptions } from './gateway.options.js';
+import type { Incoming } from './incoming.js';
+import { ServiceProxy, type ForwardResult } from './service-proxy.js';
+
+const routes = new WeakMap<object, string>();
+
+/** Notes which route a request came by, for the access log. */
+export function noteRoute({ request }: Incoming, route: string): void {
+  routes.set(request, route);
+}
+
+/** The proxy of an app. @throws DiscoveryError `INVALID_OPTION` */
+export function createProxy(runtime: DiscoveryRuntime, options: ServiceGatewayOptions): ServiceProxy {
+  const {
+    trustedProxies = [],
+    forwardedHeaders = 'both',
+    onAccess,
+    timeoutMs,
+    maxRequestBytes,
+    serverTiming,
+    host,
+  } = options;
+  const trusted = trustedProxies.length === 0 ? undefined : new TrustedNetworks(trustedProxies);
+  const tell = (incoming: Incoming, result: ForwardResult): void => {
+    if (onAccess === undefined) return;
+    const { request, target } = incoming;
+    const client = clientAddress(request, trusted);
+    const route = routes.get(request);
+    try {
+      onAccess({
+        ...result,
+        method: request.method ?? '',
+        path: target.replace(/[?#].*$/s, ''),
+        ...(client === undefined ? {} : { client }),
+        ...(route === undefined ? {} : { route }),
+      });
+    } catch (error) {
+      runtime.logger.error(`the gateway's onAccess failed: ${messageOf(error)}`);
+    }
+  };
+  return new ServiceProxy({
+    caller: runtime.carrier(),
+    transport: runtime.transport,
+    clock: runtime.options.clock,
+    defaults: {
+      trusted,
+      forwardedHeaders,
+      options: {
+        ...(timeoutMs === undefined ? {} : { timeoutMs }),
+        ...(maxRequestBytes === undefined ? {} : { maxRequestBytes }),
+        ...(serverTiming === undefined ? {} : { serverTiming }),
+        ...(host === undefined ? {} : { host }),
+      },
+      onForwarded: tell,
+    },
+  });
+}

@@ -1,0 +1,201 @@
+import type { ServerResponse } from 'node:http';
+import type { Clock, Timer } from '../../backend/index.js';
+import {
+  markUnsent,
+  type HopListener,
+  type HttpTransport,
+  type RawExchange,
+  type WireRequest,
+} from '../../http/index.js';
+import { codeOf } from '../../model/index.js';
+import type { HeaderChanges } from './header-list.js';
+import { responseHeaders, trailerPairs, writeResponseHead, type ResponseHead } from './response-head.js';
+
+/** What one try of a request needs. */
+export interface PassageParts {
+  readonly transport: HttpTransport;
+  readonly clock: Clock;
+  readonly origin: string;
+  readonly request: WireRequest;
+  readonly response: ServerResponse;
+  /** Until the head of the answer is there, with no piece of the request taken meanwhile, in milliseconds; 0: for ever. */
+  readonly timeoutMs: number;
+  /** Answers that are held back, since another instance may give a better one. */
+  readonly held: readonly number[];
+  readonly changes: HeaderChanges | undefined;
+  /** Called before the head is written: the place for headers of the gateway's own. */
+  readonly onAnswer: () => void;
+}
+
+/** An answer that isn't given yet: thrown, in the shape of an HTTP client's error, for the one who judges tries. */
+export class HeldAnswer extends Error {
+  readonly response: { readonly status: number; readonly headers: object; readonly data: { destroy(): void } };
+
+  constructor(
+    readonly passage: Passage,
+    head: ResponseHead,
+    cancel: () => void,
+  ) {
+    super(`answered ${head.status}`);
+    const headers: Record<string, string> = {};
+    for (let i = 0; i + 1 < head.raw.length; i += 2) {
+      if (head.raw[i]?.toString('latin1').toLowerCase() === 'retry-after') {
+        headers['retry-after'] = head.raw[i + 1]?.toString('latin1') ?? '';
+      }
+    }
+    this.response = { status: head.status, headers, data: { destroy: cancel } };
+  }
+}
+
+/** Whoever asked has gone away. */
+export class ClientGone extends Error {}
+
+/**
+ * One try of a request at one instance, and its answer as it comes: each piece is written on at once, and the instance
+ * waits when whoever asked reads slowly.
+ */
+export class Passage implements HopListener {
+  /** Resolves when the answer has ended, with why it broke off if it did. */
+  readonly finished: Promise<Error | undefined>;
+  private finish: (error?: Error) => void = () => {};
+  private settle: ((status: number) => void) | undefined;
+  private fail: ((error: unknown) => void) | undefined;
+  private exchange: RawExchange | undefined;
+  private timer: Timer | undefined;
+  private progressAt = 0;
+  private head: ResponseHead | undefined;
+  private answered = false;
+  private wrote = false;
+
+  constructor(private readonly parts: PassageParts) {
+    this.finished = new Promise((resolve) => (this.finish = resolve));
+  }
+
+  /** Sends it. @returns the status, once the head of an answer is written. @throws what the try failed by, or a {@link HeldAnswer} */
+  start(): Promise<number> {
+    const { transport, origin, request, timeoutMs, clock } = this.parts;
+    return new Promise((resolve, reject) => {
+      this.settle = resolve;
+      this.fail = reject;
+      if (timeoutMs > 0) {
+        this.progressAt = clock.now();
+        this.timer = clock.setTimer(this.onTime, timeoutMs);
+      }
+      try {
+        this.exchange = transport.dispatch?.(origin, request, this);
+      } catch (error) {
+        this.end(error);
+      }
+    });
+  }
+
+  /** A piece of the request was taken. */
+  progressed(): void {
+    if (this.timer !== undefined) this.progressAt = this.parts.clock.now();
+  }
+
+  /** Gives it up. */
+  cancel(error: Error): void {
+    this.exchange?.cancel();
+    this.end(error);
+  }
+
+  /** Gives an answer that was held back. */
+  release(): void {
+    if (this.head === undefined) return;
+    if (this.write(this.head)) this.exchange?.resume();
+  }
+
+  onInformation(status: number, headers: readonly Buffer[]): void {
+    if (status !== 103 || this.parts.response.headersSent) return;
+    const links = trailerPairs(headers).filter(([name]) => name.toLowerCase() === 'link');
+    try {
+      if (links.length > 0) this.parts.response.writeEarlyHints({ link: links.map(([, link]) => link) });
+    } catch {
+      // A hint that is none is no loss.
+    }
+  }
+
+  onHead(_hop: unknown, status: number, raw: readonly Buffer[], statusText: string): boolean {
+    this.timer?.cancel();
+    this.timer = undefined;
+    const head: ResponseHead = { status, raw, statusText };
+    if (this.parts.held.includes(status)) {
+      this.head = head;
+      this.fail?.(new HeldAnswer(this, head, () => this.exchange?.cancel()));
+      this.fail = undefined;
+      return false;
+    }
+    return this.write(head);
+  }
+
+  onData(chunk: Buffer): boolean {
+    const { response } = this.parts;
+    this.wrote = true;
+    if (response.destroyed || response.write(chunk)) return true;
+    response.once('drain', this.onDrain);
+    return false;
+  }
+
+  onEnd(trailers: readonly Buffer[]): void {
+    const { response } = this.parts;
+    try {
+      if (trailers.length > 0) response.addTrailers(trailerPairs(trailers));
+    } catch {
+      // What is no header is left out: the answer itself is complete.
+    }
+    response.end();
+    this.finish();
+  }
+
+  onFailure(error: Error): void {
+    if (this.answered) {
+      // An ordinary end would look like a complete answer.
+      this.parts.response.destroy();
+      this.finish(error);
+    } else {
+      // What undici refuses to send no instance would get.
+      if (this.exchange?.wasSent !== true && codeOf(error) !== 'UND_ERR_INVALID_ARG') markUnsent(error);
+      this.end(error);
+    }
+  }
+
+  /** @returns whether the body may come */
+  private write(head: ResponseHead): boolean {
+    const { response, changes, onAnswer } = this.parts;
+    try {
+      onAnswer();
+      writeResponseHead(response, head, responseHeaders(head.raw, changes));
+    } catch (error) {
+      this.exchange?.cancel();
+      this.end(error);
+      return true;
+    }
+    this.answered = true;
+    this.settle?.(head.status);
+    // What a stream says first may be long in coming, and its reader waits for the head.
+    queueMicrotask(this.flush);
+    return true;
+  }
+
+  private readonly flush = (): void => {
+    if (!this.wrote && !this.parts.response.writableEnded) this.parts.response.flushHeaders();
+  };
+
+  private readonly onDrain = (): void => this.exchange?.resume();
+
+  private readonly onTime = (): void => {
+    const { clock, timeoutMs } = this.parts;
+    const left = this.progressAt + timeoutMs - clock.now();
+    if (left > 0) this.timer = clock.setTimer(this.onTime, left);
+    else this.cancel(Object.assign(new Error(`timeout of ${timeoutMs}ms exceeded`), { code: 'ECONNABORTED' }));
+  };
+
+  private end(error: unknown): void {
+    this.timer?.cancel();
+    this.timer = undefined;
+    this.fail?.(error);
+    this.fail = undefined;
+    this.finish(error instanceof Error ? error : new Error(String(error)));
+  }
+}
