@@ -13,7 +13,7 @@ import {
   type ServiceRequestConfig,
 } from './call-options.js';
 import { carryOut, type CarriedAttempt, type CarriedCall } from './carried-call.js';
-import { beginCall, followed, resultOfError } from './call-result.js';
+import { beginCall, followed, resultOfAnswer, resultOfError } from './call-result.js';
 import { isRepeatable, isRepeatableBody, isReplayable } from './failover.js';
 import { tryHedged } from './hedging.js';
 import { NO_SIGNS, type CallRouting } from './call-routing.js';
@@ -176,57 +176,49 @@ export class ServiceCaller {
     const { host } = address;
     if (host === this.bound?.service) this.hold(host);
     const held = this.held.get(host);
-    const observed = beginCall(this.options.calls, host, config);
-    const answer =
-      held !== undefined
-        ? this.callWatched(address, config, held.view, observed)
-        : // Held for the time of the call only: the names come from outside, and an unused watch closes by itself.
-          this.options.views.with(host, (view) => this.callWatched(address, config, view, observed));
-    return observed === undefined ? answer : followed(observed, answer);
+    if (held !== undefined) return this.callWatched(address, config, held.view);
+    // Held for the time of the call only: the names come from outside, and an unused watch closes by itself.
+    return this.options.views.with(host, (view) => this.callWatched(address, config, view));
   }
 
   private async callWatched(
     address: CallAddress,
     config: InternalAxiosRequestConfig,
     view: ServiceView,
-    observed: CallFollower | undefined,
   ): Promise<AxiosResponse> {
-    if (view.current.state === 'unknown') await this.whenKnown(view);
-    return this.callInstances(address, config, this.calleeFor(view, address.host), observed).catch(
-      async (error: unknown) => {
-        throw error instanceof NoInstanceError ? await this.options.views.explained(error) : error;
-      },
-    );
+    const observed = beginCall(this.options.calls, address.host, config);
+    try {
+      if (view.current.state === 'unknown') await this.whenKnown(view);
+      const response = await this.callInstances(address, config, this.calleeFor(view, address.host), observed);
+      observed?.end(resultOfAnswer(response));
+      return response;
+    } catch (error) {
+      observed?.end(resultOfError(error));
+      throw error instanceof NoInstanceError ? await this.options.views.explained(error) : error;
+    }
   }
 
   /** Calls what an address resolver makes of a host. */
-  private callResolved(
+  private async callResolved(
     address: CallAddress,
     config: InternalAxiosRequestConfig,
     resolver: AddressResolver,
     scheme: string,
   ): Promise<AxiosResponse> {
-    const observed = beginCall(this.options.calls, address.host.replace(/^[^.]*/, '*'), config);
-    const answer = this.callBehind(address, config, resolver, scheme, observed);
-    return observed === undefined ? answer : followed(observed, answer);
-  }
-
-  private async callBehind(
-    address: CallAddress,
-    config: InternalAxiosRequestConfig,
-    resolver: AddressResolver,
-    scheme: string,
-    observed: CallFollower | undefined,
-  ): Promise<AxiosResponse> {
-    const view = resolver.resolve(address.host, scheme);
+    const { host } = address;
+    const view = resolver.resolve(host, scheme);
+    const observed = beginCall(this.options.calls, host.replace(/^[^.]*/, '*'), config);
     const { clock, firstSnapshotTimeoutMs } = this.options;
-    if (view.current.state === 'unknown')
-      await until(view, ({ state }) => state !== 'unknown', { clock, timeoutMs: firstSnapshotTimeoutMs });
     try {
-      return await this.callInstances(address, config, this.calleeFor(view, address.host), observed);
+      if (view.current.state === 'unknown')
+        await until(view, ({ state }) => state !== 'unknown', { clock, timeoutMs: firstSnapshotTimeoutMs });
+      const response = await this.callInstances(address, config, this.calleeFor(view, host), observed);
+      observed?.end(resultOfAnswer(response));
+      return response;
     } catch (error) {
+      observed?.end(resultOfError(error));
       const nobody = isNobodyToCall(error) || UNRESOLVED.has(codeOf(error) ?? '');
-      throw (nobody ? resolver.notFound?.(address.host) : undefined) ?? error;
+      throw (nobody ? resolver.notFound?.(host) : undefined) ?? error;
     }
   }
 
@@ -236,6 +228,7 @@ export class ServiceCaller {
     if (snapshot.state === 'unknown') throw noSnapshot(view, firstSnapshotTimeoutMs, this.options.views.now);
   }
 
+  /** Throws, or rejects, when the call fails. */
   private callInstances(
     address: CallAddress,
     config: InternalAxiosRequestConfig,
@@ -243,16 +236,27 @@ export class ServiceCaller {
     observed: CallFollower | undefined,
   ): Promise<AxiosResponse> {
     const { fallback } = callee.options;
-    const answer = this.tryInstances(address, config, callee, observed);
-    if (fallback === undefined) return answer;
-    return answer.catch(async (error: unknown) => {
+    // No promise more than it takes: each costs every call, and more where contexts are kept across them.
+    if (fallback === undefined) return this.tryInstances(address, config, callee, observed);
+    return this.orElse(fallback, () => this.tryInstances(address, config, callee, observed), config, observed);
+  }
+
+  private async orElse(
+    fallback: NonNullable<ResolvedCallOptions['fallback']>,
+    call: () => Promise<AxiosResponse>,
+    config: InternalAxiosRequestConfig,
+    observed: CallFollower | undefined,
+  ): Promise<AxiosResponse> {
+    try {
+      return await call();
+    } catch (error) {
       // What the caller gets instead says nothing of the service.
       observed?.end(resultOfError(error));
       return fallbackResponse(await fallback(error, config), config);
-    });
+    }
   }
 
-  private async tryInstances(
+  private tryInstances(
     address: CallAddress,
     config: InternalAxiosRequestConfig,
     callee: Callee,
@@ -286,15 +290,16 @@ export class ServiceCaller {
         this.send(call, instance, headers),
       );
     }
-    const response = await tryHedged(
+    return tryHedged(
       callee,
       manner,
       hedging,
       (instance, headers, signal) => this.send({ ...call, config: { ...config, signal } }, instance, headers),
       config.signal,
-    );
-    response.config = config;
-    return response;
+    ).then((response) => {
+      response.config = config;
+      return response;
+    });
   }
 
   /** @param more headers of those who observe the call */

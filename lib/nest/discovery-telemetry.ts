@@ -56,11 +56,24 @@ export class DiscoveryTelemetry {
     };
   }
 
-  /** @internal For integrations that have metrics: counts calls from now on, and gives what reads all metrics. */
+  /**
+   * @internal For integrations that have metrics: counts calls from now on. `read` tells the ends of calls that were not
+   * told yet, and gives all other metrics.
+   */
   meter(options: CallMeterOptions): { readonly read: () => readonly Sample[]; readonly stop: Unsubscribe } {
     const meter = new CallMeter(options);
     const stop = this.onCall(meter);
-    return { read: () => readMetrics({ snapshot: this.snapshot(), tally: this.runtime.tally, meter }), stop };
+    const read = (): readonly Sample[] => {
+      meter.flush();
+      return readMetrics({ snapshot: this.snapshot(), tally: this.runtime.tally, meter });
+    };
+    return {
+      read,
+      stop: () => {
+        stop();
+        meter.flush();
+      },
+    };
   }
 
   /** One of the snapshot's services, if it is watched. */

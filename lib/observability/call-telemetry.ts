@@ -126,6 +126,8 @@ export class AttemptFollower {
 
   /** Sends the try within the observers' contexts, the first outermost. */
   run<T>(send: () => T): T {
+    const [first, ...others] = this.observations;
+    if (first !== undefined && others.length === 0) return first.run === undefined ? send() : this.within(first, send);
     return this.observations.reduceRight<() => T>(
       (inner, observation) => (observation.run === undefined ? inner : () => this.within(observation, inner)),
       send,

@@ -135,7 +135,7 @@ const idOf = (span: ReadableSpan): string => span.spanContext().spanId;
 const spanIdOf = (header: unknown): string => String(header).split('-')[2] ?? '';
 
 describe.each(['undici', 'axios'] as const)('spans of calls through %s', (transport) => {
-  test('one for the call, one below it for each try, and the trace goes out with each', async () => {
+  test('one for the call, when it is tried again one below it for each try, and the trace goes out with each', async () => {
     const exporter = tracing();
     const dead = await refusing();
     const { port, heard } = await hearing();
@@ -149,7 +149,7 @@ describe.each(['undici', 'axios'] as const)('spans of calls through %s', (transp
     if (first === undefined || retry === undefined || call === undefined) throw new Error('three spans');
     expect(exporter.getFinishedSpans()).toHaveLength(3);
     expect(call.parentSpanContext?.spanId).toBe(parent.spanContext().spanId);
-    expect([call.name, call.kind]).toEqual(['GET STOCK', SpanKind.INTERNAL]);
+    expect([call.name, call.kind]).toEqual(['GET STOCK', SpanKind.CLIENT]);
     expect(call.attributes).toEqual({
       'service.peer.name': 'STOCK',
       'service_discovery.protocol': 'http',
@@ -178,7 +178,50 @@ describe.each(['undici', 'axios'] as const)('spans of calls through %s', (transp
     expect(heard.map((headers) => spanIdOf(headers['traceparent']))).toEqual([idOf(retry)]);
   });
 
-  test('without spans for tries, or of a trace that isn’t recorded, the call’s own identity goes out', async () => {
+  test('a call that is answered at once is one span, which says who answered and goes out itself', async () => {
+    const exporter = tracing();
+    const { port, heard } = await hearing();
+    const { stock } = await shop([port], { transport });
+    await get(stock);
+    const [call, ...others] = exporter.getFinishedSpans();
+    expect(others).toEqual([]);
+    expect(call?.attributes).toEqual({
+      'service.peer.name': 'STOCK',
+      'service_discovery.protocol': 'http',
+      'service_discovery.instance.id': `s-${port}`,
+      'server.address': '127.0.0.1',
+      'server.port': port,
+      'http.request.method': 'GET',
+      'http.response.status_code': 200,
+    });
+    expect(spanIdOf(heard[0]?.['traceparent'])).toBe(call?.spanContext().spanId);
+  });
+
+  test('of a hedged call, each try has one, and the one that was overtaken is no failure', async () => {
+    const exporter = tracing();
+    const slow = await serving(() => {});
+    const { port, heard } = await hearing();
+    const { stock } = await shop([slow, port], {
+      transport,
+      http: {
+        hedging: { delayMs: 10 },
+        balancing: (all, { tried }) => all.find((one) => (one.port === slow) === (tried === undefined)),
+      },
+    });
+    await get(stock);
+    await expect.poll(() => exporter.getFinishedSpans().length).toBe(3);
+    const byReason = new Map(
+      exporter.getFinishedSpans().map((span) => [span.attributes['service_discovery.attempt.reason'], span]),
+    );
+    const [call, first, hedge] = [byReason.get(undefined), byReason.get('first'), byReason.get('hedge')];
+    expect(call?.attributes).toMatchObject({ 'service_discovery.attempts': 2, 'service_discovery.hedges': 1 });
+    expect(first).toMatchObject({ attributes: { 'error.type': 'OVERTAKEN' }, status: { code: 0 } });
+    expect(hedge?.attributes).toMatchObject({ 'http.request.resend_count': 1, 'server.port': port });
+    for (const one of [first, hedge]) expect(one?.parentSpanContext?.spanId).toBe(call?.spanContext().spanId);
+    expect(spanIdOf(heard[0]?.['traceparent'])).toBe(hedge?.spanContext().spanId);
+  });
+
+  test('without spans for tries the call’s own identity goes out with each', async () => {
     const exporter = tracing();
     const { port, heard } = await hearing();
     const { stock } = await shop([port], { transport }, { attemptSpans: 'never' });

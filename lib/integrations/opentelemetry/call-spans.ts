@@ -56,13 +56,28 @@ export class CallSpans implements CallObserver {
   }
 
   begin(call: ObservedCall): CallObservation {
-    const parent = this.api.context.active();
-    const span = this.tracer.startSpan(nameOf(call), { attributes: callAttributes(call) }, parent);
-    return new SpannedCall(this, call, span, this.api.trace.setSpan(parent, span));
+    const { api } = this;
+    const parent = api.context.active();
+    // Who has no spans of tries below it is what others see of the call.
+    const kind = this.hasAttemptSpans ? api.SpanKind.CLIENT : api.SpanKind.INTERNAL;
+    const span = this.tracer.startSpan(nameOf(call), { kind, attributes: callAttributes(call) }, parent);
+    return new SpannedCall(this, call, span, api.trace.setSpan(parent, span));
   }
 }
 
+/** A try that has no span yet. */
+interface FirstTry {
+  readonly attempt: ObservedAttempt;
+  readonly startTime: number;
+  end?: { readonly time: number; readonly result: CallResult };
+}
+
+/**
+ * The span of a call. As long as there is one try, that is the call, and needs no span of its own; when there is another,
+ * each has one below the call's, the first one's made then, with the times that it had.
+ */
 class SpannedCall implements CallObservation {
+  private first: FirstTry | undefined;
   private attempts = 0;
   private hedges = 0;
   private refused = false;
@@ -78,17 +93,16 @@ class SpannedCall implements CallObservation {
     this.attempts += 1;
     if (attempt.reason === 'hedge') this.hedges += 1;
     const { parent, call, context, span } = this;
-    // Of a trace that nobody records only its identity goes out.
-    if (parent.hasAttemptSpans && span.isRecording()) return spannedAttempt(parent, call, attempt, context);
+    if (!parent.hasAttemptSpans || !span.isRecording()) return unspanned(parent, call, attempt, context);
+    if (this.attempts === 1) return this.firstTry(attempt);
+    this.tellFirst();
     const { api } = parent;
-    const headers: Record<string, string> = {};
-    const run = <T>(send: () => T): T => api.context.with(context, send);
-    if (!parent.isUndiciInstrumented) {
-      api.propagation.inject(context, headers);
-      return { headers, run };
-    }
-    const attributes = attemptAttributes(call.service, attempt);
-    return { run: (send) => sendKnown(attributes, () => run(send)) };
+    const own = startAttempt(parent, call, attempt, context);
+    const end = (result: CallResult): void => {
+      tell(api, own, result);
+      own.end();
+    };
+    return { ...sentIn(api, api.trace.setSpan(context, own)), end };
   }
 
   retryRefused(): void {
@@ -96,42 +110,76 @@ class SpannedCall implements CallObservation {
   }
 
   end(result: CallResult): void {
-    const { span } = this;
+    const { span, first } = this;
     if (span.isRecording()) {
-      span.setAttribute('service_discovery.attempts', this.attempts);
+      if (this.attempts === 1 && first !== undefined) span.setAttributes(instanceAttributes(first.attempt));
+      if (this.attempts !== 1) span.setAttribute('service_discovery.attempts', this.attempts);
       if (this.hedges > 0) span.setAttribute('service_discovery.hedges', this.hedges);
       if (this.refused) span.setAttribute('service_discovery.retry_budget.exhausted', true);
       tell(this.parent.api, span, result);
     }
     span.end();
   }
+
+  private firstTry(attempt: ObservedAttempt): AttemptObservation {
+    const first: FirstTry = (this.first = { attempt, startTime: Date.now() });
+    const end = (result: CallResult): void => {
+      if (this.attempts === 1 && result.outcome === 'success') return;
+      first.end = { time: Date.now(), result };
+      // It was overtaken, or failed beside another one.
+      if (this.attempts > 1) this.tellFirst();
+    };
+    return { ...sentIn(this.parent.api, this.context), end };
+  }
+
+  /** Makes the span of the first try, once it has ended and there was another one. */
+  private tellFirst(): void {
+    const { first, parent } = this;
+    if (first?.end === undefined) return;
+    this.first = undefined;
+    const span = startAttempt(parent, this.call, first.attempt, this.context, first.startTime);
+    tell(parent.api, span, first.end.result);
+    span.end(first.end.time);
+  }
 }
 
-function spannedAttempt(
+/** The context of a span, and what of it goes out. */
+function sentIn(api: OpenTelemetryApi, context: Context): Pick<AttemptObservation, 'headers' | 'run'> {
+  const headers: Record<string, string> = {};
+  api.propagation.inject(context, headers);
+  return { headers, run: (send) => api.context.with(context, send) };
+}
+
+/** A try whose span others make, if anybody does. */
+function unspanned(
+  parent: CallSpans,
+  call: ObservedCall,
+  attempt: ObservedAttempt,
+  context: Context,
+): AttemptObservation {
+  const { api } = parent;
+  if (!parent.isUndiciInstrumented) return sentIn(api, context);
+  const attributes = attemptAttributes(call.service, attempt);
+  return { run: (send) => sendKnown(attributes, () => api.context.with(context, send)) };
+}
+
+function startAttempt(
   { api, tracer }: CallSpans,
   call: ObservedCall,
   attempt: ObservedAttempt,
   parent: Context,
-): AttemptObservation {
-  const { instance } = attempt;
-  const attributes: Attributes = {
-    ...attemptAttributes(call.service, attempt),
-    'server.address': instance.host,
-    'server.port': instance.port,
-  };
+  startTime?: number,
+): Span {
+  const attributes: Attributes = { ...attemptAttributes(call.service, attempt), ...instanceAttributes(attempt) };
   if (call.protocol === 'http') attributes['http.request.method'] = call.method;
-  const span = tracer.startSpan(call.method ?? call.protocol, { kind: api.SpanKind.CLIENT, attributes }, parent);
-  const context = api.trace.setSpan(parent, span);
-  const headers: Record<string, string> = {};
-  api.propagation.inject(context, headers);
-  return {
-    headers,
-    run: (send) => api.context.with(context, send),
-    end: (result) => {
-      tell(api, span, result);
-      span.end();
-    },
-  };
+  const kind = api.SpanKind.CLIENT;
+  const when = startTime === undefined ? {} : { startTime };
+  return tracer.startSpan(call.method ?? call.protocol, { kind, attributes, ...when }, parent);
+}
+
+function instanceAttributes({ instance }: ObservedAttempt): Attributes {
+  const { host, port, id } = instance;
+  return { 'server.address': host, 'server.port': port, 'service_discovery.instance.id': id };
 }
 
 /** Few: a span's name is not for values. */

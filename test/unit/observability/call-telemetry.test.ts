@@ -117,6 +117,8 @@ describe('the meter', () => {
     first.end?.({ outcome: 'success', status: 200 });
     second.end?.({ outcome: 'failed', errorType: 'ECONNREFUSED' });
     expect(meter.counts).toMatchObject([{ active: 0 }]);
+    meter.flush();
+    meter.flush();
     expect(ended).toEqual([
       { service: 'STOCK', outcome: 'success', seconds: 0.25 },
       { service: 'STOCK', outcome: 'failed', errorType: 'ECONNREFUSED', seconds: 0.25 },
