@@ -70,7 +70,7 @@ export type {
   RoutingOptions,
   VersionOptions,
 } from './balancing/index.js';
-export { discoverable, ServiceHttpClient } from './http/index.js';
+export { discoverable, ServiceFetch, ServiceHttpClient } from './http/index.js';
 export type {
   CallOptions,
   HedgingOptions,
@@ -80,6 +80,8 @@ export type {
   Redirects,
   RequestBalancing,
   RetryOptions,
+  ServiceFetchFunction,
+  ServiceFetchInit,
   ServiceRequestConfig,
   TransportOptions,
 } from './http/index.js';

@@ -1,8 +1,8 @@
 import { AxiosError, type AxiosAdapter, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
-import { until, type AddressResolver, type CallAuthorizer, type Clock, type View } from '../backend/index.js';
-import { FIRST_TRY, type Balancer, type Balancers, type Route } from '../balancing/index.js';
-import { isNobodyToCall, noSnapshot, type ServiceView, type ServiceViews, type ViewLease } from '../discovery/index.js';
-import { codeOf, describe, NoInstanceError, type ServiceInstance, type Snapshot } from '../model/index.js';
+import { until, type AddressResolver, type CallAuthorizer, type Clock } from '../backend/index.js';
+import { FIRST_TRY } from '../balancing/index.js';
+import { isNobodyToCall, type ServiceView } from '../discovery/index.js';
+import { codeOf, describe, NoInstanceError, type ServiceInstance } from '../model/index.js';
 import { assertWithin, fullUrl, parseAddress, type CallAddress } from './address.js';
 import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
 import {
@@ -12,26 +12,27 @@ import {
   type ServiceRequestConfig,
 } from './call-options.js';
 import { isRepeatable, isRepeatableBody, isReplayable } from './failover.js';
+import { DispatchTargets, fetchOf, type LastingCalls, type ServiceFetchFunction } from './dispatch/index.js';
 import { tryHedged } from './hedging.js';
 import { NO_SIGNS, type CallRouting, type CallSigns } from './call-routing.js';
+import { basePath, CallHeaders } from './call-headers.js';
+import { Callees, type BoundService, type CalleesOptions } from './callees.js';
 import type { IncomingHeaders } from './incoming-headers.js';
-import { RetryBudget } from './retry-budget.js';
-import { isStream, StreamSource, type HttpTransport } from './transport/index.js';
+import { isStream, StreamSource, type HttpTransport, type PooledTransport } from './transport/index.js';
 
 /** What a {@link ServiceCaller} needs of its app. */
-export interface ServiceCallerOptions {
-  readonly views: ServiceViews;
-  readonly balancers: Balancers;
+export interface ServiceCallerOptions extends CalleesOptions {
+  /** The connections of calls that come from undici's callers. */
+  readonly pools: PooledTransport;
+  /** What of those may last. */
+  readonly lasting: LastingCalls;
   readonly resolvers: readonly AddressResolver[];
   readonly authorizers: readonly CallAuthorizer[];
-  readonly firstSnapshotTimeoutMs: number;
   readonly clock: Clock;
   /** The request that is being handled, for calls that carry on some of its headers. */
   readonly incoming?: IncomingHeaders;
   /** What a call goes by. */
   readonly routing: CallRouting;
-  /** The options of a service's calls, or of those to no service, defaults included. */
-  readonly optionsFor: (service?: string) => ResolvedCallOptions;
 }
 
 /** What an instance of the service looks like from here: see `ServiceHttpClient.instanceStats`. */
@@ -47,12 +48,6 @@ export interface InstanceStats {
   readonly health: number;
   /** Whether it is left out for now, for its failures. */
   readonly ejected: boolean;
-}
-
-/** The service of a bound client, and the options of its calls. */
-interface BoundService {
-  readonly service: string;
-  readonly options: ResolvedCallOptions;
 }
 
 /** A call under way. */
@@ -71,27 +66,46 @@ interface ServiceCall {
  * is safe. Addresses that name no service go through untouched.
  */
 export class ServiceCaller {
-  private readonly callees = new WeakMap<View<Snapshot>, ServiceCallee>();
-  private readonly held = new Map<string, ViewLease>();
   private plainOptions: ResolvedCallOptions | undefined;
   private readonly now = (): number => this.options.clock.now();
+  private readonly callees: Callees;
+  private readonly headers: CallHeaders;
+  private readonly targets: DispatchTargets;
 
   constructor(
     private readonly options: ServiceCallerOptions,
     private readonly transport: HttpTransport,
     /** The one service whose watch stays open from the first call on, and the options of its calls. */
     private readonly bound?: BoundService,
-  ) {}
+  ) {
+    const { authorizers, incoming, routing, views, pools, lasting } = options;
+    this.callees = new Callees(options, this.now, bound);
+    this.headers = new CallHeaders(authorizers, incoming);
+    this.targets = new DispatchTargets({
+      callees: this.callees,
+      headers: this.headers,
+      routing,
+      views,
+      pools,
+      lasting,
+      bound,
+    });
+    this.fetch = fetchOf(this.targets, (service) => this.callees.optionsOf(service));
+  }
+
+  /** For undici's callers, and for `fetch`: calls what the client may call. */
+  get dispatching(): DispatchTargets {
+    return this.targets;
+  }
+
+  /** Node's `fetch`, to what the client may call. */
+  readonly fetch: ServiceFetchFunction;
 
   /** Opens the watch of a service before its first call, and loads what its first call needs. */
   warmUp(service: string): void {
     // Should it fail, so does the call that needs it.
     this.transport.warmUp().catch(() => {});
-    this.hold(service);
-  }
-
-  private hold(service: string): void {
-    if (!this.held.has(service)) this.held.set(service, this.options.views.acquire(service));
+    this.callees.hold(service);
   }
 
   /** For axios's `adapter` option: calls what the client may call. */
@@ -106,8 +120,8 @@ export class ServiceCaller {
    */
   walk<T>(service: string, walker: (url: string, instance: ServiceInstance) => Promise<T> | T): Promise<T> {
     return this.options.views.with(service, async (view) => {
-      await this.whenKnown(view);
-      const { balancer, budget, options, anyRoute } = this.calleeFor(view, service);
+      await this.callees.whenKnown(view);
+      const { balancer, budget, options, anyRoute } = this.callees.of(view, service);
       const callee: Callee = { balancer, budget, options, route: anyRoute, schemes: undefined, time: this.now };
       const manner: CallManner = {
         method: undefined,
@@ -128,7 +142,7 @@ export class ServiceCaller {
     const { views, balancers } = this.options;
     return (service === undefined ? views.watched : [service]).flatMap((name) => {
       const view = views.peek(name);
-      const route = view && balancers.peek(view)?.route(routeSettings(this.optionsOf(name)));
+      const route = view && balancers.peek(view)?.route(routeSettings(this.callees.optionsOf(name)));
       if (route === undefined) return [];
       return route.candidates.map((endpoint) => {
         const { instance, pending, latencyMs, health } = endpoint;
@@ -162,12 +176,7 @@ export class ServiceCaller {
   }
 
   private callService(address: CallAddress, config: InternalAxiosRequestConfig): Promise<AxiosResponse> {
-    const { host } = address;
-    if (host === this.bound?.service) this.hold(host);
-    const held = this.held.get(host);
-    if (held !== undefined) return this.callWatched(address, config, held.view);
-    // Held for the time of the call only: the names come from outside, and an unused watch closes by itself.
-    return this.options.views.with(host, (view) => this.callWatched(address, config, view));
+    return this.callees.with(address.host, (view) => this.callWatched(address, config, view));
   }
 
   private async callWatched(
@@ -175,8 +184,8 @@ export class ServiceCaller {
     config: InternalAxiosRequestConfig,
     view: ServiceView,
   ): Promise<AxiosResponse> {
-    if (view.current.state === 'unknown') await this.whenKnown(view);
-    return this.callInstances(address, config, this.calleeFor(view, address.host)).catch(async (error: unknown) => {
+    if (view.current.state === 'unknown') await this.callees.whenKnown(view);
+    return this.callInstances(address, config, this.callees.of(view, address.host)).catch(async (error: unknown) => {
       throw error instanceof NoInstanceError ? await this.options.views.explained(error) : error;
     });
   }
@@ -193,17 +202,11 @@ export class ServiceCaller {
     if (view.current.state === 'unknown')
       await until(view, ({ state }) => state !== 'unknown', { clock, timeoutMs: firstSnapshotTimeoutMs });
     try {
-      return await this.callInstances(address, config, this.calleeFor(view, address.host));
+      return await this.callInstances(address, config, this.callees.of(view, address.host));
     } catch (error) {
       const nobody = isNobodyToCall(error) || UNRESOLVED.has(codeOf(error) ?? '');
       throw (nobody ? resolver.notFound?.(address.host) : undefined) ?? error;
     }
-  }
-
-  private async whenKnown(view: ServiceView): Promise<void> {
-    const { firstSnapshotTimeoutMs } = this.options;
-    const snapshot = await view.settled(firstSnapshotTimeoutMs);
-    if (snapshot.state === 'unknown') throw noSnapshot(snapshot, firstSnapshotTimeoutMs);
   }
 
   private callInstances(
@@ -264,20 +267,14 @@ export class ServiceCaller {
     const { url, metadata } = instance;
     const timeoutMs = this.timeLeft(config, options, call.deadline);
     const target = url + basePath(metadata[options.basePathMetadata]) + address.path;
-    const { authorizers } = this.options;
     const { redirects } = options;
-    const isPlain =
-      authorizers.length === 0 &&
-      options.forwardHeaders.length === 0 &&
-      options.deadlineHeader === undefined &&
-      call.carried === undefined;
-    if (isPlain) {
+    if (this.headers.isNone(options, call.carried)) {
       return this.transport.send(
         config,
         timeoutMs === undefined ? { url: target, redirects } : { url: target, redirects, timeoutMs },
       );
     }
-    return this.headersFor(call, instance, timeoutMs ?? 0).then((headers) =>
+    return this.headers.of(options, call.carried, instance, timeoutMs ?? 0).then((headers) =>
       this.transport.send(config, {
         url: target,
         redirects,
@@ -304,63 +301,6 @@ export class ServiceCaller {
     if (left <= 0) throw new AxiosError(`timeout of ${options.totalTimeoutMs}ms exceeded`, 'ECONNABORTED', config);
     return own === 0 ? left : Math.min(own, left);
   }
-
-  /** The headers that a call gets besides its own, which win over all of them. */
-  private async headersFor(
-    { options, carried }: ServiceCall,
-    instance: ServiceInstance,
-    timeoutMs: number,
-  ): Promise<Readonly<Record<string, string>>> {
-    const headers: Record<string, string> = {};
-    for (const authorizer of this.options.authorizers) Object.assign(headers, await authorizer.headers(instance));
-    Object.assign(headers, this.options.incoming?.pick(options.forwardHeaders), carried);
-    if (options.deadlineHeader !== undefined && timeoutMs > 0) headers[options.deadlineHeader] = String(timeoutMs);
-    return headers;
-  }
-
-  /** Whom calls go to that an HTTP client makes. */
-  private calleeFor(view: View<Snapshot>, service: string): ServiceCallee {
-    let callee = this.callees.get(view);
-    if (callee === undefined)
-      this.callees.set(
-        view,
-        (callee = new ServiceCallee(this.options.balancers.of(view), this.optionsOf(service), this.now)),
-      );
-    return callee;
-  }
-
-  private optionsOf(service: string): ResolvedCallOptions {
-    return service === this.bound?.service ? this.bound.options : this.options.optionsFor(service);
-  }
-}
-
-/** What an HTTP client speaks. */
-const HTTP_SCHEMES: readonly string[] = Object.freeze(['http', 'https']);
-
-/** A service that is called by HTTP: only instances that speak it are picked. */
-class ServiceCallee implements Callee {
-  readonly budget: RetryBudget;
-  readonly schemes = HTTP_SCHEMES;
-  /** The route of all who pick an instance of the service, whatever they speak. */
-  readonly anyRoute: Route;
-  private httpRoute: Route | undefined;
-
-  constructor(
-    readonly balancer: Balancer,
-    readonly options: ResolvedCallOptions,
-    readonly time: () => number,
-  ) {
-    const { retry } = options;
-    this.budget = new RetryBudget(retry.budgetShare, retry.budgetPerSecond, time);
-    this.anyRoute = balancer.route(routeSettings(options));
-  }
-
-  /** As a rule all instances speak HTTP, and calls are picked by the route of all others. */
-  get route(): Route {
-    if (!this.balancer.hasOthersThan(HTTP_SCHEMES)) return this.anyRoute;
-    this.httpRoute ??= this.balancer.route({ ...routeSettings(this.options), schemes: HTTP_SCHEMES });
-    return this.httpRoute;
-  }
 }
 
 function relative(url: string, config: InternalAxiosRequestConfig): AxiosError {
@@ -374,12 +314,6 @@ function relative(url: string, config: InternalAxiosRequestConfig): AxiosError {
 
 /** The instance's own host name means nothing here. */
 const UNRESOLVED = new Set(['ENOTFOUND', 'EAI_AGAIN']);
-
-/** `/api` for `api/`, nothing for nothing. */
-function basePath(path: string | undefined): string {
-  if (path === undefined || path === '' || path === '/') return '';
-  return `/${path.replace(/^\/+|\/+$/g, '')}`;
-}
 
 /** What an axios call says of where it goes. */
 function signsOf(config: InternalAxiosRequestConfig, { path }: CallAddress): CallSigns {

@@ -141,7 +141,7 @@ export function tooLarge(config: InternalAxiosRequestConfig, request: SentReques
 const unsent = new WeakSet<object>();
 
 /** Notes that a failed request never got to a socket: it may be made elsewhere whatever its method is. */
-export function markUnsent(error: AxiosError): void {
+export function markUnsent(error: Error): void {
   unsent.add(error);
 }
 

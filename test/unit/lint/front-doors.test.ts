@@ -55,6 +55,7 @@ it('the root has what an app needs: an addition is a decision', () => {
     'OnConfigChange',
     'OnInstancesChange',
     'STRATEGIES',
+    'ServiceFetch',
     'ServiceHttpClient',
     'ServiceRegistry',
     'ValidateResponse',

@@ -1,0 +1,108 @@
+import type { View } from '../backend/index.js';
+import type { Balancer, Balancers, Route } from '../balancing/index.js';
+import { noSnapshot, type ServiceView, type ServiceViews, type ViewLease } from '../discovery/index.js';
+import type { Snapshot } from '../model/index.js';
+import type { Callee } from './attempts.js';
+import { routeSettings, type ResolvedCallOptions } from './call-options.js';
+import { RetryBudget } from './retry-budget.js';
+
+/** The service of a bound client, and the options of its calls. */
+export interface BoundService {
+  readonly service: string;
+  readonly options: ResolvedCallOptions;
+}
+
+/** What {@link Callees} need of their app. */
+export interface CalleesOptions {
+  readonly views: ServiceViews;
+  readonly balancers: Balancers;
+  readonly firstSnapshotTimeoutMs: number;
+  /** The options of a service's calls, or of those to no service, defaults included. */
+  readonly optionsFor: (service?: string) => ResolvedCallOptions;
+}
+
+/** The services that a client calls: watched, each with the client's options and retry budget. */
+export class Callees {
+  private readonly callees = new WeakMap<View<Snapshot>, ServiceCallee>();
+  private readonly held = new Map<string, ViewLease>();
+
+  constructor(
+    private readonly options: CalleesOptions,
+    readonly now: () => number,
+    /** The one service whose watch stays open from the first call on. */
+    private readonly bound: BoundService | undefined,
+  ) {}
+
+  /** Opens the watch of a service, for good. */
+  hold(service: string): void {
+    if (!this.held.has(service)) this.held.set(service, this.options.views.acquire(service));
+  }
+
+  /** Whom calls to a service go to, if that can be told without waiting. */
+  known(service: string): ServiceCallee | undefined {
+    if (service === this.bound?.service) this.hold(service);
+    const view = this.held.get(service)?.view ?? this.options.views.watchedView(service);
+    return view === undefined || view.current.state === 'unknown' ? undefined : this.of(view, service);
+  }
+
+  /**
+   * Calls `use` with the view of a service, held for as long as that takes: the names come from outside, and an unused watch
+   * closes by itself.
+   */
+  with<T>(service: string, use: (view: ServiceView) => Promise<T>): Promise<T> {
+    if (service === this.bound?.service) this.hold(service);
+    const held = this.held.get(service);
+    return held === undefined ? this.options.views.with(service, use) : use(held.view);
+  }
+
+  /** @throws NoSnapshotError when no registry answered in time */
+  async whenKnown(view: ServiceView): Promise<void> {
+    if (view.current.state !== 'unknown') return;
+    const { firstSnapshotTimeoutMs } = this.options;
+    const snapshot = await view.settled(firstSnapshotTimeoutMs);
+    if (snapshot.state === 'unknown') throw noSnapshot(snapshot, firstSnapshotTimeoutMs);
+  }
+
+  /** Whom calls go to that an HTTP client makes. */
+  of(view: View<Snapshot>, service: string): ServiceCallee {
+    let callee = this.callees.get(view);
+    if (callee === undefined) {
+      callee = new ServiceCallee(this.options.balancers.of(view), this.optionsOf(service), this.now);
+      this.callees.set(view, callee);
+    }
+    return callee;
+  }
+
+  optionsOf(service: string): ResolvedCallOptions {
+    return service === this.bound?.service ? this.bound.options : this.options.optionsFor(service);
+  }
+}
+
+/** What an HTTP client speaks. */
+const HTTP_SCHEMES: readonly string[] = Object.freeze(['http', 'https']);
+
+/** A service that is called by HTTP: only instances that speak it are picked. */
+export class ServiceCallee implements Callee {
+  readonly budget: RetryBudget;
+  readonly schemes = HTTP_SCHEMES;
+  /** The route of all who pick an instance of the service, whatever they speak. */
+  readonly anyRoute: Route;
+  private httpRoute: Route | undefined;
+
+  constructor(
+    readonly balancer: Balancer,
+    readonly options: ResolvedCallOptions,
+    readonly time: () => number,
+  ) {
+    const { retry } = options;
+    this.budget = new RetryBudget(retry.budgetShare, retry.budgetPerSecond, time);
+    this.anyRoute = balancer.route(routeSettings(options));
+  }
+
+  /** As a rule all instances speak HTTP, and calls are picked by the route of all others. */
+  get route(): Route {
+    if (!this.balancer.hasOthersThan(HTTP_SCHEMES)) return this.anyRoute;
+    this.httpRoute ??= this.balancer.route({ ...routeSettings(this.options), schemes: HTTP_SCHEMES });
+    return this.httpRoute;
+  }
+}
