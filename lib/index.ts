@@ -72,7 +72,9 @@ export type {
 } from './balancing/index.js';
 export { discoverable, ServiceFetch, ServiceHttpClient } from './http/index.js';
 export type {
+  BulkheadOptions,
   CallOptions,
+  CallPolicy,
   HedgingOptions,
   HttpClientName,
   HttpTransportOptions,

@@ -1,9 +1,10 @@
-import type { View } from '../backend/index.js';
+import type { Clock, View } from '../backend/index.js';
 import type { Balancer, Balancers, Route } from '../balancing/index.js';
 import { noSnapshot, type ServiceView, type ServiceViews, type ViewLease } from '../discovery/index.js';
 import type { Snapshot } from '../model/index.js';
 import type { Callee } from './attempts.js';
 import { routeSettings, type ResolvedCallOptions } from './call-options.js';
+import { Bulkhead, type BulkheadOptions } from './bulkhead.js';
 import { RetryBudget } from './retry-budget.js';
 
 /** The service of a bound client, and the options of its calls. */
@@ -17,6 +18,9 @@ export interface CalleesOptions {
   readonly views: ServiceViews;
   readonly balancers: Balancers;
   readonly firstSnapshotTimeoutMs: number;
+  readonly clock: Clock;
+  /** Those of the app, which all of its clients share. */
+  readonly bulkheads: Bulkheads;
   /** The options of a service's calls, or of those to no service, defaults included. */
   readonly optionsFor: (service?: string) => ResolvedCallOptions;
 }
@@ -67,7 +71,11 @@ export class Callees {
   of(view: View<Snapshot>, service: string): ServiceCallee {
     let callee = this.callees.get(view);
     if (callee === undefined) {
-      callee = new ServiceCallee(this.options.balancers.of(view), this.optionsOf(service), this.now);
+      const { balancers, bulkheads, clock } = this.options;
+      const balancer = balancers.of(view);
+      const options = this.optionsOf(service);
+      const bulkhead = options.bulkhead && bulkheads.of(balancer, service, options.bulkhead, clock);
+      callee = new ServiceCallee(balancer, options, this.now, bulkhead);
       this.callees.set(view, callee);
     }
     return callee;
@@ -93,10 +101,37 @@ export class ServiceCallee implements Callee {
     readonly balancer: Balancer,
     readonly options: ResolvedCallOptions,
     readonly time: () => number,
+    private readonly bulkhead: Bulkhead | undefined,
   ) {
     const { retry } = options;
     this.budget = new RetryBudget(retry.budgetShare, retry.budgetPerSecond, time);
     this.anyRoute = balancer.route(routeSettings(options));
+  }
+
+  /** Whether a call is neither bounded nor run by somebody. */
+  get isFree(): boolean {
+    return this.bulkhead === undefined && this.options.policy === undefined;
+  }
+
+  /** Runs a whole call, when it may: within the bulkhead, which refuses without the policy's knowing. */
+  async run<T>(call: (signal: AbortSignal | undefined) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const { policy } = this.options;
+    return this.bounded(
+      () => (policy === undefined ? call(signal) : policy.execute((context) => call(context.signal), signal)),
+      signal,
+    );
+  }
+
+  /** Runs a whole call when the bulkhead has a place for it. */
+  async bounded<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const { bulkhead, options } = this;
+    if (bulkhead === undefined) return call();
+    await bulkhead.enter(options.totalTimeoutMs === 0 ? options.timeoutMs : options.totalTimeoutMs, signal);
+    try {
+      return await call();
+    } finally {
+      bulkhead.leave();
+    }
   }
 
   /** As a rule all instances speak HTTP, and calls are picked by the route of all others. */
@@ -104,5 +139,19 @@ export class ServiceCallee implements Callee {
     if (!this.balancer.hasOthersThan(HTTP_SCHEMES)) return this.anyRoute;
     this.httpRoute ??= this.balancer.route({ ...routeSettings(this.options), schemes: HTTP_SCHEMES });
     return this.httpRoute;
+  }
+}
+
+/** The bulkheads of an app: one for each service and size, which lasts as long as what is known of the service. */
+export class Bulkheads {
+  private readonly byBalancer = new WeakMap<Balancer, Bulkhead[]>();
+
+  of(balancer: Balancer, service: string, options: BulkheadOptions, clock: Clock): Bulkhead {
+    const all = this.byBalancer.get(balancer) ?? [];
+    this.byBalancer.set(balancer, all);
+    const { maxCalls, maxQueue = 0 } = options;
+    let found = all.find((one) => one.options.maxCalls === maxCalls && (one.options.maxQueue ?? 0) === maxQueue);
+    if (found === undefined) all.push((found = new Bulkhead(service, options, clock)));
+    return found;
   }
 }

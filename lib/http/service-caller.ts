@@ -1,5 +1,11 @@
-import { AxiosError, type AxiosAdapter, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
-import { until, type AddressResolver, type CallAuthorizer, type Clock } from '../backend/index.js';
+import {
+  AxiosError,
+  CanceledError,
+  type AxiosAdapter,
+  type AxiosResponse,
+  type InternalAxiosRequestConfig,
+} from 'axios';
+import { until, type AddressResolver, type CallAuthorizer } from '../backend/index.js';
 import { FIRST_TRY } from '../balancing/index.js';
 import { isNobodyToCall, type ServiceView } from '../discovery/index.js';
 import { codeOf, describe, NoInstanceError, type ServiceInstance } from '../model/index.js';
@@ -16,7 +22,8 @@ import { DispatchTargets, fetchOf, type LastingCalls, type ServiceFetchFunction 
 import { tryHedged } from './hedging.js';
 import { NO_SIGNS, type CallRouting, type CallSigns } from './call-routing.js';
 import { basePath, CallHeaders } from './call-headers.js';
-import { Callees, type BoundService, type CalleesOptions } from './callees.js';
+import { Callees, type BoundService, type CalleesOptions, type ServiceCallee } from './callees.js';
+import { platformSignal } from './call-policy.js';
 import type { IncomingHeaders } from './incoming-headers.js';
 import { isStream, StreamSource, type HttpTransport, type PooledTransport } from './transport/index.js';
 
@@ -28,7 +35,6 @@ export interface ServiceCallerOptions extends CalleesOptions {
   readonly lasting: LastingCalls;
   readonly resolvers: readonly AddressResolver[];
   readonly authorizers: readonly CallAuthorizer[];
-  readonly clock: Clock;
   /** The request that is being handled, for calls that carry on some of its headers. */
   readonly incoming?: IncomingHeaders;
   /** What a call goes by. */
@@ -212,13 +218,34 @@ export class ServiceCaller {
   private callInstances(
     address: CallAddress,
     config: InternalAxiosRequestConfig,
-    callee: Callee,
+    callee: ServiceCallee,
   ): Promise<AxiosResponse> {
     const { fallback } = callee.options;
-    if (fallback === undefined) return this.tryInstances(address, config, callee);
-    return this.tryInstances(address, config, callee).catch(async (error: unknown) =>
-      fallbackResponse(await fallback(error, config), config),
-    );
+    const answer = callee.isFree ? this.tryInstances(address, config, callee) : this.guarded(address, config, callee);
+    if (fallback === undefined) return answer;
+    return answer.catch(async (error: unknown) => fallbackResponse(await fallback(error, config), config));
+  }
+
+  /** A call within its service's bulkhead, run by its policy. */
+  private async guarded(
+    address: CallAddress,
+    config: InternalAxiosRequestConfig,
+    callee: ServiceCallee,
+  ): Promise<AxiosResponse> {
+    const { signal, release } = platformSignal(config.signal);
+    try {
+      const response = await callee.run(
+        (own) => this.tryInstances(address, own === undefined ? config : { ...config, signal: own }, callee),
+        signal,
+      );
+      response.config = config;
+      return response;
+    } catch (error) {
+      throw codeOf(error) === 'ABORTED' ? new CanceledError(undefined, config) : error;
+    } finally {
+      // A stream that is still to be read is ended by the caller's signal.
+      if (config.responseType !== 'stream') release();
+    }
   }
 
   private async tryInstances(

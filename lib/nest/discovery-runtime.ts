@@ -5,6 +5,7 @@ import { Balancers, LaneRules } from '../balancing/index.js';
 import { coerce, ConfigClient, ConfigSnapshots, ConfigStore, ConfigValues, DiskSnapshot } from '../config/index.js';
 import { DiscoveryClient, OVERRIDES, ServiceViews } from '../discovery/index.js';
 import {
+  Bulkheads,
   CallRouting,
   IncomingHeaders,
   LastingCalls,
@@ -46,6 +47,7 @@ export class DiscoveryRuntime {
   private readonly pools: PooledTransport;
   /** The sockets and event streams of those. */
   readonly lasting = new LastingCalls();
+  private readonly bulkheads = new Bulkheads();
   /** For calls that carry on headers of the request in whose course they are made. */
   readonly incoming = new IncomingHeaders();
   private laneRules = LaneRules.none;
@@ -268,6 +270,7 @@ export class DiscoveryRuntime {
         balancers: this.balancers,
         pools: this.pools,
         lasting: this.lasting,
+        bulkheads: this.bulkheads,
         clock: this.options.clock,
         incoming: this.incoming,
         routing: this.routing,

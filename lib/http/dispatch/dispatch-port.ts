@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 
-/** A request, as undici and Node's `fetch` give it to a dispatcher. What isn't named here is passed on unread. */
+/** A request, as undici and Node's `fetch` give it to a dispatcher. */
 export interface DispatchOptions {
   readonly path: string;
   readonly method: string;
@@ -13,6 +13,14 @@ export interface DispatchOptions {
   readonly headersTimeout?: number | null;
   /** How long the answer may pause, in milliseconds. */
   readonly bodyTimeout?: number | null;
+  // Passed on as they are: undici's own words, which it checks.
+  readonly query?: unknown;
+  readonly idempotent?: unknown;
+  readonly blocking?: unknown;
+  readonly reset?: unknown;
+  readonly expectContinue?: unknown;
+  readonly servername?: unknown;
+  readonly maxRedirections?: unknown;
 }
 
 /** What a handler of undici 7 and 8, and of Node 26, is given to control its request. */

@@ -9,6 +9,7 @@ import type { BoundService, Callees, ServiceCallee } from '../callees.js';
 import type { PooledTransport } from '../transport/index.js';
 import { DispatchedCall, type DispatchMore, type DispatchOwner } from './dispatched-call.js';
 import { listenerOf } from './dispatch-listener.js';
+import { GuardedListener } from './guarded-listener.js';
 import type { DispatchHandler, DispatchListener, DispatchOptions } from './dispatch-port.js';
 import type { LastingCalls } from './lasting-calls.js';
 import { PlainCall } from './plain-call.js';
@@ -32,6 +33,8 @@ const MAX_HOSTS = 1000;
 export class DispatchTargets implements DispatchOwner {
   /** Undefined: no service. */
   private readonly services = new Map<string, string | undefined>();
+  /** How callers write the bound service. */
+  private boundOrigin: string | undefined;
   readonly pools: PooledTransport;
   readonly now: () => number;
 
@@ -51,7 +54,8 @@ export class DispatchTargets implements DispatchOwner {
     const origin = String(request.origin);
     const { bound } = this.options;
     if (bound !== undefined && !bound.options.allowAbsoluteUrls) {
-      if (hostOf(origin) === bound.service.toLowerCase()) this.send(bound.service, request, listener, NOTHING_MORE);
+      if (origin !== this.boundOrigin && hostOf(origin) === bound.service.toLowerCase()) this.boundOrigin = origin;
+      if (origin === this.boundOrigin) this.send(bound.service, request, listener, NOTHING_MORE);
       else listener.onError(outside(bound.service, origin));
       return true;
     }
@@ -64,7 +68,7 @@ export class DispatchTargets implements DispatchOwner {
   send(service: string, request: DispatchOptions, listener: DispatchListener, more: DispatchMore): void {
     const callee = this.pools.isWired ? this.options.callees.known(service) : undefined;
     if (callee === undefined) void this.sendWhenKnown(service, request, listener, more);
-    else this.sendNow(service, callee, request, listener, more);
+    else this.sendGuarded(service, callee, request, listener, more);
   }
 
   /** A request to an address that is no service. */
@@ -95,6 +99,24 @@ export class DispatchTargets implements DispatchOwner {
 
   ended(call: DispatchedCall): void {
     this.options.lasting.delete(call);
+  }
+
+  /** Within the service's bulkhead for as long as it lasts, and run by its policy, unless the caller has done that. */
+  private sendGuarded(
+    service: string,
+    callee: ServiceCallee,
+    request: DispatchOptions,
+    listener: DispatchListener,
+    more: DispatchMore,
+  ): void {
+    if (callee.isFree) {
+      this.sendNow(service, callee, request, listener, more);
+      return;
+    }
+    const guarded = new GuardedListener(listener);
+    const call = (): Promise<void> => guarded.during(() => this.sendNow(service, callee, request, guarded, more));
+    const run = more.isRun === true ? callee.bounded(call) : callee.run(call);
+    run.catch((error: unknown) => guarded.refused(error as Error));
   }
 
   private sendNow(
@@ -138,7 +160,7 @@ export class DispatchTargets implements DispatchOwner {
         await callees.whenKnown(view);
         return callees.of(view, service);
       });
-      this.sendNow(service, callee, request, listener, more);
+      this.sendGuarded(service, callee, request, listener, more);
     } catch (error) {
       listener.onError(error as Error);
     }

@@ -5,7 +5,13 @@ import { pickNext, toAttempt, withAttempts } from '../attempts.js';
 import { basePath } from '../call-headers.js';
 import type { ServiceCallee } from '../callees.js';
 import { isRepeatable, judge, retryAfterMs } from '../failover.js';
-import { Hop, markUnsent, type HopListener, type PooledTransport } from '../transport/index.js';
+import {
+  Hop,
+  markUnsent,
+  type HopListener,
+  type PooledTransport,
+  type WireRequestOptions,
+} from '../transport/index.js';
 import type { DispatchListener, DispatchOptions } from './dispatch-port.js';
 import { headerOf, type RequestHeaders } from './request-headers.js';
 
@@ -15,6 +21,8 @@ export interface DispatchMore {
   readonly given?: PickContext | undefined;
   /** The body, as often as one likes. */
   readonly body?: (() => unknown) | undefined;
+  /** Whether the service's policy runs it already. */
+  readonly isRun?: boolean;
   /** The instance that it must go to, with the path as it is: where a redirect leads. */
   readonly pinned?: string | undefined;
   /** Told of the call when it goes to an instance. */
@@ -56,6 +64,7 @@ export class DispatchedCall implements HopListener {
   private isAnswered = false;
   private isOver = false;
   private socket: Duplex | undefined;
+  private timer: NodeJS.Timeout | undefined;
   private lasts = false;
 
   constructor(
@@ -106,6 +115,7 @@ export class DispatchedCall implements HopListener {
   }
 
   onHead(hop: Hop, status: number, headers: readonly Buffer[], statusText: string): boolean {
+    clearTimeout(this.timer);
     const { retry } = this.callee.options;
     const outcome = outcomeOfStatus(status);
     if (outcome === 'gateway-failure') this.callee.balancer.pushBack(this.pick.endpoint, pauseAskedFor(headers));
@@ -129,6 +139,7 @@ export class DispatchedCall implements HopListener {
   }
 
   onUpgrade(_hop: Hop, status: number, headers: readonly Buffer[], socket: Duplex): void {
+    clearTimeout(this.timer);
     this.isAnswered = true;
     this.pick.answered('success');
     this.socket = socket;
@@ -138,7 +149,19 @@ export class DispatchedCall implements HopListener {
     this.listener.onUpgrade(status, headers, socket);
   }
 
+  /** The head of the answer took too long. */
+  timeOut(): void {
+    const hop = this.hop;
+    const error = Object.assign(new Error(`no answer within ${this.callee.options.timeoutMs} ms`), {
+      name: 'HeadersTimeoutError',
+      code: 'UND_ERR_HEADERS_TIMEOUT',
+    });
+    hop?.cancel(error);
+    this.onFailure(error);
+  }
+
   onFailure(error: Error): void {
+    clearTimeout(this.timer);
     const { options } = this.callee;
     const wasUnsent = this.hop?.wasSent === false;
     if (wasUnsent) markUnsent(error);
@@ -171,19 +194,31 @@ export class DispatchedCall implements HopListener {
     const { url, metadata } = this.pick.instance;
     try {
       const base = more.pinned === undefined ? basePath(metadata[this.callee.options.basePathMetadata]) : '';
-      this.hop = new Hop(
-        owner.pools.poolFor(url),
-        {
-          ...request,
-          headersTimeout: request.headersTimeout ?? this.timeLeft(),
-          bodyTimeout: request.bodyTimeout ?? BODY_TIMEOUT_MS,
-          origin: url,
-          path: base + request.path,
-          headers,
-          body: more.body === undefined ? request.body : more.body(),
-        },
-        this,
-      );
+      const { deadline } = this;
+      // One number for both: undici makes its timer anew for another one. What bounds the head is the call's own.
+      const bodyTimeout = request.bodyTimeout ?? BODY_TIMEOUT_MS;
+      const wire: WireRequestOptions = {
+        origin: url,
+        path: base + request.path,
+        method: request.method,
+        headers,
+        body: more.body === undefined ? request.body : more.body(),
+        upgrade: request.upgrade,
+        headersTimeout: request.headersTimeout ?? bodyTimeout,
+        bodyTimeout,
+        query: request.query,
+        idempotent: request.idempotent,
+        blocking: request.blocking,
+        reset: request.reset,
+        expectContinue: request.expectContinue,
+        servername: request.servername,
+        maxRedirections: request.maxRedirections,
+      };
+      this.hop = new Hop(owner.pools.poolFor(url), wire, this);
+      const timeoutMs = this.timeLeft();
+      if (timeoutMs > 0 && (request.headersTimeout === undefined || deadline !== Infinity)) {
+        this.timer = setTimeout(onTimeout, timeoutMs, this);
+      }
       this.hop.start();
     } catch (error) {
       this.fail(error as Error, 'cancelled');
@@ -262,6 +297,7 @@ export class DispatchedCall implements HopListener {
   private over(outcome: Outcome): void {
     if (this.isOver) return;
     this.isOver = true;
+    clearTimeout(this.timer);
     this.pick.end(outcome);
     if (this.lasts) this.owner.ended(this);
   }
@@ -271,6 +307,10 @@ export class DispatchedCall implements HopListener {
 const BODY_TIMEOUT_MS = 300_000;
 
 const NOTHING = (): void => {};
+
+function onTimeout(call: DispatchedCall): void {
+  call.timeOut();
+}
 
 function isEventStream(headers: readonly Buffer[]): boolean {
   return headerOf(headers, 'content-type')?.startsWith('text/event-stream') === true;

@@ -39,22 +39,39 @@ export function fetchOf(
     const given = input instanceof Request ? input.url : String(input);
     const address = addressOf(targets, given);
     if (address?.isService !== true) return fetch(input, init);
-    const { host: service, path } = address;
-    const options = optionsOf(service);
-    const url = `http://${hostFor(service)}${path}`;
-    const { loadBalancing, ...rest } = init ?? {};
-    const method = rest.method ?? (input instanceof Request ? input.method : 'GET');
-    const { body, headers } = await replayable(rest, isRepeatable(method, options.retry));
-    const dispatcher = new FetchTarget(targets, service, options, `http://${hostFor(service)}`, loadBalancing, body);
-    const more = {
-      ...rest,
-      ...(headers === undefined ? {} : { headers, body: body?.() as Uint8Array }),
-      ...(options.redirects === 'none' && rest.redirect === undefined ? { redirect: 'manual' as const } : {}),
-      dispatcher,
-    };
-    // A dispatcher is what Node's `fetch` makes of anything that has its method.
-    return fetch(input instanceof Request ? requestTo(url, input) : url, more as unknown as RequestInit);
+    const options = optionsOf(address.host);
+    const { policy } = options;
+    if (policy === undefined) return fetchService(targets, options, address, input, init);
+    const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined);
+    return policy.execute(
+      (context) => fetchService(targets, options, address, input, { ...init, signal: context.signal }),
+      signal ?? undefined,
+    );
   };
+}
+
+async function fetchService(
+  targets: DispatchTargets,
+  options: ResolvedCallOptions,
+  { host: service, path }: CallAddress,
+  input: string | URL | Request,
+  init: ServiceFetchInit = {},
+): Promise<Response> {
+  const origin = `http://${hostFor(service)}`;
+  const url = origin + path;
+  const method = init.method ?? (input instanceof Request ? input.method : 'GET');
+  let { body, headers } = init;
+  if (body instanceof FormData && isRepeatable(method, options.retry))
+    ({ body, headers } = await bytesOf(body, headers));
+  const dispatcher = new FetchTarget(targets, service, options, origin, init.loadBalancing, replayable(body));
+  const more = {
+    ...init,
+    ...(body === init.body ? {} : { body, headers }),
+    ...(options.redirects === 'none' && init.redirect === undefined ? { redirect: 'manual' } : {}),
+    dispatcher,
+  };
+  // A dispatcher is to Node's `fetch` whatever has its method.
+  return fetch(input instanceof Request ? requestTo(url, input) : url, more as unknown as RequestInit);
 }
 
 /** A request to the service of a client, or to a service at all; undefined for any other URL. */
@@ -85,23 +102,24 @@ function requestTo(url: string, request: Request): Request {
   return request.url === url ? request : new Request(url, request);
 }
 
-/** The body of a request as often as one likes, if it can be had so; and the headers that a form then needs. */
-async function replayable(
-  { body, headers }: RequestInit,
-  isRepeated: boolean,
-): Promise<{ readonly body?: () => unknown; readonly headers?: Headers }> {
-  if (typeof body === 'string' || body instanceof Uint8Array || body instanceof Blob) return { body: () => body };
+/** The body of a request as often as one likes, if it can be had so. */
+function replayable(body: RequestInit['body']): (() => unknown) | undefined {
   if (body instanceof URLSearchParams) {
     const text = body.toString();
-    return { body: () => text };
+    return () => text;
   }
-  if (!(body instanceof FormData) || !isRepeated) return {};
-  // Its boundary is made with its bytes.
-  const form = new Response(body);
+  return typeof body === 'string' || body instanceof Uint8Array || body instanceof Blob ? () => body : undefined;
+}
+
+/** A form as bytes, which can be sent again; its boundary is made with them. */
+async function bytesOf(
+  form: FormData,
+  headers: RequestInit['headers'],
+): Promise<{ body: Uint8Array; headers: Headers }> {
+  const made = new Response(form);
   const all = new Headers(headers);
-  all.set('content-type', form.headers.get('content-type') ?? '');
-  const bytes = new Uint8Array(await form.arrayBuffer());
-  return { body: () => bytes, headers: all };
+  all.set('content-type', made.headers.get('content-type') ?? '');
+  return { body: new Uint8Array(await made.arrayBuffer()), headers: all };
 }
 
 /** Where one `fetch` goes: to an instance of its service, and then where that redirects it, within the instance. */
@@ -126,12 +144,12 @@ class FetchTarget {
       this.call = one;
     };
     if (call === undefined) {
-      targets.send(service, request, listener, { given, body, started });
+      targets.send(service, request, listener, { given, body, started, isRun: true });
       return true;
     }
     const to = String(request.origin);
     if (to === this.origin || to === new URL(call.target).origin) {
-      targets.send(service, request, listener, { given, body, started, pinned: call.target });
+      targets.send(service, request, listener, { given, body, started, isRun: true, pinned: call.target });
     } else if (this.options.redirects === 'any') {
       targets.sendPlain(to, { ...request, headers: only(request.headers, isHarmless) }, listener);
     } else {

@@ -260,7 +260,8 @@ describe('fetch of a bound client', () => {
     const stock = await service([streams, await node()], {
       http: { ejection: { overdueMs: 1 }, balancing: 'round-robin' },
     });
-    const open = await Promise.all(Array.from({ length: 6 }, () => stock.client.fetch('/')));
+    const open: Response[] = [];
+    for (let i = 0; i < 6; i += 1) open.push(await stock.client.fetch('/'));
     const mine = stock.client.instanceStats().find(({ url }) => url.endsWith(`:${streams.port}`));
     expect(mine).toMatchObject({ pending: 3, ejected: false, health: 1 });
     streams.behaviour = (_request, response) => void response.end();
