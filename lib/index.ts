@@ -86,9 +86,11 @@ export type {
   RoutingOptions,
   VersionOptions,
 } from './balancing/index.js';
-export { discoverable, ServiceHttpClient } from './http/index.js';
+export { discoverable, ServiceFetch, ServiceHttpClient } from './http/index.js';
 export type {
+  BulkheadOptions,
   CallOptions,
+  CallPolicy,
   HedgingOptions,
   HttpClientName,
   HttpTransportOptions,
@@ -96,6 +98,8 @@ export type {
   Redirects,
   RequestBalancing,
   RetryOptions,
+  ServiceFetchFunction,
+  ServiceFetchInit,
   ServiceRequestConfig,
   TransportOptions,
 } from './http/index.js';

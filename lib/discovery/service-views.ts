@@ -106,6 +106,14 @@ export class ServiceViews {
     return error;
   }
 
+  /** The services that are called so, in whatever case: those that are watched first, then those that the registries have. */
+  async spelledLike(service: string): Promise<readonly string[]> {
+    const folded = service.toLowerCase();
+    const here = [...this.views.keys(), ...(this.options.overrides?.names ?? [])];
+    const found = here.filter((name) => name.toLowerCase() === folded);
+    return found.length > 0 ? found : this.names.spelledLike(service);
+  }
+
   /** Runs `use` with the view of a service, held for as long as that takes. */
   async with<T>(service: string, use: (view: ServiceView) => Promise<T>): Promise<T> {
     const lease = this.acquire(service);

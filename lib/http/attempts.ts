@@ -91,7 +91,7 @@ export async function tryEach<T>(
   shared?: SharedTries,
   firstReason: AttemptReason = 'first',
 ): Promise<T> {
-  const { balancer, budget, options } = callee;
+  const { balancer, options } = callee;
   let attempts = shared?.attempts;
   let tried = shared?.tried;
   let reason = firstReason;
@@ -121,25 +121,33 @@ export async function tryEach<T>(
       tried.add(instance.url);
       const elsewhere = manner.everyFailure ? walksOn(error) : verdict.elsewhere;
       if (manner.everyFailure && elsewhere === 'never') throw error;
-      const allowed =
-        manner.signal?.aborted !== true &&
-        elsewhere !== 'never' &&
-        manner.isReplayable(verdict.elsewhere === 'always') &&
-        (manner.everyFailure || options.maxAttempts === 'all' || tried.size < options.maxAttempts) &&
-        manner.now() < manner.deadline;
-      // Picked from the newest list, which may have changed while the call failed.
-      const next = allowed ? callee.route.select({ ...manner.context, tried }) : undefined;
-      if (next === undefined || tried.has(next.instance.url))
-        throw withAttempts(error, attempts, callee, verdict.outcome);
-      if (elsewhere === 'within-budget' && !budget.withdraw()) {
-        manner.observed?.retryRefused();
-        throw withAttempts(error, attempts, callee, verdict.outcome);
-      }
+      const allowed = manner.signal?.aborted !== true && manner.isReplayable(verdict.elsewhere === 'always');
+      const next = allowed ? pickNext(callee, manner, elsewhere, tried) : undefined;
+      if (next === undefined) throw withAttempts(error, attempts, callee, verdict.outcome);
       discard(error);
-      pick = callee.route.begin(next);
+      pick = next;
       reason = 'retry';
     }
   }
+}
+
+/** The instance that a call may go to after those that it has tried; undefined when it may go to none. */
+export function pickNext(
+  { route, budget, options }: Callee,
+  manner: Pick<CallManner, 'everyFailure' | 'now' | 'deadline' | 'context' | 'observed'>,
+  elsewhere: Verdict['elsewhere'],
+  tried: ReadonlySet<string>,
+): InstancePick | undefined {
+  const allowed =
+    elsewhere !== 'never' &&
+    (manner.everyFailure || options.maxAttempts === 'all' || tried.size < options.maxAttempts) &&
+    manner.now() < manner.deadline;
+  // Picked from the newest list, which may have changed while the call failed.
+  const next = allowed ? route.select({ ...manner.context, tried }) : undefined;
+  if (next === undefined || tried.has(next.instance.url)) return undefined;
+  if (elsewhere !== 'within-budget' || budget.withdraw()) return route.begin(next);
+  manner.observed?.retryRefused();
+  return undefined;
 }
 
 function walksOn(error: unknown): Verdict['elsewhere'] {
@@ -165,7 +173,8 @@ function reasonOf({ scheme }: ServiceInstance, code: string | undefined, message
   return message;
 }
 
-function toAttempt(instance: ServiceInstance, error: unknown): Attempt {
+/** One try, and how it ended. */
+export function toAttempt(instance: ServiceInstance, error: unknown): Attempt {
   const code = codeOf(error);
   return {
     target: instance.url,
@@ -178,7 +187,7 @@ function toAttempt(instance: ServiceInstance, error: unknown): Attempt {
  * Adds what was tried to the last try's error, which stays the error that axios users know; of connections that failed its
  * message tells too.
  */
-function withAttempts(
+export function withAttempts(
   error: unknown,
   attempts: readonly Attempt[],
   { balancer, route }: Callee,

@@ -1,6 +1,8 @@
 import type { AxiosRequestConfig, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
 import type { BalancingStrategy, EjectionOptions, RouteSettings, RoutingOptions } from '../balancing/index.js';
 import { defined } from '../model/index.js';
+import type { BulkheadOptions } from './bulkhead.js';
+import type { CallPolicy } from './call-policy.js';
 import type { Redirects } from './transport/index.js';
 
 /** How calls to a service are made. */
@@ -41,6 +43,13 @@ export interface CallOptions {
   readonly allowAbsoluteUrls?: boolean;
   /** Name of the metadata that holds the path below which an instance serves. @default 'contextPath' */
   readonly basePathMetadata?: string;
+  /** Bounds the calls that are under way to the service at a time. @default none */
+  readonly bulkhead?: BulkheadOptions;
+  /**
+   * Runs the whole call, retries on other instances included: a circuit breaker, say, as cockatiel makes them. What it throws is
+   * thrown, or given to `fallback`. @default none
+   */
+  readonly policy?: CallPolicy;
   /** Answers a call that failed on every instance: data for the response, or a promise of it. Throw to let it fail. */
   readonly fallback?: (error: unknown, request: InternalAxiosRequestConfig) => unknown;
 }
@@ -94,13 +103,18 @@ export interface HedgingOptions {
 
 /** Call options with every default filled in. */
 export interface ResolvedCallOptions extends Required<
-  Omit<CallOptions, 'retry' | 'hedging' | 'hintHeader' | 'keyHeader' | 'deadlineHeader' | 'fallback'>
+  Omit<
+    CallOptions,
+    'retry' | 'hedging' | 'hintHeader' | 'keyHeader' | 'deadlineHeader' | 'bulkhead' | 'policy' | 'fallback'
+  >
 > {
   readonly retry: Required<RetryOptions>;
   readonly hedging: HedgingOptions | undefined;
   readonly hintHeader: string | undefined;
   readonly keyHeader: string | undefined;
   readonly deadlineHeader: string | undefined;
+  readonly bulkhead: BulkheadOptions | undefined;
+  readonly policy: CallPolicy | undefined;
   readonly fallback: CallOptions['fallback'];
 }
 
@@ -130,6 +144,8 @@ export function resolveCallOptions(layers: readonly (CallOptions | undefined)[],
     redirects: merged.redirects ?? 'same-origin',
     allowAbsoluteUrls: merged.allowAbsoluteUrls ?? false,
     basePathMetadata: merged.basePathMetadata ?? 'contextPath',
+    bulkhead: merged.bulkhead,
+    policy: merged.policy,
     fallback: merged.fallback,
   };
 }

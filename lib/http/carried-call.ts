@@ -1,13 +1,15 @@
-import { FIRST_TRY, type PickContext } from '../balancing/index.js';
-import { defined, type ServiceInstance } from '../model/index.js';
+import type { PickContext } from '../balancing/index.js';
+import type { ServiceInstance } from '../model/index.js';
 import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
 import type { ResolvedCallOptions } from './call-options.js';
 
 /** A call that {@link ServiceCaller.carry} has made by others. */
 export interface CarriedCall extends Pick<CallManner, 'method' | 'isReplayable' | 'isCallersFault' | 'signal'> {
   readonly context: PickContext;
-  /** A header of the call, for strategies that go by one. */
-  readonly header: (name: string | undefined) => string | undefined;
+  /** A header of the call, for lanes and for strategies that go by one. */
+  readonly header: (name: string) => string | undefined;
+  /** Its path and query, for versions that stand there. */
+  readonly path?: string | undefined;
 }
 
 /** Makes one try of such a call; resolves with something that has the answer's `status`. */
@@ -22,19 +24,17 @@ export type CarriedAttempt<T> = (
   },
 ) => Promise<T>;
 
-/** Makes the call. @throws what `ServiceCaller.carry` does */
+/** Makes the call. @param context what its picks go by. @throws what `ServiceCaller.carry` does */
 export function carryOut<T>(
   callee: Callee,
   call: CarriedCall,
+  context: PickContext,
   now: () => number,
   attempt: CarriedAttempt<T>,
 ): Promise<T> {
   const { options } = callee;
   const { totalTimeoutMs } = options;
   const deadline = totalTimeoutMs === 0 ? Infinity : now() + totalTimeoutMs;
-  const hint = call.context.hint ?? call.header(options.hintHeader);
-  const key = call.context.key ?? call.header(options.keyHeader);
-  const context = hint === undefined && key === undefined ? FIRST_TRY : defined({ hint, key });
   const manner: CallManner = { ...call, everyFailure: false, deadline, context, now };
   const timeLeft = (own: number | undefined): number => {
     const timeoutMs = own ?? options.timeoutMs;

@@ -1,9 +1,15 @@
-import { AxiosError, type AxiosAdapter, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
-import { until, type AddressResolver, type CallAuthorizer, type Clock, type View } from '../backend/index.js';
-import { FIRST_TRY, type Balancers } from '../balancing/index.js';
-import { isNobodyToCall, noSnapshot, type ServiceView, type ServiceViews, type ViewLease } from '../discovery/index.js';
+import {
+  AxiosError,
+  CanceledError,
+  type AxiosAdapter,
+  type AxiosResponse,
+  type InternalAxiosRequestConfig,
+} from 'axios';
+import { until, type AddressResolver, type CallAuthorizer } from '../backend/index.js';
+import { FIRST_TRY } from '../balancing/index.js';
+import { isNobodyToCall, type ServiceView } from '../discovery/index.js';
+import { codeOf, describe, NoInstanceError, type ServiceInstance } from '../model/index.js';
 import type { CallFollower, CallTelemetry } from '../observability/index.js';
-import { codeOf, describe, NoInstanceError, type ServiceInstance, type Snapshot } from '../model/index.js';
 import { assertWithin, basePath, fullUrl, parseAddress, type CallAddress } from './address.js';
 import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
 import {
@@ -12,39 +18,34 @@ import {
   type ResolvedCallOptions,
   type ServiceRequestConfig,
 } from './call-options.js';
-import { carryOut, type CarriedAttempt, type CarriedCall } from './carried-call.js';
-import { beginCall, followed, resultOfAnswer, resultOfError } from './call-result.js';
 import { isRepeatable, isRepeatableBody, isReplayable } from './failover.js';
+import { DispatchTargets, fetchOf, type LastingCalls, type ServiceFetchFunction } from './dispatch/index.js';
 import { tryHedged } from './hedging.js';
 import { NO_SIGNS, type CallRouting } from './call-routing.js';
+import { CallHeaders } from './call-headers.js';
+import { beginCall, followed, resultOfAnswer, resultOfError } from './call-result.js';
 import { signsOf } from './call-signs.js';
-import type { IncomingHeaders } from './incoming-headers.js';
+import { carryOut, type CarriedAttempt, type CarriedCall } from './carried-call.js';
 import type { InstanceStats } from './instance-stats.js';
-import { ServiceCallee } from './service-callee.js';
-import { isStream, StreamSource, type HttpTransport } from './transport/index.js';
+import { Callees, type BoundService, type CalleesOptions, type ServiceCallee } from './callees.js';
+import { platformSignal } from './call-policy.js';
+import type { IncomingHeaders } from './incoming-headers.js';
+import { isStream, StreamSource, type HttpTransport, type PooledTransport } from './transport/index.js';
 
 /** What a {@link ServiceCaller} needs of its app. */
-export interface ServiceCallerOptions {
-  readonly views: ServiceViews;
-  readonly balancers: Balancers;
+export interface ServiceCallerOptions extends CalleesOptions {
+  /** The connections of calls that come from undici's callers. */
+  readonly pools: PooledTransport;
+  /** What of those may last. */
+  readonly lasting: LastingCalls;
   readonly resolvers: readonly AddressResolver[];
   readonly authorizers: readonly CallAuthorizer[];
-  readonly firstSnapshotTimeoutMs: number;
-  readonly clock: Clock;
   /** Hears of the calls. */
   readonly calls: CallTelemetry;
   /** The request that is being handled, for calls that carry on some of its headers. */
   readonly incoming?: IncomingHeaders;
   /** What a call goes by. */
   readonly routing: CallRouting;
-  /** The options of a service's calls, or of those to no service, defaults included. */
-  readonly optionsFor: (service?: string) => ResolvedCallOptions;
-}
-
-/** The service of a bound client, and the options of its calls. */
-interface BoundService {
-  readonly service: string;
-  readonly options: ResolvedCallOptions;
 }
 
 /** A call under way. */
@@ -63,27 +64,46 @@ interface ServiceCall {
  * is safe. Addresses that name no service go through untouched.
  */
 export class ServiceCaller {
-  private readonly callees = new WeakMap<View<Snapshot>, ServiceCallee>();
-  private readonly held = new Map<string, ViewLease>();
   private plainOptions: ResolvedCallOptions | undefined;
   private readonly now = (): number => this.options.clock.now();
+  private readonly callees: Callees;
+  private readonly headers: CallHeaders;
+  private readonly targets: DispatchTargets;
 
   constructor(
     private readonly options: ServiceCallerOptions,
     private readonly transport: HttpTransport,
     /** The one service whose watch stays open from the first call on, and the options of its calls. */
     private readonly bound?: BoundService,
-  ) {}
+  ) {
+    const { authorizers, incoming, routing, views, pools, lasting } = options;
+    this.callees = new Callees(options, this.now, bound);
+    this.headers = new CallHeaders(authorizers, incoming);
+    this.targets = new DispatchTargets({
+      callees: this.callees,
+      headers: this.headers,
+      routing,
+      views,
+      pools,
+      lasting,
+      bound,
+    });
+    this.fetch = fetchOf(this.targets, (service) => this.callees.optionsOf(service));
+  }
+
+  /** For undici's callers, and for `fetch`: calls what the client may call. */
+  get dispatching(): DispatchTargets {
+    return this.targets;
+  }
+
+  /** Node's `fetch`, to what the client may call. */
+  readonly fetch: ServiceFetchFunction;
 
   /** Opens the watch of a service before its first call, and loads what its first call needs. */
   warmUp(service: string): void {
     // Should it fail, so does the call that needs it.
     this.transport.warmUp().catch(() => {});
-    this.hold(service);
-  }
-
-  private hold(service: string): void {
-    if (!this.held.has(service)) this.held.set(service, this.options.views.acquire(service));
+    this.callees.hold(service);
   }
 
   /** For axios's `adapter` option: calls what the client may call. */
@@ -99,8 +119,8 @@ export class ServiceCaller {
   walk<T>(service: string, walker: (url: string, instance: ServiceInstance) => Promise<T> | T): Promise<T> {
     const observed = this.options.calls.begin?.({ protocol: 'custom', service });
     const walked = this.options.views.with(service, async (view) => {
-      await this.whenKnown(view);
-      const { balancer, budget, options, anyRoute } = this.calleeFor(view, service);
+      await this.callees.whenKnown(view);
+      const { balancer, budget, options, anyRoute } = this.callees.of(view, service);
       const callee: Callee = { balancer, budget, options, route: anyRoute, schemes: undefined, time: this.now };
       const manner: CallManner = {
         method: undefined,
@@ -124,14 +144,14 @@ export class ServiceCaller {
    *
    * @throws the last try's error, with `attempts`; NoInstanceError, NoSnapshotError
    */
-  async carry<T>(service: string, call: CarriedCall, attempt: CarriedAttempt<T>): Promise<T> {
-    const lease = this.options.views.acquire(service);
-    try {
-      if (lease.view.current.state === 'unknown') await this.whenKnown(lease.view);
-      return await carryOut(this.calleeFor(lease.view, service), call, this.now, attempt);
-    } finally {
-      lease.release();
-    }
+  carry<T>(service: string, call: CarriedCall, attempt: CarriedAttempt<T>): Promise<T> {
+    return this.callees.with(service, async (view) => {
+      await this.callees.whenKnown(view);
+      const callee = this.callees.of(view, service);
+      const { header, path, context: given } = call;
+      const context = this.options.routing.contextOf(service, callee.options, { header, path, given });
+      return carryOut(callee, call, context, this.now, attempt);
+    });
   }
 
   /** What this app has seen of the instances of a service, or of all, as long as it watches it; none before the first call. */
@@ -139,7 +159,7 @@ export class ServiceCaller {
     const { views, balancers } = this.options;
     return (service === undefined ? views.watched : [service]).flatMap((name) => {
       const view = views.peek(name);
-      const route = view && balancers.peek(view)?.route(routeSettings(this.optionsOf(name)));
+      const route = view && balancers.peek(view)?.route(routeSettings(this.callees.optionsOf(name)));
       if (route === undefined) return [];
       return route.candidates.map((endpoint) => {
         const { instance, pending, latencyMs, health } = endpoint;
@@ -173,12 +193,7 @@ export class ServiceCaller {
   }
 
   private callService(address: CallAddress, config: InternalAxiosRequestConfig): Promise<AxiosResponse> {
-    const { host } = address;
-    if (host === this.bound?.service) this.hold(host);
-    const held = this.held.get(host);
-    if (held !== undefined) return this.callWatched(address, config, held.view);
-    // Held for the time of the call only: the names come from outside, and an unused watch closes by itself.
-    return this.options.views.with(host, (view) => this.callWatched(address, config, view));
+    return this.callees.with(address.host, (view) => this.callWatched(address, config, view));
   }
 
   private async callWatched(
@@ -188,8 +203,8 @@ export class ServiceCaller {
   ): Promise<AxiosResponse> {
     const observed = beginCall(this.options.calls, address.host, config);
     try {
-      if (view.current.state === 'unknown') await this.whenKnown(view);
-      const response = await this.callInstances(address, config, this.calleeFor(view, address.host), observed);
+      if (view.current.state === 'unknown') await this.callees.whenKnown(view);
+      const response = await this.callInstances(address, config, this.callees.of(view, address.host), observed);
       observed?.end(resultOfAnswer(response));
       return response;
     } catch (error) {
@@ -212,7 +227,7 @@ export class ServiceCaller {
     try {
       if (view.current.state === 'unknown')
         await until(view, ({ state }) => state !== 'unknown', { clock, timeoutMs: firstSnapshotTimeoutMs });
-      const response = await this.callInstances(address, config, this.calleeFor(view, host), observed);
+      const response = await this.callInstances(address, config, this.callees.of(view, host), observed);
       observed?.end(resultOfAnswer(response));
       return response;
     } catch (error) {
@@ -222,23 +237,21 @@ export class ServiceCaller {
     }
   }
 
-  private async whenKnown(view: ServiceView): Promise<void> {
-    const { firstSnapshotTimeoutMs } = this.options;
-    const snapshot = await view.settled(firstSnapshotTimeoutMs);
-    if (snapshot.state === 'unknown') throw noSnapshot(view, firstSnapshotTimeoutMs, this.options.views.now);
-  }
-
   /** Throws, or rejects, when the call fails. */
   private callInstances(
     address: CallAddress,
     config: InternalAxiosRequestConfig,
-    callee: Callee,
+    callee: ServiceCallee,
     observed: CallFollower | undefined,
   ): Promise<AxiosResponse> {
     const { fallback } = callee.options;
     // No promise more than it takes: each costs every call, and more where contexts are kept across them.
-    if (fallback === undefined) return this.tryInstances(address, config, callee, observed);
-    return this.orElse(fallback, () => this.tryInstances(address, config, callee, observed), config, observed);
+    if (fallback === undefined && callee.isFree) return this.tryInstances(address, config, callee, observed);
+    const call = (): Promise<AxiosResponse> =>
+      callee.isFree
+        ? this.tryInstances(address, config, callee, observed)
+        : this.guarded(address, config, callee, observed);
+    return fallback === undefined ? call() : this.orElse(fallback, call, config, observed);
   }
 
   private async orElse(
@@ -253,6 +266,30 @@ export class ServiceCaller {
       // What the caller gets instead says nothing of the service.
       observed?.end(resultOfError(error));
       return fallbackResponse(await fallback(error, config), config);
+    }
+  }
+
+  /** A call within its service's bulkhead, run by its policy. */
+  private async guarded(
+    address: CallAddress,
+    config: InternalAxiosRequestConfig,
+    callee: ServiceCallee,
+    observed: CallFollower | undefined,
+  ): Promise<AxiosResponse> {
+    const { signal, release } = platformSignal(config.signal);
+    try {
+      const response = await callee.run(
+        async (own) =>
+          this.tryInstances(address, own === undefined ? config : { ...config, signal: own }, callee, observed),
+        signal,
+      );
+      response.config = config;
+      return response;
+    } catch (error) {
+      throw codeOf(error) === 'ABORTED' ? new CanceledError(undefined, config) : error;
+    } finally {
+      // A stream that is still to be read is ended by the caller's signal.
+      if (config.responseType !== 'stream') release();
     }
   }
 
@@ -312,14 +349,8 @@ export class ServiceCaller {
     const { url, metadata } = instance;
     const timeoutMs = this.timeLeft(config, options, call.deadline);
     const target = url + basePath(metadata[options.basePathMetadata]) + address.path;
-    const { authorizers } = this.options;
     const { redirects } = options;
-    const isPlain =
-      authorizers.length === 0 &&
-      options.forwardHeaders.length === 0 &&
-      options.deadlineHeader === undefined &&
-      call.carried === undefined;
-    if (isPlain) {
+    if (this.headers.isNone(options, call.carried)) {
       return this.transport.send(
         config,
         timeoutMs === undefined
@@ -327,11 +358,11 @@ export class ServiceCaller {
           : { url: target, redirects, headers: more, timeoutMs },
       );
     }
-    return this.headersFor(call, instance, timeoutMs ?? 0).then((headers) =>
+    return this.headers.of(options, call.carried, instance, timeoutMs ?? 0).then((headers) =>
       this.transport.send(config, {
         url: target,
         redirects,
-        headers: Object.assign(headers, more),
+        headers: more === undefined ? headers : { ...headers, ...more },
         ...(timeoutMs === undefined ? {} : { timeoutMs }),
       }),
     );
@@ -353,34 +384,6 @@ export class ServiceCaller {
     const left = Math.ceil(deadline - this.now());
     if (left <= 0) throw new AxiosError(`timeout of ${options.totalTimeoutMs}ms exceeded`, 'ECONNABORTED', config);
     return own === 0 ? left : Math.min(own, left);
-  }
-
-  /** The headers that a call gets besides its own, which win over all of them. */
-  private async headersFor(
-    { options, carried }: ServiceCall,
-    instance: ServiceInstance,
-    timeoutMs: number,
-  ): Promise<Record<string, string>> {
-    const headers: Record<string, string> = {};
-    for (const authorizer of this.options.authorizers) Object.assign(headers, await authorizer.headers(instance));
-    Object.assign(headers, this.options.incoming?.pick(options.forwardHeaders), carried);
-    if (options.deadlineHeader !== undefined && timeoutMs > 0) headers[options.deadlineHeader] = String(timeoutMs);
-    return headers;
-  }
-
-  /** Whom calls go to that an HTTP client makes. */
-  private calleeFor(view: View<Snapshot>, service: string): ServiceCallee {
-    let callee = this.callees.get(view);
-    if (callee === undefined)
-      this.callees.set(
-        view,
-        (callee = new ServiceCallee(this.options.balancers.of(view), this.optionsOf(service), this.now)),
-      );
-    return callee;
-  }
-
-  private optionsOf(service: string): ResolvedCallOptions {
-    return service === this.bound?.service ? this.bound.options : this.options.optionsFor(service);
   }
 }
 

@@ -164,6 +164,7 @@ export class AppRegistration {
   async shutDown(): Promise<void> {
     for (const release of this.releases.splice(0)) release();
     await this.shutdownSequence.run();
+    this.runtime.lasting.closeAll();
     this.messages.close();
     this.required.close();
     this.stopTellingReadiness();

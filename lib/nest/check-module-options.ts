@@ -28,7 +28,9 @@ import {
 } from '../backend/index.js';
 import {
   HTTP_CLIENTS,
+  isCallPolicy,
   TRANSPORT_OPTIONS,
+  type BulkheadOptions,
   type CallOptions,
   type HedgingOptions,
   type RetryOptions,
@@ -134,6 +136,14 @@ export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Check>> = {
   allowAbsoluteUrls: flag,
   deadlineHeader: text,
   basePathMetadata: text,
+  bulkhead: required(
+    ['maxCalls'],
+    object({ maxCalls: integerBetween(1, 1e6), maxQueue: integerBetween(0, 1e6) } satisfies Record<
+      keyof BulkheadOptions,
+      Check
+    >),
+  ),
+  policy: satisfying('an object with execute, as cockatiel makes them', isCallPolicy),
   fallback: callable,
   hedging: required(
     ['delayMs'],

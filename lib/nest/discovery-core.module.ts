@@ -10,7 +10,7 @@ import {
 import { APP_INTERCEPTOR, ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { ConfigClient } from '../config/index.js';
 import { DiscoveryClient } from '../discovery/index.js';
-import { ServiceHttpClient } from '../http/index.js';
+import { ServiceFetch, ServiceHttpClient } from '../http/index.js';
 import { EventHub } from '../observability/index.js';
 import { ServiceRegistry } from '../registration/index.js';
 import { AppInstanceBinder } from './app-instance-binder.js';
@@ -61,6 +61,11 @@ const PROVIDERS: Provider[] = [
     useFactory: (runtime: DiscoveryRuntime) => new DiscoveryTelemetry(runtime),
     inject: [DiscoveryRuntime],
   },
+  {
+    provide: ServiceFetch,
+    useFactory: (client: ServiceHttpClient) => new ServiceFetch(client.fetch),
+    inject: [ServiceHttpClient],
+  },
   AppInstances,
   {
     provide: HookCaller,
@@ -94,6 +99,7 @@ const EXPORTS = [
   EventHub,
   DiscoveryTelemetry,
   ServiceHttpClient,
+  ServiceFetch,
   AppRegistration,
   InstanceBinder,
   AppInstances,

@@ -5,9 +5,13 @@ import { Balancers, LaneRules } from '../balancing/index.js';
 import { coerce, ConfigClient, ConfigSnapshots, ConfigStore, ConfigValues, DiskSnapshot } from '../config/index.js';
 import { DiscoveryClient, OVERRIDES, ServiceViews } from '../discovery/index.js';
 import {
+  Bulkheads,
   CallRouting,
   IncomingHeaders,
+  LastingCalls,
+  openPools,
   openTransport,
+  type PooledTransport,
   routeSettings,
   ServiceCaller,
   ServiceHttpClient,
@@ -46,6 +50,11 @@ export class DiscoveryRuntime {
   readonly config: ConfigClient;
   /** Sends the calls of all clients. */
   readonly transport: HttpTransport;
+  /** Sends what comes from undici's callers and from `fetch`: the same connections, where they are undici's. */
+  private readonly pools: PooledTransport;
+  /** The sockets and event streams of those. */
+  readonly lasting = new LastingCalls();
+  private readonly bulkheads = new Bulkheads();
   /** For calls that carry on headers of the request in whose course they are made. */
   readonly incoming = new IncomingHeaders();
   private laneRules = LaneRules.none;
@@ -60,6 +69,7 @@ export class DiscoveryRuntime {
   private constructor(readonly options: ResolvedOptions) {
     const { appId } = this;
     this.transport = openTransport(options.transport);
+    this.pools = openPools(this.transport, options.transport);
     this.events = new EventHub(appId);
     const report = this.events.report.bind(this.events);
     const { clock, nameFor } = options;
@@ -89,7 +99,9 @@ export class DiscoveryRuntime {
       now: () => clock.now(),
       random: Math.random,
       clientId: appId,
-      onGone: ({ url }) => this.transport.release(url),
+      onGone: ({ url }) => {
+        for (const one of new Set([this.transport, this.pools])) one.release(url);
+      },
     });
     this.discovery = new DiscoveryClient({
       views: this.views,
@@ -234,7 +246,8 @@ export class DiscoveryRuntime {
     ]);
     await Promise.allSettled([this.views.close(), this.configStore.close()]);
     await this.backends.close();
-    await this.transport.close();
+    this.lasting.closeAll();
+    await Promise.all([...new Set([this.transport, this.pools])].map((one) => one.close()));
     await Promise.allSettled(this.last.map((close) => close()));
     this.events.close();
   }
@@ -270,6 +283,9 @@ export class DiscoveryRuntime {
         authorizers: all.flatMap((backend) => backend.callAuthorizer ?? []),
         firstSnapshotTimeoutMs: this.options.firstSnapshotTimeoutMs,
         balancers: this.balancers,
+        pools: this.pools,
+        lasting: this.lasting,
+        bulkheads: this.bulkheads,
         clock: this.options.clock,
         calls: this.calls,
         incoming: this.incoming,

@@ -221,8 +221,9 @@ export class ServiceProxy {
           isCallersFault: body.isCallersFault,
           signal,
           context: contextOf(options),
+          path: journey.path,
           header: (name) => {
-            const value = name === undefined ? undefined : headers[name.toLowerCase()];
+            const value = headers[name.toLowerCase()];
             return typeof value === 'string' ? value : undefined;
           },
         },

@@ -41,6 +41,7 @@ export const HOUSE: Readonly<Record<string, Allowed>> = {
   'backends/zookeeper': allow(BACKEND, ['node-zookeeper-client', 'axios', 'jose']),
   'backends/*/nest': allow([...BACKEND, 'nest', 'backends/*'], NEST),
   'integrations/*': allow([...FEATURES, 'nest'], NEST),
+  'integrations/fetch': allow([...FEATURES, 'nest'], ['undici']),
   'integrations/terminus': allow([...FEATURES, 'nest'], [...NEST, '@nestjs/terminus']),
   'integrations/opentelemetry': allow([...FEATURES, 'nest'], [...NEST, '@opentelemetry/api']),
   'integrations/prometheus': allow([...FEATURES, 'nest'], [...NEST, 'prom-client']),

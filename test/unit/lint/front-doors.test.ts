@@ -58,6 +58,7 @@ it('the root has what an app needs: an addition is a decision', () => {
     'OnConfigChange',
     'OnInstancesChange',
     'STRATEGIES',
+    'ServiceFetch',
     'ServiceHttpClient',
     'ServiceRegistry',
     'ValidateResponse',
