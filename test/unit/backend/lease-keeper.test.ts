@@ -59,6 +59,27 @@ describe('LeaseKeeper registers and renews', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('says when the registry last confirmed it: at a heartbeat, or now where there are none', async () => {
+    const { clock, registry, lease } = setUp();
+    expect(lease.confirmedAt).toBeUndefined();
+    await lease.registered;
+    expect(lease.confirmedAt).toBe(0);
+    await clock.advance(12_000);
+    expect(lease.confirmedAt).toBe(10_000);
+    registry.failure = () => new Error('refused');
+    await clock.advance(8000);
+    expect(lease.confirmedAt).toBe(10_000);
+    registry.failure = undefined;
+    await lease.revoke();
+
+    const { register, deregister } = new ScriptedRegistry(clock).operations();
+    const kept = setUp({ operations: { register, deregister } });
+    await kept.lease.registered;
+    await kept.clock.advance(60_000);
+    expect(kept.lease.confirmedAt).toBe(60_000);
+    await kept.lease.revoke();
+  });
+
   it.each([
     [0, 10_000],
     [0.5, 9500],
