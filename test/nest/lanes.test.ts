@@ -95,7 +95,7 @@ describe.each<Platform>(['express', 'fastify'])('lanes over hops, on %s', (platf
     };
     await Promise.all(Array.from({ length: 8 }, worker));
     expect(wrong).toEqual([]);
-  });
+  }, 120_000);
 });
 
 /** A caller of STOCK, whose two instances are plain servers: of the base, and of the lane. */
