@@ -179,6 +179,8 @@ export {
   peerError,
   silentLogger,
   strangersProblem,
+  durationOf,
+  TroubleLog,
   withoutSecrets,
   withoutSecretUrls,
   writeFileAtomically,

@@ -1,5 +1,5 @@
 import { messageOf, type BackendState, type DiscoveryError, type DiscoveryEvent } from '../model/index.js';
-import { singleLine, systemClock, type Clock, type Logger } from '../backend/index.js';
+import { durationOf, singleLine, systemClock, type Clock, type Logger } from '../backend/index.js';
 import { OpenTroubles, type PastTrouble } from './open-troubles.js';
 import { kindOf, Outages } from './outages.js';
 
@@ -191,14 +191,6 @@ function configurationOf({ backend }: { readonly backend: string }): string {
 /** How long it was so, for people. */
 function after(past: PastTrouble | undefined): string {
   return past === undefined ? '' : `, after ${durationOf(past.lastedMs)}`;
-}
-
-function durationOf(ms: number): string {
-  const seconds = ms / 1000;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  const minutes = seconds / 60;
-  return minutes < 120 ? `${Math.round(minutes)} min` : `${Math.round(minutes / 60)} h`;
 }
 
 function shortList(keys: readonly string[]): string {

@@ -22,6 +22,7 @@ export * from './single-flight.js';
 export * from './single-line.js';
 export * from './system-clock.js';
 export * from './tls.js';
+export * from './trouble-log.js';
 export * from './until.js';
 export * from './value-view.js';
 export * from './watch-loop.js';
