@@ -105,7 +105,7 @@ export type {
 } from './http/index.js';
 
 // Configuration.
-export { ConfigClient, ConfigRef } from './config/index.js';
+export { ConfigClient, ConfigRef, secretFiles, springCipher } from './config/index.js';
 export type {
   ConfigChange,
   ConfigCandidate,
@@ -120,6 +120,8 @@ export type {
   ElementType,
   SchemaIssue,
   SchemaResult,
+  SecretFilesOptions,
+  SpringCipherOptions,
   StandardSchema,
 } from './config/index.js';
 export type { ConfigContent, ConfigDocument, ConfigFormat, ConfigScope } from './model/index.js';

@@ -176,6 +176,7 @@ export type { LeaseRecord } from './machinery/index.js';
 export {
   chooseAddress,
   firstNonLoopbackIp,
+  FolderEvents,
   peerError,
   silentLogger,
   strangersProblem,
@@ -185,7 +186,7 @@ export {
   withoutSecretUrls,
   writeFileAtomically,
 } from './machinery/index.js';
-export type { AddressOptions, BackendUse, ChosenAddress, NamedDriver } from './machinery/index.js';
+export type { AddressOptions, BackendUse, ChosenAddress, NamedDriver, WatchFolder } from './machinery/index.js';
 
 // The machinery: HTTP, TLS, log levels.
 export {

@@ -69,7 +69,7 @@ const NO_CONDITIONS: DocumentConditions = { profiles: [], platform: undefined };
 export class ConfigStore implements View<PropertyTree> {
   private readonly view: ValueView<PropertyTree>;
   private readonly validators = new Set<ConfigValidator>();
-  private readonly follows: (() => void)[] = [];
+  private readonly follows: (() => unknown)[] = [];
   private sources: readonly ConfigSource[] = [];
   /** Backends that could not be asked. */
   private readonly failing = new Map<string, ConfigProblem>();
@@ -159,10 +159,10 @@ export class ConfigStore implements View<PropertyTree> {
   async close(): Promise<void> {
     this.closed = true;
     this.timer?.cancel();
-    for (const end of this.follows.splice(0)) end();
+    const followed = this.follows.splice(0).map((end) => end());
     this.view.close();
     this.reports.set(this.reports.current + 1);
-    await Promise.allSettled(this.sources.map((source) => source.close()));
+    await Promise.allSettled([...followed, ...this.sources.map((source) => source.close())]);
     await this.rebuilding;
     await this.options.snapshots?.close();
   }

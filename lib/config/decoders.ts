@@ -23,10 +23,10 @@ export interface ConfigDecoder {
    */
   decode(text: string, value: DecodedValue): string | Promise<string>;
   /**
-   * Tells when answers would be others now, as of files that rotate. Called once.
-   * @returns what ends it
+   * Tells when answers would be others now, as of files that rotate. Called once by each configuration that uses it.
+   * @returns what ends it; what that gives is awaited
    */
-  follow?(changed: () => void): () => void;
+  follow?(changed: () => void): () => unknown;
 }
 
 /**

@@ -14,4 +14,5 @@ export * from './property-tree.js';
 export * from './reading/index.js';
 export * from './relaxed-names.js';
 export * from './secret-keys.js';
+export * from './secrets/index.js';
 export * from './standard-schema.js';

@@ -305,6 +305,7 @@ export class DiscoveryRuntime {
       logger: nestLogger(`Discovery:${definition.name}`),
       clock,
       random: Math.random,
+      instances: (service) => this.discovery.getInstances(service),
       report: (event) => this.events.report(event),
     };
   }

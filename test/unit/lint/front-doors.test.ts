@@ -68,5 +68,7 @@ it('the root has what an app needs: an addition is a decision', () => {
     'getConfigRefToken',
     'getDiscoverableClientToken',
     'remote',
+    'secretFiles',
+    'springCipher',
   ]);
 });
