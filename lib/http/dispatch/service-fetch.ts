@@ -35,8 +35,8 @@ export function fetchOf(
   targets: DispatchTargets,
   optionsOf: (service: string) => ResolvedCallOptions,
 ): ServiceFetchFunction {
-  return async (input, init) => {
-    const given = input instanceof Request ? input.url : String(input);
+  const call = (input: string | URL | Request, init: ServiceFetchInit | undefined): Promise<Response> => {
+    const given = typeof input === 'string' ? input : input instanceof Request ? input.url : String(input);
     const address = addressOf(targets, given);
     if (address?.isService !== true) return fetch(input, init);
     const options = optionsOf(address.host);
@@ -48,28 +48,35 @@ export function fetchOf(
       signal ?? undefined,
     );
   };
+  return (input, init) => {
+    try {
+      return call(input, init);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  };
 }
 
-async function fetchService(
+function fetchService(
   targets: DispatchTargets,
   options: ResolvedCallOptions,
-  { host: service, path }: CallAddress,
+  address: CallAddress,
   input: string | URL | Request,
   init: ServiceFetchInit = {},
 ): Promise<Response> {
+  const { body } = init;
+  const method = init.method ?? (input instanceof Request ? input.method : 'GET');
+  if (body instanceof FormData && isRepeatable(method, options.retry)) {
+    return bytesOf(body, init.headers).then((sent) =>
+      fetchService(targets, options, address, input, { ...init, ...sent }),
+    );
+  }
+  const { host: service, path } = address;
   const origin = `http://${hostFor(service)}`;
   const url = origin + path;
-  const method = init.method ?? (input instanceof Request ? input.method : 'GET');
-  let { body, headers } = init;
-  if (body instanceof FormData && isRepeatable(method, options.retry))
-    ({ body, headers } = await bytesOf(body, headers));
   const dispatcher = new FetchTarget(targets, service, options, origin, init.loadBalancing, replayable(body));
-  const more = {
-    ...init,
-    ...(body === init.body ? {} : { body, headers }),
-    ...(options.redirects === 'none' && init.redirect === undefined ? { redirect: 'manual' } : {}),
-    dispatcher,
-  };
+  const more = { ...init, dispatcher };
+  if (options.redirects === 'none' && init.redirect === undefined) more.redirect = 'manual';
   // A dispatcher is to Node's `fetch` whatever has its method.
   return fetch(input instanceof Request ? requestTo(url, input) : url, more as unknown as RequestInit);
 }
@@ -78,12 +85,16 @@ async function fetchService(
 function addressOf({ bound }: DispatchTargets, given: string): CallAddress | undefined {
   if (bound === undefined) return parseAddress(given);
   const { service, options } = bound;
+  // Most of all: a path of nothing that could mean anything else.
+  if (PLAIN_PATH.test(given)) return { host: service, isService: true, path: given };
   const own = ownPath(service, given);
   const url = fullUrl(serviceUrl(service), own ?? given, true);
   const address = parseAddress(url);
   assertWithin(service, url, address, own ?? given, options.allowAbsoluteUrls);
   return address;
 }
+
+const PLAIN_PATH = /^(?:\/[\w-]+)+\/?(?:\?[\w\-=&,]*)?$/;
 
 /** The path of `http://STOCK/quote`, as clients that were given a base URL write it. */
 function ownPath(service: string, given: string): string | undefined {
