@@ -1,11 +1,10 @@
 import { defined, DiscoveryError } from '../../../model/index.js';
-import { flagOf, type EnvironmentOptions, type TlsOptions, type Variables } from '../../../backend/index.js';
-import type { ConsulConnectionOptions } from './client-options.js';
+import { flagOf, type EnvironmentOption, type TlsOptions, type Variables } from '../../../backend/index.js';
 
 const TLS = ['CONSUL_CACERT', 'CONSUL_CLIENT_CERT', 'CONSUL_CLIENT_KEY', 'CONSUL_TLS_SERVER_NAME'] as const;
 
 /** The variables of Consul's own tools. */
-export const CONSUL_ENVIRONMENT: EnvironmentOptions<ConsulConnectionOptions> = {
+export const CONSUL_ENVIRONMENT = {
   address: {
     variables: ['CONSUL_HTTP_ADDR', 'CONSUL_HTTP_SSL'],
     read: (_, variables) => {
@@ -22,7 +21,7 @@ export const CONSUL_ENVIRONMENT: EnvironmentOptions<ConsulConnectionOptions> = {
   namespace: { variables: ['CONSUL_NAMESPACE'] },
   partition: { variables: ['CONSUL_PARTITION'] },
   tls: { variables: [...TLS, 'CONSUL_HTTP_SSL_VERIFY'], read: (_, variables) => tlsOf(variables) },
-};
+} satisfies Readonly<Record<string, EnvironmentOption>>;
 
 function tlsOf(variables: Variables): TlsOptions | undefined {
   const [caFile, certFile, keyFile, servername] = TLS.map((name) => variables[name]?.trim() || undefined);
