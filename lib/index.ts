@@ -105,6 +105,7 @@ export type {
 } from './http/index.js';
 
 // Configuration.
+export { loadConfig, LoadedConfig } from './nest/index.js';
 export { ConfigClient, ConfigRef, secretFiles, springCipher } from './config/index.js';
 export type {
   ConfigChange,

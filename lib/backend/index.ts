@@ -139,6 +139,7 @@ export {
   checkOptions,
   either,
   flag,
+  flagOf,
   integerBetween,
   listOf,
   literal,
@@ -155,8 +156,9 @@ export {
   serverTexts,
   text,
   withDefaults,
+  withEnvironment,
 } from './machinery/index.js';
-export type { Check, Resolved } from './machinery/index.js';
+export type { Check, EnvironmentOption, EnvironmentOptions, Resolved, Variables } from './machinery/index.js';
 
 // The machinery: strangers' records.
 export {

@@ -7,6 +7,7 @@ export { DiscoverableClient, type DiscoverableClientOptions } from './decorators
 export * from './decorators/health-check-of.decorator.js';
 export { ConfigProperties, ConfigProperty } from './configuration/config-properties.decorator.js';
 export type { ConfigPropertiesOptions, ConfigPropertyOptions } from './configuration/config-class.js';
+export { loadConfig, LoadedConfig } from './configuration/load-config.js';
 export type { ConfigObjectChange } from './configuration/config-objects.js';
 export * from './decorators/on-config-change.decorator.js';
 export * from './decorators/on-instances-change.decorator.js';

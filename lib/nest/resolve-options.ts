@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { local } from '../backends/local/index.js';
 import { systemClock, type BackendDefinition, type BackendUse, type Clock } from '../backend/index.js';
@@ -74,7 +75,7 @@ export function resolveOptions(
   const options = given ?? {};
   checkModuleOptions(options);
   const application = options.service?.name ?? defaultServiceName(env, given === undefined);
-  const service = options.service ?? (given === undefined ? { name: application } : undefined);
+  const service = withHost(options.service ?? (given === undefined ? { name: application } : undefined), env);
   const standIn = options.registry === undefined || options.config === undefined ? standInFor(options) : undefined;
   const { discovery = {}, configOptions = {}, shutdown = {}, http = {}, clients = {} } = options;
   const production = env['NODE_ENV'] === 'production';
@@ -131,6 +132,20 @@ export function resolveOptions(
       options.snapshotDirectory ?? join(stateFolder(env), 'nestjs-service-discovery', application, 'snapshots'),
     clock: options.clock ?? systemClock,
   };
+}
+
+/** `POD_IP` is the address where nothing is said of it: what a pod is called at, whatever interfaces it has. */
+function withHost(service: ServiceOptions | undefined, env: NodeJS.ProcessEnv): ServiceOptions | undefined {
+  const field = 'POD_IP';
+  const address = (env[field] ?? '').trim();
+  if (service === undefined || address === '') return service;
+  const { host, ip, networks, ignoredInterfaces, family, preferHostname } = service;
+  const said = [host, ip, networks, ignoredInterfaces, family, preferHostname];
+  if (said.some((one) => one !== undefined)) return service;
+  if (isIP(address) !== 0) return { ...service, host: address };
+  throw new DiscoveryError('INVALID_OPTION', `the variable ${field} must be an IP address, got ${describe(address)}`, {
+    field,
+  });
 }
 
 /** The variables of the environment that configuration is read from. */

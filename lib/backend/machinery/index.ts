@@ -5,6 +5,7 @@ export * from './backoff.js';
 export * from './check-options.js';
 export * from './conceal.js';
 export * from './deadline.js';
+export * from './environment.js';
 export * from './folder-events.js';
 export * from './http-client.js';
 export * from './lease-record.js';

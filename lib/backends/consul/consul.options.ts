@@ -12,6 +12,7 @@ import {
   recordOf,
   text,
   withDefaults,
+  withEnvironment,
   type Check,
   type Resolved,
 } from '../../backend/index.js';
@@ -24,6 +25,7 @@ import {
   type ClientSettings,
   type ConsulConnectionOptions,
 } from './client/client-options.js';
+import { CONSUL_ENVIRONMENT } from './client/environment.js';
 import type { Consistency } from './client/values.js';
 
 /**
@@ -265,6 +267,10 @@ const WATCH_DEFAULTS: WatchSettings = { waitMs: 55_000, burst: 2, minIntervalMs:
  * @throws DiscoveryError `INVALID_OPTION` or `INVALID_NAME`, naming the field
  */
 export function resolveConsulOptions(options: ConsulOptions): ConsulSettings {
+  return withEnvironment(options, CONSUL_ENVIRONMENT, resolved);
+}
+
+function resolved(options: ConsulOptions): ConsulSettings {
   const given = checked('consul()', options, CHECKS, DEFAULTS);
   const { name, deregisterCriticalServiceAfterMs, verifyMs, enableTagOverride } = given;
   assertName(name, 'name');

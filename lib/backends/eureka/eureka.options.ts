@@ -17,7 +17,9 @@ import {
   text,
   tlsCheck,
   withDefaults,
+  withEnvironment,
   type Check,
+  type EnvironmentOptions,
   type Resolved,
   type TlsOptions,
 } from '../../backend/index.js';
@@ -205,6 +207,14 @@ export interface ConnectionSettings extends Omit<
   readonly dns: Required<EurekaDnsOptions> | undefined;
 }
 
+/** Spring's variables. */
+const ENVIRONMENT: EnvironmentOptions<EurekaOptions> = {
+  serviceUrls: {
+    variables: ['EUREKA_CLIENT_SERVICEURL_DEFAULTZONE', 'EUREKA_CLIENT_SERVICE_URL_DEFAULTZONE'],
+    unless: ['availabilityZones', 'dns'],
+  },
+};
+
 const urls = either('a URL or a list of URLs', text, listOf(text));
 
 /** The checks of the options that `eureka()` and `EurekaClient` share. */
@@ -276,8 +286,10 @@ function methodsOf(value: unknown): Record<string, Check> {
  * @throws DiscoveryError `INVALID_OPTION` or `INVALID_NAME`, naming the field
  */
 export function resolveEurekaOptions(options: EurekaOptions): EurekaSettings {
-  checkOptions('eureka()', options, SHARED_CHECKS);
-  return resolveSettings('eureka()', options);
+  return withEnvironment(options, ENVIRONMENT, (filled) => {
+    checkOptions('eureka()', filled, SHARED_CHECKS);
+    return resolveSettings('eureka()', filled);
+  });
 }
 
 /** Fills in the defaults of options that were checked. @throws DiscoveryError as {@link resolveEurekaOptions} */

@@ -65,7 +65,7 @@ export type { NacosInstanceEvent, NacosInstanceListener } from './client/http/su
  *
  * @throws DiscoveryError `INVALID_OPTION` or `INVALID_NAME`, naming the field
  */
-export function nacos(options: NacosOptions): BackendDefinition {
+export function nacos(options: NacosOptions = {}): BackendDefinition {
   const settings = resolveNacosOptions(options);
   const definition: BackendDefinition = {
     kind: 'nacos',

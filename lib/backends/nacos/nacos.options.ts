@@ -11,7 +11,9 @@ import {
   required,
   text,
   withDefaults,
+  withEnvironment,
   type Check,
+  type EnvironmentOptions,
   type Resolved,
 } from '../../backend/index.js';
 import { assertName, DiscoveryError } from '../../model/index.js';
@@ -68,6 +70,14 @@ export interface NacosOptions extends NacosClientOptions {
   /** HTTP: proxy of each scheme. */
   readonly proxies?: Readonly<Partial<Record<'http' | 'https', string>>>;
 }
+
+/** The variables of Nacos' own images and of Spring Cloud Alibaba. */
+const ENVIRONMENT: EnvironmentOptions<NacosOptions> = {
+  serverAddresses: { variables: ['NACOS_SERVER_ADDR', 'SPRING_CLOUD_NACOS_SERVER_ADDR'], unless: ['endpoint'] },
+  namespace: { variables: ['NACOS_NAMESPACE'] },
+  username: { variables: ['NACOS_USERNAME'], unless: ['accessKey', 'secretKey', 'credentialsProvider'] },
+  password: { variables: ['NACOS_PASSWORD'], unless: ['accessKey', 'secretKey', 'credentialsProvider'] },
+};
 
 const documents: Check = listOf(required(['dataId'], object({ dataId: text, group: text })));
 
@@ -132,6 +142,10 @@ export interface NacosSettings extends Omit<
  * @throws DiscoveryError `INVALID_OPTION` or `INVALID_NAME`, naming the field
  */
 export function resolveNacosOptions(options: NacosOptions): NacosSettings {
+  return withEnvironment(options, ENVIRONMENT, resolved);
+}
+
+function resolved(options: NacosOptions): NacosSettings {
   const given = checked('nacos()', options, CHECKS, DEFAULTS);
   const { name, group, cluster, clusters } = given;
   assertName(name, 'name');

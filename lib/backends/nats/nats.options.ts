@@ -8,7 +8,9 @@ import {
   oneOf,
   text,
   withDefaults,
+  withEnvironment,
   type Check,
+  type EnvironmentOptions,
   type Resolved,
 } from '../../backend/index.js';
 import { assertName, DiscoveryError } from '../../model/index.js';
@@ -113,6 +115,15 @@ const DEFAULTS = {
   heartbeatMs: 2000,
 } satisfies NatsOptions;
 
+const OTHER_WAYS = ['connection', 'token', 'nkeySeed', 'credentials'];
+
+/** The variables of NATS' own tool. */
+const ENVIRONMENT: EnvironmentOptions<NatsOptions> = {
+  servers: { variables: ['NATS_URL'], unless: ['connection'] },
+  username: { variables: ['NATS_USER'], unless: OTHER_WAYS },
+  password: { variables: ['NATS_PASSWORD'], unless: OTHER_WAYS },
+};
+
 const PRESENCE_DEFAULTS = {
   mode: 'key-value',
   bucket: 'service-presence',
@@ -140,6 +151,10 @@ export interface NatsSettings extends Pick<
  * @throws DiscoveryError `INVALID_OPTION` or `INVALID_NAME`, naming the field
  */
 export function resolveNatsOptions(options: NatsOptions): NatsSettings {
+  return withEnvironment(options, ENVIRONMENT, resolved);
+}
+
+function resolved(options: NatsOptions): NatsSettings {
   const given = checked('nats()', options, CHECKS, DEFAULTS);
   const { name, rounds, config, apiPrefix, jetStreamPrefix, heartbeatMs } = given;
   const { mode, bucket, leaseMs, create } = withDefaults<NatsPresenceOptions, typeof PRESENCE_DEFAULTS>(

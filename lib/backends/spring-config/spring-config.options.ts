@@ -13,7 +13,9 @@ import {
   serverTexts,
   text,
   tlsCheck,
+  withEnvironment,
   type Check,
+  type EnvironmentOptions,
   type Resolved,
   type TlsOptions,
 } from '../../backend/index.js';
@@ -73,6 +75,18 @@ const CHECKS: Readonly<Record<keyof SpringConfigOptions, Check>> = {
   maxResponseBytes: integerBetween(1024, 2 ** 31 - 1),
 };
 
+const listed = (list: string): readonly string[] => list.split(',').map((one) => one.trim());
+
+/** Spring's variables. */
+const ENVIRONMENT: EnvironmentOptions<SpringConfigOptions> = {
+  url: { variables: ['SPRING_CLOUD_CONFIG_URI'] },
+  application: { variables: ['SPRING_CLOUD_CONFIG_NAME'], read: listed },
+  label: { variables: ['SPRING_CLOUD_CONFIG_LABEL'], read: listed },
+  username: { variables: ['SPRING_CLOUD_CONFIG_USERNAME'] },
+  password: { variables: ['SPRING_CLOUD_CONFIG_PASSWORD'] },
+  token: { variables: ['SPRING_CLOUD_CONFIG_TOKEN'] },
+};
+
 const DEFAULTS = {
   name: 'spring-config',
   url: 'http://localhost:8888',
@@ -111,6 +125,10 @@ export interface ServerUrl {
  * @throws DiscoveryError `INVALID_OPTION` or `INVALID_NAME`, naming the field
  */
 export function resolveSpringConfigOptions(options: SpringConfigOptions): SpringConfigSettings {
+  return withEnvironment(options, ENVIRONMENT, resolved);
+}
+
+function resolved(options: SpringConfigOptions): SpringConfigSettings {
   const given = checked('springConfig()', options, CHECKS, DEFAULTS);
   const { url, application, label, username, password, token, ...rest } = given;
   assertName(rest.name, 'name');

@@ -10,7 +10,9 @@ import {
   text,
   tlsCheck,
   withDefaults,
+  withEnvironment,
   type Check,
+  type EnvironmentOptions,
   type Resolved,
   type TlsOptions,
 } from '../../backend/index.js';
@@ -38,7 +40,7 @@ export interface ZooKeeperOptions {
   /**
    * `host:port`, several in a list or separated by commas; a path after the last one is the root of everything (chroot)
    * and is created when it is missing.
-   * @default `ASAB_ZOOKEEPER_SERVERS`, else `localhost:2181`
+   * @default `ASAB_ZOOKEEPER_SERVERS` or `ZOOKEEPER_SERVERS`, else `localhost:2181`
    */
   readonly servers?: string | readonly string[];
   /** How services are written and found. @default asab() */
@@ -68,6 +70,10 @@ const layoutCheck: Check = (value, path) => {
   const kind = typeof value === 'object' && value !== null && 'kind' in value ? value.kind : undefined;
   const check = kind === 'asab' ? asabChecks : kind === 'curator' ? curatorChecks : undefined;
   object({ kind: oneOf('asab', 'curator'), options: check ?? object({}) })(value, path);
+};
+
+const ENVIRONMENT: EnvironmentOptions<ZooKeeperOptions> = {
+  servers: { variables: ['ASAB_ZOOKEEPER_SERVERS', 'ZOOKEEPER_SERVERS'] },
 };
 
 const CHECKS: Readonly<Record<string, Check>> = {
@@ -120,9 +126,13 @@ export interface ZooKeeperSettings extends Omit<
  * @throws DiscoveryError `INVALID_OPTION` or `INVALID_NAME`, naming the field
  */
 export function resolveZooKeeperOptions(options: ZooKeeperOptions, environment = process.env): ZooKeeperSettings {
+  return withEnvironment(options, ENVIRONMENT, (filled) => resolved(filled, environment), environment);
+}
+
+function resolved(options: ZooKeeperOptions, environment: NodeJS.ProcessEnv): ZooKeeperSettings {
   const given = checked('zookeeper()', options, CHECKS, DEFAULTS);
   assertName(given.name, 'name');
-  const servers = given.servers ?? environment['ASAB_ZOOKEEPER_SERVERS'] ?? 'localhost:2181';
+  const servers = given.servers ?? 'localhost:2181';
   const { chroot } = parseServers(servers, 'servers');
   if (chroot !== undefined) normalizePath(chroot, 'servers');
   if (given.access === 'creator' && given.auth.length === 0) {

@@ -14,6 +14,7 @@ import {
   systemClock,
   text,
   tlsCheck,
+  withEnvironment,
   withLevel,
   anything,
   type Check,
@@ -25,6 +26,7 @@ import {
 } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
 import { parseAddress, type ConsulAddress } from './address.js';
+import { CONSUL_ENVIRONMENT } from './environment.js';
 import { secretOf, type Consistency, type TokenLike } from './values.js';
 
 /** How a client connects; the same for {@link ConsulClient} and for the backend. */
@@ -161,6 +163,12 @@ export type ResolvedClientOptions = ClientSettings &
 export function resolveClientOptions(given: string | ConsulClientOptions): ResolvedClientOptions {
   const what = 'new ConsulClient()';
   const options = typeof given === 'string' ? { address: given } : given;
+  return withEnvironment<ConsulClientOptions, ResolvedClientOptions>(options, CONSUL_ENVIRONMENT, (filled) =>
+    resolved(what, filled),
+  );
+}
+
+function resolved(what: string, options: ConsulClientOptions): ResolvedClientOptions {
   const settings = checked<ConsulClientOptions, typeof CLIENT_DEFAULTS>(what, options, CLIENT_CHECKS, CLIENT_DEFAULTS);
   const logger = withLevel(settings.logger, settings.logLevel);
   return conceal({ ...settings, ...resolveConnection(what, settings), logger });
