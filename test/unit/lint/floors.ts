@@ -45,6 +45,7 @@ export const HOUSE: Readonly<Record<string, Allowed>> = {
   'integrations/terminus': allow([...FEATURES, 'nest'], [...NEST, '@nestjs/terminus']),
   'integrations/opentelemetry': allow([...FEATURES, 'nest'], [...NEST, '@opentelemetry/api']),
   'integrations/prometheus': allow([...FEATURES, 'nest'], [...NEST, 'prom-client']),
+  'integrations/cli': allow([...FEATURES, 'nest'], [...NEST, 'axios']),
   'integrations/nest-config': allow([...FEATURES, 'nest'], [...NEST, '@nestjs/config']),
   'integrations/microservices': allow([...FEATURES, 'nest'], [...NEST, '@nestjs/microservices']),
   'index.ts': allow([...FEATURES, 'nest']),
