@@ -7,7 +7,7 @@ import type { ResolvedCallOptions } from './call-options.js';
 export interface CarriedCall extends Pick<CallManner, 'method' | 'isReplayable' | 'isCallersFault' | 'signal'> {
   readonly context: PickContext;
   /** A header of the call, for strategies that go by one. */
-  readonly header: (name: string | undefined) => string | undefined;
+  readonly header: (name: string) => string | undefined;
 }
 
 /** Makes one try of such a call; resolves with something that has the answer's `status`. */
@@ -32,10 +32,18 @@ export function carryOut<T>(
   const { options } = callee;
   const { totalTimeoutMs } = options;
   const deadline = totalTimeoutMs === 0 ? Infinity : now() + totalTimeoutMs;
-  const hint = call.context.hint ?? call.header(options.hintHeader);
-  const key = call.context.key ?? call.header(options.keyHeader);
-  const context = hint === undefined && key === undefined ? FIRST_TRY : defined({ hint, key });
-  const manner: CallManner = { ...call, everyFailure: false, deadline, context, now };
+  const context = contextOf(call, options);
+  // Written out: every request pays for it.
+  const manner: CallManner = {
+    method: call.method,
+    isReplayable: call.isReplayable,
+    isCallersFault: call.isCallersFault,
+    signal: call.signal,
+    everyFailure: false,
+    deadline,
+    context,
+    now,
+  };
   const timeLeft = (own: number | undefined): number => {
     const timeoutMs = own ?? options.timeoutMs;
     if (deadline === Infinity) return timeoutMs;
@@ -45,4 +53,10 @@ export function carryOut<T>(
   return tryEach(callee, manner, pickFirst(callee, context), (instance) =>
     attempt(instance, { options, timeLeft, basePath: instance.metadata[options.basePathMetadata] }),
   );
+}
+
+function contextOf({ context, header }: CarriedCall, { hintHeader, keyHeader }: ResolvedCallOptions): PickContext {
+  const hint = context.hint ?? (hintHeader === undefined ? undefined : header(hintHeader));
+  const key = context.key ?? (keyHeader === undefined ? undefined : header(keyHeader));
+  return hint === undefined && key === undefined ? FIRST_TRY : defined({ hint, key });
 }

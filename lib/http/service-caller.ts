@@ -119,13 +119,14 @@ export class ServiceCaller {
    * @throws the last try's error, with `attempts`; NoInstanceError, NoSnapshotError
    */
   async carry<T>(service: string, call: CarriedCall, attempt: CarriedAttempt<T>): Promise<T> {
-    const lease = this.options.views.acquire(service);
-    try {
-      if (lease.view.current.state === 'unknown') await this.whenKnown(lease.view);
-      return await carryOut(this.calleeFor(lease.view, service), call, this.now, attempt);
-    } finally {
-      lease.release();
+    const watched = this.options.views.watchedView(service);
+    if (watched !== undefined && watched.current.state !== 'unknown') {
+      return carryOut(this.calleeFor(watched, service), call, this.now, attempt);
     }
+    return this.options.views.with(service, async (view) => {
+      await this.whenKnown(view);
+      return carryOut(this.calleeFor(view, service), call, this.now, attempt);
+    });
   }
 
   /** What this app has seen of the instances of a service, or of all, as long as it watches it; none before the first call. */

@@ -84,7 +84,7 @@ export class UpgradeProxy {
           signal,
           context: route.options.hint === undefined ? {} : { hint: route.options.hint },
           header: (name) => {
-            const value = name === undefined ? undefined : request.headers[name.toLowerCase()];
+            const value = request.headers[name.toLowerCase()];
             return typeof value === 'string' ? value : undefined;
           },
         },
