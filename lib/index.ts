@@ -1,5 +1,11 @@
 // The module, and what it needs at start-up and shutdown.
-export { AppRegistration, DiscoveryExceptionFilter, DiscoveryModule, enableGracefulShutdown } from './nest/index.js';
+export {
+  AppRegistration,
+  DiscoveryExceptionFilter,
+  DiscoveryModule,
+  DiscoveryTelemetry,
+  enableGracefulShutdown,
+} from './nest/index.js';
 export type {
   BeforeServiceDeregister,
   BeforeServiceRegister,
@@ -22,6 +28,8 @@ export type {
 
 // The decorators, and the tokens of what they inject.
 export {
+  ConfigProperties,
+  ConfigProperty,
   ConfigValue,
   DiscoverableClient,
   getConfigRefToken,
@@ -34,7 +42,14 @@ export {
   remote,
   ValidateResponse,
 } from './nest/index.js';
-export type { ConfigValueOptions, DiscoverableClientOptions, HttpServiceClientOptions } from './nest/index.js';
+export type {
+  ConfigObjectChange,
+  ConfigPropertiesOptions,
+  ConfigPropertyOptions,
+  ConfigValueOptions,
+  DiscoverableClientOptions,
+  HttpServiceClientOptions,
+} from './nest/index.js';
 
 // Registration.
 export { firstNonLoopbackIp, ServiceRegistry } from './registration/index.js';
@@ -43,6 +58,7 @@ export type { Registration, RegistrationInput, RegistrationPatch } from './model
 
 // Discovery.
 export { DiscoveryClient } from './discovery/index.js';
+export type { OverrideOptions } from './discovery/index.js';
 export { INSTANCE_STATUSES } from './model/index.js';
 export type {
   InstancesDiff,
@@ -61,15 +77,20 @@ export type {
   EjectionOptions,
   Endpoint,
   InstancePick,
+  LaneOptions,
+  LaneRule,
   LoadBalancer,
   PickContext,
   Picker,
   PickFunction,
   RoutingOptions,
+  VersionOptions,
 } from './balancing/index.js';
-export { discoverable, ServiceHttpClient } from './http/index.js';
+export { discoverable, ServiceFetch, ServiceHttpClient } from './http/index.js';
 export type {
+  BulkheadOptions,
   CallOptions,
+  CallPolicy,
   HedgingOptions,
   HttpClientName,
   HttpTransportOptions,
@@ -77,18 +98,30 @@ export type {
   Redirects,
   RequestBalancing,
   RetryOptions,
+  ServiceFetchFunction,
+  ServiceFetchInit,
   ServiceRequestConfig,
   TransportOptions,
 } from './http/index.js';
 
 // Configuration.
-export { ConfigClient, ConfigRef } from './config/index.js';
+export { ConfigClient, ConfigRef, secretFiles, springCipher } from './config/index.js';
 export type {
   ConfigChange,
+  ConfigCandidate,
   ConfigData,
+  ConfigDecoder,
+  ConfigExplanation,
+  ConfigOrigin,
+  ConfigReadOptions,
   ConfigWriteOptions,
+  DeclaredDocument,
+  DecodedValue,
+  ElementType,
   SchemaIssue,
   SchemaResult,
+  SecretFilesOptions,
+  SpringCipherOptions,
   StandardSchema,
 } from './config/index.js';
 export type { ConfigContent, ConfigDocument, ConfigFormat, ConfigScope } from './model/index.js';
@@ -97,7 +130,22 @@ export type { ConfigContent, ConfigDocument, ConfigFormat, ConfigScope } from '.
 export { DiscoveryError, NoInstanceError, NoSnapshotError } from './model/index.js';
 export type { Attempt, DiscoveryErrorCode, DiscoveryErrorDetails } from './model/index.js';
 export { DIAGNOSTICS_CHANNEL, EventHub } from './observability/index.js';
-export type { DiagnosticsMessage } from './observability/index.js';
+export type {
+  AttemptObservation,
+  AttemptReason,
+  BackendTelemetry,
+  CallObservation,
+  CallObserver,
+  CallOutcome,
+  CallResult,
+  ConfigurationTelemetry,
+  DiagnosticsMessage,
+  ObservedAttempt,
+  ObservedCall,
+  RegistrationTelemetry,
+  ServiceTelemetry,
+  TelemetrySnapshot,
+} from './observability/index.js';
 export type { BackendState, DiscoveryEvent, DiscoveryEventType } from './model/index.js';
 
 // What a backend is, for those who name its types; /backend has what one is written with.

@@ -62,7 +62,17 @@ export type {
 } from './port/index.js';
 
 // The frame: what every backend does the same way.
-export { allOf, BackendBase, Host, LeaseKeeper, mapped, openFeed, Reporter, SharedFeed } from './driver/index.js';
+export {
+  allOf,
+  BackendBase,
+  earliest,
+  Host,
+  LeaseKeeper,
+  mapped,
+  openFeed,
+  Reporter,
+  SharedFeed,
+} from './driver/index.js';
 export type {
   Changed,
   DriverHost,
@@ -81,6 +91,7 @@ export type {
   PullSource,
   PushSource,
   Reading,
+  Removal,
 } from './driver/index.js';
 
 // The frame: configuration documents.
@@ -165,14 +176,17 @@ export type { LeaseRecord } from './machinery/index.js';
 export {
   chooseAddress,
   firstNonLoopbackIp,
+  FolderEvents,
   peerError,
   silentLogger,
   strangersProblem,
+  durationOf,
+  TroubleLog,
   withoutSecrets,
   withoutSecretUrls,
   writeFileAtomically,
 } from './machinery/index.js';
-export type { AddressOptions, BackendUse, ChosenAddress, NamedDriver } from './machinery/index.js';
+export type { AddressOptions, BackendUse, ChosenAddress, NamedDriver, WatchFolder } from './machinery/index.js';
 
 // The machinery: HTTP, TLS, log levels.
 export {

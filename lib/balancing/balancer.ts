@@ -74,6 +74,14 @@ export class Balancer implements PickLedger {
     if (snapshot !== this.seen) this.take(snapshot);
   }
 
+  /** How many instances are left out at present, by any of the routes. */
+  get ejected(): number {
+    this.refresh();
+    const now = this.now();
+    return this.endpoints.filter((endpoint) => this.detectors.some(({ detector }) => detector.isOut(endpoint, now)))
+      .length;
+  }
+
   /** Whether instances of other schemes are among those that may be called. */
   hasOthersThan(schemes: readonly string[]): boolean {
     this.refresh();
@@ -85,14 +93,28 @@ export class Balancer implements PickLedger {
     for (const { route } of this.routes) route.pendingChanged(endpoint);
   }
 
+  answer(endpoint: TrackedEndpoint, call: CallUnderWay, outcome: Outcome): void {
+    const now = this.now();
+    endpoint.answered(call, now);
+    this.settle(endpoint, outcome, now, now - call.startedAt);
+  }
+
   end(endpoint: TrackedEndpoint, call: CallUnderWay, outcome: Outcome): void {
-    const { startedAt } = call;
     const now = this.now();
     endpoint.ended(call, now, ANSWERS.has(outcome));
     for (const { route } of this.routes) route.pendingChanged(endpoint);
+    if (call.isAnswered) {
+      // How well it answered is known; a stream that breaks off is news.
+      if (BROKEN_OFF.has(outcome)) this.settle(endpoint, outcome, now, endpoint.latencyMs);
+      return;
+    }
+    this.settle(endpoint, outcome, now, now - call.startedAt);
+  }
+
+  private settle(endpoint: TrackedEndpoint, outcome: Outcome, now: number, tookMs: number): void {
     if (outcome === 'cancelled') return;
     if (outcome === 'overtaken') {
-      endpoint.latencyMs = Math.max(endpoint.latencyMs, now - startedAt);
+      endpoint.latencyMs = Math.max(endpoint.latencyMs, tookMs);
       return;
     }
     let failed = outcome !== 'success' && (outcome !== 'application-failure' || this.detectors.length === 0);
@@ -101,7 +123,7 @@ export class Balancer implements PickLedger {
       failed ||= fails;
       detector.settle(endpoint, fails, now);
     }
-    endpoint.measure(now, now - startedAt, failed);
+    endpoint.measure(now, tookMs, failed);
   }
 
   /** The instance asks to be left alone for a while (`Retry-After`): it is left out, unless nobody else is there. */
@@ -150,6 +172,9 @@ export class Balancer implements PickLedger {
 
 /** Outcomes that an instance which has stalled doesn't have. */
 const ANSWERS: ReadonlySet<Outcome> = new Set<Outcome>(['success', 'gateway-failure', 'application-failure']);
+
+/** Outcomes that an answer may still have when it has begun. */
+const BROKEN_OFF: ReadonlySet<Outcome> = new Set<Outcome>(['connection-failure', 'timeout']);
 
 /** A balancing object is compared by identity: two of one class may differ in what only they see. */
 function isSameRoute(a: RouteSettings, b: RouteSettings): boolean {

@@ -45,6 +45,8 @@ const USUAL_TIMES = 4;
 export interface CallUnderWay {
   /** By the balancer's clock. */
   readonly startedAt: number;
+  /** Whether its answer has begun: what is still to come says nothing of how fast the instance is. */
+  readonly isAnswered: boolean;
 }
 
 /** An {@link Endpoint} as its balancer keeps it. */
@@ -76,8 +78,13 @@ export class TrackedEndpoint implements Endpoint {
 
   ended(call: CallUnderWay, now: number, answered: boolean): void {
     this.pending -= 1;
+    if (answered && !call.isAnswered) this.answered(call, now);
+    else this.underWay.delete(call);
+  }
+
+  /** The answer has begun, which may go on for long. */
+  answered(call: CallUnderWay, now: number): void {
     this.underWay.delete(call);
-    if (!answered) return;
     this.answeredAt = now;
     const took = now - call.startedAt;
     this.usualMs = this.usualMs === 0 ? took : this.usualMs * 0.9 + took * 0.1;

@@ -10,6 +10,8 @@ export interface PickLedger {
   refresh(): void;
   /** A call to the endpoint begins. */
   begin(endpoint: TrackedEndpoint, call: CallUnderWay): void;
+  /** The answer to the call has begun, which goes on. */
+  answer(endpoint: TrackedEndpoint, call: CallUnderWay, outcome: Outcome): void;
   /** The call has ended. */
   end(endpoint: TrackedEndpoint, call: CallUnderWay, outcome: Outcome): void;
 }
@@ -23,6 +25,8 @@ export class InstancePick {
   readonly instance: ServiceInstance;
   /** @internal By the ledger's clock. */
   readonly startedAt: number;
+  /** @internal */
+  isAnswered = false;
   private isOver = false;
 
   /** @internal */
@@ -57,6 +61,16 @@ export class InstancePick {
   /** The call wasn't made, or nobody waits for it any more: says nothing of the instance. */
   cancelled(): void {
     this.end('cancelled');
+  }
+
+  /**
+   * @internal The answer has begun, and says this of the instance. The call counts as under way until it ends, but not as
+   * overdue: a stream may go on for hours.
+   */
+  answered(outcome: Outcome): void {
+    if (this.isOver || this.isAnswered) return;
+    this.ledger.answer(this.tracked, this, outcome);
+    this.isAnswered = true;
   }
 
   /** @internal The call has ended so, for those who know. */

@@ -152,6 +152,11 @@ export class OutlierDetector {
     return this.standingOf(endpoint).ejectedUntil > 0;
   }
 
+  /** Whether it is left out at `now`; {@link isEjected} goes on saying so until the next pick has it back. */
+  isOut(endpoint: Endpoint, now: number): boolean {
+    return this.standingOf(endpoint).ejectedUntil > now;
+  }
+
   /** How long an instance may answer nothing before it is passed over, in milliseconds. */
   get overdueMs(): number {
     return this.options.overdueMs;

@@ -9,6 +9,10 @@ export interface PickContext {
   readonly key?: string;
   /** Only instances with this value of the hint's metadata, if there are any. */
   readonly hint?: string;
+  /** The lane of the call: see `routing.lane`. @default that of the request in whose course the call is made */
+  readonly lane?: string;
+  /** The version of the API that is called: see `routing.version`. */
+  readonly version?: string;
 }
 
 /**

@@ -1,7 +1,9 @@
 import type { ServiceInstance } from '../model/index.js';
 import type { TrackedEndpoint } from './endpoint.js';
 import type { OutlierDetector } from './outlier-detector.js';
+import { InstanceGroup } from './instance-group.js';
 import { InstancePick, type PickLedger } from './instance-pick.js';
+import { LaneGroups } from './lane-groups.js';
 import { pickUntried, wasTried, type LoadBalancer, type PickContext, type Picker } from './picker.js';
 import type { Routing } from './routing.js';
 
@@ -18,16 +20,6 @@ export interface RouteOptions {
 /** How many others are looked at in the place of one that has stalled. */
 const MAX_LOOKS = 3;
 
-/** Hints that get a picker of their own. */
-const MAX_HINTS = 64;
-
-/** Calls go to one of two groups: those near, by this share, and the others. */
-interface Pickers {
-  readonly near: Picker;
-  readonly far: Picker | undefined;
-  readonly nearShare: number;
-}
-
 /**
  * One way of picking: narrows the instances down, leaves out those that fail, and asks the strategy. All of that is worked
  * out when the list or the ejections change; a pick is the strategy's pick.
@@ -35,10 +27,9 @@ interface Pickers {
 export class Route {
   private endpoints: readonly TrackedEndpoint[] = [];
   private members: readonly ServiceInstance[] = [];
-  /** Those of them that are not left out. */
-  private usable: readonly TrackedEndpoint[] = [];
-  private pickers: Pickers | undefined;
-  private hinted = new Map<string, Picker | undefined>();
+  /** Whom all calls go to; undefined when that depends on their lane or version. */
+  private readonly everybody: InstanceGroup | undefined;
+  private readonly lanes: LaneGroups | undefined;
   /** When an ejected endpoint comes back. */
   private changesAt = Infinity;
   /** Whether somebody may be on probation. */
@@ -46,7 +37,13 @@ export class Route {
   /** Until when somebody is warming up. */
   private warmAt = 0;
 
-  constructor(private readonly options: RouteOptions) {}
+  constructor(private readonly options: RouteOptions) {
+    const { loadBalancer, routing, random } = options;
+    const create = (): InstanceGroup =>
+      new InstanceGroup(loadBalancer, routing, random, (endpoint) => this.isEjected(endpoint));
+    if (routing.lanes === undefined) this.everybody = create();
+    else this.lanes = new LaneGroups(routing.lanes, create);
+  }
 
   /** Those that calls may go to, with what was seen of them. */
   get candidates(): readonly TrackedEndpoint[] {
@@ -79,11 +76,13 @@ export class Route {
     ledger.refresh();
     const now = ledger.now();
     if (now >= this.changesAt) this.build(now);
-    const picker = this.pickerFor(context);
+    const group = this.everybody ?? this.lanes?.of(context);
+    const picker = group?.pickerFor(context);
     const endpoint = pickFrom(picker, context, now);
-    if (picker === undefined || endpoint === undefined) return endpoint;
-    if (wasTried(context, endpoint)) return this.untried(context) ?? endpoint;
-    if (this.isPassedOver(endpoint, context, now)) return this.answering(picker, endpoint, context, now) ?? endpoint;
+    if (group === undefined || picker === undefined || endpoint === undefined) return endpoint;
+    if (wasTried(context, endpoint)) return this.untried(group, context) ?? endpoint;
+    if (this.isPassedOver(endpoint, context, now))
+      return this.answering(group, picker, endpoint, context, now) ?? endpoint;
     // Most of the time nobody is, and a pick need not even look at what it returns.
     if (!(this.probing || now < this.warmAt)) return endpoint;
     return this.isHeldBack(endpoint, now) ? pickAnother(picker, endpoint, context, now) : endpoint;
@@ -103,63 +102,26 @@ export class Route {
 
   /** Takes the ejections of this moment into account. */
   build(now: number): void {
-    const { detector, routing, loadBalancer } = this.options;
-    const usable = detector?.usable(this.endpoints, now) ?? this.endpoints;
-    this.usable = usable;
+    const { detector, routing } = this.options;
+    const { endpoints, members } = this;
+    const usable = detector?.usable(endpoints, now) ?? endpoints;
     this.probing = detector !== undefined && usable.some((endpoint) => detector.isOnProbation(endpoint));
-    this.changesAt = detector?.nextReturn(this.endpoints) ?? Infinity;
+    this.changesAt = detector?.nextReturn(endpoints) ?? Infinity;
     this.warmAt = routing.warmAt(usable, now);
-    const zones = routing.zones(usable, this.members);
-    this.pickers = {
-      near: loadBalancer.createPicker(zones?.near ?? usable, this.pickers?.near),
-      far: zones && loadBalancer.createPicker(zones.far, this.pickers?.far),
-      nearShare: zones?.nearShare ?? 1,
-    };
-    this.hinted = new Map();
+    this.everybody?.build({ endpoints, usable, reserve: [], members });
+    this.lanes?.build(endpoints, usable, members);
   }
 
   /** An endpoint's number of pending calls has changed. */
   pendingChanged(endpoint: TrackedEndpoint): void {
-    const { pickers } = this;
-    pickers?.near.pendingChanged?.(endpoint);
-    pickers?.far?.pendingChanged?.(endpoint);
-    if (this.hinted.size > 0) for (const picker of this.hinted.values()) picker?.pendingChanged?.(endpoint);
+    this.everybody?.pendingChanged(endpoint);
+    this.lanes?.pendingChanged(endpoint);
   }
 
-  private pickerFor(context: PickContext): Picker | undefined {
-    const { pickers } = this;
-    if (pickers === undefined) return undefined;
-    if (context.hint !== undefined) {
-      const hinted = this.hintedPicker(context.hint);
-      if (hinted !== undefined) return hinted;
-    }
-    const { near, far, nearShare } = pickers;
-    if (far === undefined) return near;
+  /** An untried endpoint of whatever zone, of those that the call prefers or, when all of them were tried, of its reserve. */
+  private untried(group: InstanceGroup, context: PickContext): TrackedEndpoint | undefined {
     const { random } = this.options;
-    // A retry may leave the zone: what failed there may have failed for the zone's sake.
-    if (context.tried !== undefined && random() < 0.5) return far;
-    return nearShare === 1 || random() < nearShare ? near : far;
-  }
-
-  private hintedPicker(hint: string): Picker | undefined {
-    if (this.hinted.has(hint)) return this.hinted.get(hint);
-    // Hints come from outside.
-    if (this.hinted.size >= MAX_HINTS) return undefined;
-    const fitting = this.fitting(hint);
-    const picker = fitting.length === 0 ? undefined : this.options.loadBalancer.createPicker(fitting, undefined);
-    this.hinted.set(hint, picker);
-    return picker;
-  }
-
-  /** Those that a hint means, without those that are left out. */
-  private fitting(hint: string): readonly TrackedEndpoint[] {
-    return this.options.routing.hinted(this.endpoints, hint).filter((endpoint) => !this.isEjected(endpoint));
-  }
-
-  /** An untried endpoint of whatever zone; a call that has a hint stays with those that it means, if there are any. */
-  private untried(context: PickContext): TrackedEndpoint | undefined {
-    const fitting = context.hint === undefined ? [] : this.fitting(context.hint);
-    return pickUntried(fitting.length === 0 ? this.usable : fitting, context, this.options.random);
+    return pickUntried(group.candidates(context), context, random) ?? pickUntried(group.reserve, context, random);
   }
 
   /** Whether an endpoint has stalled. Calls that have a key stay with theirs until it is left out for its failures. */
@@ -173,6 +135,7 @@ export class Route {
    * stalled, it isn't they who are at fault.
    */
   private answering(
+    group: InstanceGroup,
     picker: Picker,
     stalled: TrackedEndpoint,
     context: PickContext,
@@ -181,7 +144,8 @@ export class Route {
     const tried = new Set(context.tried).add(stalled.instance.url);
     for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
       const next = pickFrom(picker, { ...context, tried }, now);
-      const other = next !== undefined && !tried.has(next.instance.url) ? next : this.untried({ ...context, tried });
+      const other =
+        next !== undefined && !tried.has(next.instance.url) ? next : this.untried(group, { ...context, tried });
       if (other === undefined || tried.has(other.instance.url)) return undefined;
       if (!this.isPassedOver(other, context, now) && !this.isHeldBack(other, now)) return other;
       tried.add(other.instance.url);

@@ -1,6 +1,7 @@
 import type { ServiceInstance, Snapshot } from '../model/index.js';
 import { hash } from './consistent-hash.js';
 import type { Endpoint } from './endpoint.js';
+import { Lanes, type LaneOptions, type VersionOptions } from './lanes.js';
 
 /** How the instances of a service are narrowed down before one is picked. */
 export interface RoutingOptions {
@@ -15,6 +16,10 @@ export interface RoutingOptions {
   readonly tags?: readonly string[];
   /** Name of the metadata that a call's hint is compared with. @default 'hint' */
   readonly hintMetadata?: string;
+  /** Keeps calls of one lane together, and all others out of it. @default none */
+  readonly lane?: LaneOptions;
+  /** Sends calls to instances of the version of the API that they name. @default none */
+  readonly version?: VersionOptions;
   /** Use this many of the instances, chosen by hashing this app's id, so that huge services don't get a connection from everybody. */
   readonly subset?: number;
   /** New instances get their full share only after this time, in milliseconds, beginning with a tenth. @default 0 */
@@ -43,6 +48,8 @@ export function routableInstances(snapshot: Snapshot): readonly ServiceInstance[
 export class Routing {
   private readonly hintMetadata: string;
   private readonly warmUpMs: number;
+  /** Who may reach whom; undefined when everybody may reach all. */
+  readonly lanes: Lanes | undefined;
 
   /**
    * @param clientId spreads subsets
@@ -55,6 +62,8 @@ export class Routing {
   ) {
     this.hintMetadata = options.hintMetadata ?? 'hint';
     this.warmUpMs = options.warmUpMs ?? 0;
+    const { lane, version } = options;
+    this.lanes = lane === undefined && version === undefined ? undefined : new Lanes(lane, version);
   }
 
   /** Those that calls may go to at all: strict. */
@@ -73,12 +82,14 @@ export class Routing {
               tags.every((tag) => instance.tags.includes(tag)),
           );
     if (subset === undefined || fitting.length <= subset) return fitting;
-    // Rendezvous hashing: who comes or goes changes as many members as it must.
-    return fitting
+    // Rendezvous hashing: who comes or goes changes as many members as it must. A lane's few are everybody's.
+    const ranked = fitting
+      .filter(({ instance }) => this.lanes?.isInLane(instance) !== true)
       .map((endpoint) => ({ endpoint, rank: hash(`${this.clientId} ${endpoint.instance.url}`) }))
       .sort((a, b) => a.rank - b.rank)
       .slice(0, subset)
       .map(({ endpoint }) => endpoint);
+    return [...ranked, ...fitting.filter(({ instance }) => this.lanes?.isInLane(instance) === true)];
   }
 
   /**

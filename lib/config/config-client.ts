@@ -1,10 +1,19 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Observable } from 'rxjs';
 import { DiscoveryError, type ConfigDocument } from '../model/index.js';
-import type { ConfigDriver, NamedDriver, WriteOptions } from '../backend/index.js';
+import {
+  formatByExtension,
+  type ConfigDriver,
+  type ConfigRevision,
+  type NamedDriver,
+  type WriteOptions,
+} from '../backend/index.js';
 import { coerce } from './coerce.js';
+import { explain, type ConfigExplanation } from './config-explanation.js';
 import type { ConfigStore } from './config-store.js';
-import type { ConfigData } from './formats.js';
+import { rawValue } from './config-values.js';
+import { readDocument, type ConfigData } from './reading/index.js';
+import { canonical } from './relaxed-names.js';
 
 /** A value that changed; the shape of `@nestjs/config`'s event, with the keys below a prefix besides. */
 export interface ConfigChange {
@@ -14,12 +23,27 @@ export interface ConfigChange {
   readonly newValue: ConfigData | undefined;
   /** Every key at or below `path` whose value changed, sorted. */
   readonly keys: readonly string[];
+  /** Each of them with its old and its new value. */
+  readonly changes: readonly {
+    readonly key: string;
+    readonly oldValue: ConfigData | undefined;
+    readonly newValue: ConfigData | undefined;
+  }[];
+}
+
+/** Which backend is asked. */
+export interface ConfigReadOptions {
+  /** Name of the backend. @default the first that can be asked that */
+  readonly backend?: string;
+  readonly signal?: AbortSignal;
 }
 
 /** Which backend a write goes to. */
 export interface ConfigWriteOptions extends WriteOptions {
   /** Name of the backend. @default the first that can be written to */
   readonly backend?: string;
+  /** Write it even if it doesn't parse as its format. @default false */
+  readonly force?: boolean;
 }
 
 /** The configuration: read, watched and written. Injectable. */
@@ -43,11 +67,23 @@ export class ConfigClient {
   get(key: string): ConfigData | undefined;
   get<T>(key: string, defaultValue: T): T;
   get(key: string, defaultValue?: unknown): unknown {
-    const raw = this.store.current.get(key);
-    return defaultValue === undefined ? raw : coerce(key, raw, { default: defaultValue });
+    const { current } = this.store;
+    if (defaultValue === undefined) return current.get(key);
+    return coerce(key, rawValue(current, key), { default: defaultValue });
   }
 
-  /** Every change at or below a key, from now on; one event for each configuration that came into force. */
+  /**
+   * Why a key has the value that it has: from which document, line, variable or argument it comes, and what that overrides.
+   * Secrets are masked.
+   */
+  explain(key: string): ConfigExplanation {
+    return explain(this.store.current, key);
+  }
+
+  /**
+   * Every change at or below a key, from now on; one event for each configuration that came into force. A subscriber that throws
+   * is RxJS's matter, which makes it an uncaught error of the process: {@link onChange} isolates.
+   */
   changes(path: string): Observable<ConfigChange> {
     return new Observable((subscriber) => this.onChange(path, (change) => subscriber.next(change)));
   }
@@ -69,10 +105,12 @@ export class ConfigClient {
       const oldValue = previous.get(path);
       const newValue = tree.get(path);
       if (oldValue === newValue || isDeepStrictEqual(oldValue, newValue)) return;
+      const below = `${canonical(path)}.`;
       const keys = tree
         .differences(previous)
-        .filter((key) => key === path || path === '' || key.startsWith(`${path}.`));
-      listener(Object.freeze({ path, oldValue, newValue, keys: Object.freeze(keys) }));
+        .filter((key) => path === '' || key === path || `${canonical(key)}.`.startsWith(below));
+      const changes = keys.map((key) => Object.freeze({ key, oldValue: previous.get(key), newValue: tree.get(key) }));
+      listener(Object.freeze({ path, oldValue, newValue, keys: Object.freeze(keys), changes: Object.freeze(changes) }));
     });
   }
 
@@ -85,21 +123,24 @@ export class ConfigClient {
    * One document as a backend stores it, or undefined.
    * @throws DiscoveryError `BACKEND_UNAVAILABLE`, `INVALID_NAME`
    */
-  read(
-    id: string,
-    options: { readonly backend?: string; readonly signal?: AbortSignal } = {},
-  ): Promise<ConfigDocument | undefined> {
+  read(id: string, options: ConfigReadOptions = {}): Promise<ConfigDocument | undefined> {
     return this.driver(options.backend, () => true).read(id, options.signal);
   }
 
   /**
-   * Creates or replaces a document; resolves with its revision. The change comes into force as everybody else's does.
-   * @throws DiscoveryError `CONFIG_CONFLICT` when `ifRevision` isn't the present one; `UNSUPPORTED`,
-   * `BACKEND_UNAVAILABLE`, `BACKEND_REFUSED`, `INVALID_NAME`
+   * Creates or replaces a document; resolves with its revision. The change comes into force as everybody else's does. A text
+   * that doesn't parse as its format, which would be rejected by everybody who reads it, is refused.
+   * @throws DiscoveryError `CONFIG_DOCUMENT_INVALID` when it doesn't parse, unless `force` is set; `CONFIG_CONFLICT` when
+   * `ifRevision` isn't the present one; `UNSUPPORTED`, `BACKEND_UNAVAILABLE`, `BACKEND_REFUSED`, `INVALID_NAME`
    */
   async publish(id: string, content: string, options: ConfigWriteOptions = {}): Promise<string> {
-    const { backend, ...write } = options;
-    return this.writable(backend, write).publish(id, content, write);
+    const { backend, force = false, ...write } = options;
+    const driver = this.writable(backend, write);
+    const format = write.format ?? driver.formatOf?.(id) ?? formatByExtension(id);
+    if (!force && format !== undefined) {
+      await readDocument({ id, revision: '', content: { format, text: content } });
+    }
+    return driver.publish(id, content, write);
   }
 
   /**
@@ -107,8 +148,27 @@ export class ConfigClient {
    * @throws DiscoveryError as {@link publish}
    */
   async remove(id: string, options: ConfigWriteOptions = {}): Promise<boolean> {
-    const { backend, ...write } = options;
+    const { backend, force: _, ...write } = options;
     return this.writable(backend, write).remove(id, write);
+  }
+
+  /**
+   * The names of all documents below a prefix, sorted.
+   * @throws DiscoveryError `UNSUPPORTED` where the product can't tell; `BACKEND_UNAVAILABLE`, `BACKEND_REFUSED`
+   */
+  async list(prefix = '', options: ConfigReadOptions = {}): Promise<readonly string[]> {
+    const driver = this.driver(options.backend, ({ list }) => list !== undefined);
+    return (await driver.list?.(prefix, options.signal)) ?? [];
+  }
+
+  /**
+   * Past versions of a document, newest first.
+   * @throws DiscoveryError `UNSUPPORTED` where the product keeps none; `BACKEND_UNAVAILABLE`, `BACKEND_REFUSED`,
+   * `INVALID_NAME`
+   */
+  async history(id: string, options: ConfigReadOptions = {}): Promise<readonly ConfigRevision[]> {
+    const driver = this.driver(options.backend, ({ history }) => history !== undefined);
+    return (await driver.history?.(id, options.signal)) ?? [];
   }
 
   private writable(backend: string | undefined, write: WriteOptions): ConfigDriver {

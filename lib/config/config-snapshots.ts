@@ -1,9 +1,16 @@
 import { messageOf, type ConfigDocument } from '../model/index.js';
-import { digestOf, type Logger } from '../backend/index.js';
+import { digestOf, type Clock, type Logger } from '../backend/index.js';
 import type { DiskSnapshot } from './disk-snapshot.js';
 
 /** How the file is written. */
-const VERSION = 2;
+const VERSION = 3;
+
+/** What was kept of a backend. */
+export interface SavedConfig {
+  readonly documents: readonly ConfigDocument[];
+  /** When it was kept, in milliseconds since the epoch. */
+  readonly savedAt: number;
+}
 
 /** Last known documents of each backend on disk, so that an app can start while its configuration backend is down. */
 export class ConfigSnapshots {
@@ -12,12 +19,13 @@ export class ConfigSnapshots {
   constructor(
     private readonly disk: DiskSnapshot,
     private readonly logger: Logger,
+    private readonly clock: Clock,
   ) {}
 
   /** Keeps documents, in the background; a failure is a warning. */
   save(backend: string, documents: readonly ConfigDocument[]): void {
-    const text = JSON.stringify(documents);
-    const content = JSON.stringify({ version: VERSION, digest: digestOf(text), documents: text });
+    const text = JSON.stringify({ savedAt: this.clock.now(), documents });
+    const content = JSON.stringify({ version: VERSION, digest: digestOf(text), saved: text });
     this.writing = this.writing
       .then(() => this.disk.write(nameOf(backend), content))
       .catch((error: unknown) => {
@@ -26,16 +34,18 @@ export class ConfigSnapshots {
   }
 
   /** What was last kept, or undefined; a damaged file is a warning and counts as none. */
-  async read(backend: string): Promise<readonly ConfigDocument[] | undefined> {
+  async read(backend: string): Promise<SavedConfig | undefined> {
     try {
       const content = await this.disk.read(nameOf(backend));
       if (content === undefined) return undefined;
-      const { version, digest, documents } = JSON.parse(content) as Readonly<Record<string, unknown>>;
-      if (version !== VERSION || typeof documents !== 'string') throw new TypeError('it is no snapshot of ours');
-      if (digest !== digestOf(documents)) throw new TypeError('it is damaged');
-      const saved: unknown = JSON.parse(documents);
-      if (!Array.isArray(saved) || !saved.every(isDocument)) throw new TypeError('it is no snapshot of ours');
-      return saved;
+      const { version, digest, saved } = JSON.parse(content) as Readonly<Record<string, unknown>>;
+      if (version !== VERSION || typeof saved !== 'string') throw new TypeError('it is no snapshot of ours');
+      if (digest !== digestOf(saved)) throw new TypeError('it is damaged');
+      const { documents, savedAt } = JSON.parse(saved) as Partial<SavedConfig>;
+      if (!Array.isArray(documents) || !documents.every(isDocument) || typeof savedAt !== 'number') {
+        throw new TypeError('it is no snapshot of ours');
+      }
+      return { documents, savedAt };
     } catch (error) {
       this.logger.warn(`the saved configuration of ${backend} can't be used: ${messageOf(error)}`);
       return undefined;

@@ -1,11 +1,4 @@
-import {
-  DiscoveryError,
-  messageOf,
-  toDiscoveryError,
-  type ConfigDocument,
-  type ConfigScope,
-  type DiscoveryEvent,
-} from '../model/index.js';
+import { DiscoveryError, messageOf, toDiscoveryError, type ConfigScope, type DiscoveryEvent } from '../model/index.js';
 import {
   until,
   ValueView,
@@ -16,18 +9,36 @@ import {
   type Timer,
   type Unsubscribe,
   type View,
-  type Watch,
 } from '../backend/index.js';
+import type { ConfigLayer } from './config-layer.js';
 import type { ConfigSnapshots } from './config-snapshots.js';
-import { parseDocument, type FlatConfig } from './formats.js';
-import { PropertyTree } from './property-tree.js';
+import {
+  ConfigSource,
+  type ConfigProblem,
+  type DeclaredDocument,
+  type DocumentConditions,
+  type SourceCandidate,
+} from './config-source.js';
+import { decodeValues, type ConfigDecoder } from './decoders.js';
+import { resolvePlaceholders, type PlaceholderFallback } from './placeholders.js';
+import { PropertyTree, type KeyFallback } from './property-tree.js';
 
 /** What a {@link ConfigStore} needs of its app. */
 export interface ConfigStoreOptions {
   readonly clock: Clock;
   /** In order: the first wins over the others. */
   readonly sources: readonly NamedDriver<ConfigDriver>[];
-  readonly scope: ConfigScope;
+  /** The app's layers; undefined when only declared documents are wanted. */
+  readonly scope: ConfigScope | undefined;
+  /** Documents that are named; they win over the layers, and the later over the earlier. */
+  readonly documents?: readonly DeclaredDocument[];
+  readonly conditions?: DocumentConditions;
+  /** Layers above all documents, those that win last: the environment, the command line. */
+  readonly above?: readonly ConfigLayer[];
+  /** The variable of the environment that stands for a key. */
+  readonly variables?: KeyFallback;
+  readonly placeholders?: PlaceholderFallback;
+  readonly decoders?: readonly ConfigDecoder[];
   /** Start without configuration when it can't be loaded. */
   readonly optional: boolean;
   /** How long the first load may take, in milliseconds. */
@@ -42,36 +53,29 @@ export interface ConfigStoreOptions {
 /** Looks at a tree before it comes into force; throws to reject it. */
 export type ConfigValidator = (tree: PropertyTree) => void;
 
-interface Source {
-  readonly backend: string;
-  readonly watch: Watch;
-  documents: readonly ConfigDocument[] | undefined;
-  error: DiscoveryError | undefined;
-  /** The version of each document that is in force. */
-  inForce: Parsed;
-  /** Revisions that were complained of, so that each is once. */
-  readonly rejected: Map<string, string>;
-}
-
-type Parsed = ReadonlyMap<string, { readonly revision: string; readonly flat: FlatConfig }>;
-
-/** What would come into force: the documents of each source, parsed. */
-interface Candidate {
-  readonly parsed: ReadonlyMap<Source, Parsed>;
-  readonly errors: readonly DiscoveryError[];
-}
+/** What would come into force: the documents of each source, read. */
+type Candidate = ReadonlyMap<ConfigSource, SourceCandidate>;
 
 /** A flood of changes is taken in at least this often, as a multiple of the debounce. */
 const MAX_DEBOUNCES = 20;
 
+const NO_CONDITIONS: DocumentConditions = { profiles: [], platform: undefined };
+
 /**
- * The configuration of one app: documents of all backends → parsed → merged into one immutable tree → validated →
- * swapped in one step. What doesn't parse or validate changes nothing but an event.
+ * The configuration of one app: documents of all backends → read → merged with the layers above them into one immutable tree →
+ * decoded, placeholders resolved → validated → swapped in one step. What can't be read or doesn't fit changes nothing but an
+ * event.
  */
 export class ConfigStore implements View<PropertyTree> {
   private readonly view: ValueView<PropertyTree>;
   private readonly validators = new Set<ConfigValidator>();
-  private sources: readonly Source[] = [];
+  private readonly follows: (() => unknown)[] = [];
+  private sources: readonly ConfigSource[] = [];
+  /** Backends that could not be asked. */
+  private readonly failing = new Map<string, ConfigProblem>();
+  /** The newest configuration as a whole. */
+  private refused: ConfigProblem | undefined;
+  private inForceSince = 0;
   private timer: Timer | undefined;
   private firstChangeAt: number | undefined;
   private rebuilding: Promise<void> = Promise.resolve();
@@ -94,32 +98,43 @@ export class ConfigStore implements View<PropertyTree> {
     return this.view.subscribe(listener);
   }
 
+  /** When the values came into force, in milliseconds since the epoch. */
+  get since(): number {
+    return this.inForceSince;
+  }
+
+  /** What keeps the newest configuration from being in force; none when it is. */
+  get problems(): readonly ConfigProblem[] {
+    const ofSources = this.sources.flatMap(({ problems }) => problems);
+    return [...this.failing.values(), ...ofSources, ...(this.refused === undefined ? [] : [this.refused])];
+  }
+
   /**
    * Opens the watches and waits for the first complete configuration.
-   * @throws DiscoveryError `CONFIG_UNAVAILABLE` when a backend didn't answer and nothing stands in for it;
-   * `CONFIG_DOCUMENT_INVALID` when a document doesn't parse
+   * @throws DiscoveryError `CONFIG_UNAVAILABLE` when a backend didn't answer and nothing stands in for it, or a declared
+   * document isn't there; `CONFIG_DOCUMENT_INVALID` when a document doesn't parse; `CONFIG_VALUE_INVALID` when a value can't be
+   * decoded, or its placeholders lead in a circle
    */
   async load(): Promise<void> {
-    const { sources, scope } = this.options;
-    this.sources = sources.map(({ backend, driver }) => {
-      const source: Source = {
-        backend,
-        watch: driver.watch(scope, (report) => this.receive(source, report)),
-        documents: undefined,
-        error: undefined,
-        inForce: new Map(),
-        rejected: new Map(),
-      };
-      return source;
-    });
-    const { clock, loadTimeoutMs } = this.options;
-    const answered = ({ documents, error }: Source): boolean => documents !== undefined || error !== undefined;
-    await until(this.reports, () => this.closed || this.sources.every(answered), { clock, timeoutMs: loadTimeoutMs });
-    for (const source of this.sources) if (source.documents === undefined) await this.standIn(source);
-    const candidate = await this.parse();
-    if (candidate.errors[0] !== undefined) throw candidate.errors[0];
+    const { sources, scope, documents = [], conditions = NO_CONDITIONS, clock, loadTimeoutMs } = this.options;
+    this.sources = sources.map(
+      (source) =>
+        new ConfigSource(source, scope, documents, conditions, clock, (from, report) => this.receive(from, report)),
+    );
+    const answered = (): boolean => this.closed || this.sources.every((source) => source.answered);
+    await until(this.reports, answered, { clock, timeoutMs: loadTimeoutMs });
+    for (const source of this.sources) if (!source.complete) await this.standIn(source);
+    this.assertDeclared(documents);
+    const candidate = await this.read();
+    for (const { rejected } of candidate.values()) {
+      for (const event of rejected) if (event.type === 'config.rejected') throw event.error;
+    }
+    const tree = await this.build(candidate);
     this.loaded = true;
-    this.accept(candidate, merge(candidate));
+    this.accept(candidate, tree);
+    for (const { follow } of this.options.decoders ?? []) {
+      if (follow !== undefined) this.follows.push(follow(() => this.scheduleRebuild()));
+    }
   }
 
   /**
@@ -136,7 +151,7 @@ export class ConfigStore implements View<PropertyTree> {
 
   /** Asks every backend anew; resolves when its answer is in force. */
   async refresh(): Promise<void> {
-    await Promise.all(this.sources.map((source) => source.watch.refresh()));
+    await Promise.all(this.sources.map((source) => source.refresh()));
     await this.rebuildNow();
   }
 
@@ -144,46 +159,66 @@ export class ConfigStore implements View<PropertyTree> {
   async close(): Promise<void> {
     this.closed = true;
     this.timer?.cancel();
+    const followed = this.follows.splice(0).map((end) => end());
     this.view.close();
     this.reports.set(this.reports.current + 1);
-    await Promise.allSettled(this.sources.map((source) => source.watch.close()));
+    await Promise.allSettled([...followed, ...this.sources.map((source) => source.close())]);
     await this.rebuilding;
     await this.options.snapshots?.close();
   }
 
-  private receive(source: Source, report: ConfigReport): void {
+  private receive(source: ConfigSource, report: ConfigReport): void {
     if (this.closed) return;
+    const { backend } = source;
     if (report.documents === undefined) {
-      source.error = report.error;
-      if (this.loaded) this.options.report({ type: 'config.rejected', backend: source.backend, error: report.error });
+      if (this.loaded) this.failed(backend, report.error);
     } else {
-      source.documents = report.documents;
-      source.error = undefined;
+      if (this.failing.has(backend) && source.error === undefined) {
+        this.failing.delete(backend);
+        this.options.report({ type: 'config.recovered', backend });
+      }
       if (this.loaded) this.scheduleRebuild();
     }
     this.reports.set(this.reports.current + 1);
   }
 
+  private failed(backend: string, error: DiscoveryError): void {
+    // It was asked, and has something that can't be used: what can't be decrypted, what is no text.
+    if (error.code === 'CONFIG_DOCUMENT_INVALID') {
+      this.options.report({ type: 'config.rejected', backend, error });
+      return;
+    }
+    this.failing.set(backend, { since: this.failing.get(backend)?.since ?? this.options.clock.now(), error });
+    this.options.report({ type: 'config.failed', backend, error });
+  }
+
   /** What serves when a backend didn't answer at start: its last known documents, or nothing if that is allowed. */
-  private async standIn(source: Source): Promise<void> {
+  private async standIn(source: ConfigSource): Promise<void> {
     const { loadTimeoutMs, optional, snapshots, report } = this.options;
-    const reason = source.error?.message ?? `no answer within ${loadTimeoutMs} ms`;
-    const error = new DiscoveryError(
-      'CONFIG_UNAVAILABLE',
-      `the configuration of ${source.backend} could not be loaded: ${reason}`,
-      {
-        backend: source.backend,
-        ...(source.error === undefined ? {} : { cause: source.error }),
-      },
-    );
-    const saved = await snapshots?.read(source.backend);
+    const { backend } = source;
+    const cause = source.error;
+    const error = unavailable(backend, cause?.message ?? `no answer within ${loadTimeoutMs} ms`, cause);
+    const saved = await snapshots?.read(backend);
     if (saved === undefined && !optional) throw error;
-    report({ type: 'config.rejected', backend: source.backend, error });
-    // A report that came meanwhile is newer.
-    source.documents ??= saved ?? [];
+    this.failed(backend, error);
+    if (saved !== undefined) report({ type: 'config.restored', backend, savedAt: saved.savedAt });
+    source.standIn(saved?.documents ?? []);
+  }
+
+  private assertDeclared(documents: readonly DeclaredDocument[]): void {
+    if (this.options.optional) return;
+    for (const { id, optional = false, backend } of documents) {
+      if (optional || this.sources.some((source) => source.has(id))) continue;
+      const where = backend ?? this.sources.map((source) => source.backend).join(', ');
+      throw new DiscoveryError('CONFIG_UNAVAILABLE', `the configuration document '${id}' isn't there (${where})`, {
+        field: 'configOptions.documents',
+        ...(backend === undefined ? {} : { backend }),
+      });
+    }
   }
 
   private scheduleRebuild(): void {
+    if (this.closed) return;
     const { clock, debounceMs } = this.options;
     const now = clock.now();
     this.firstChangeAt ??= now;
@@ -202,67 +237,56 @@ export class ConfigStore implements View<PropertyTree> {
 
   private async rebuild(): Promise<void> {
     if (this.closed || !this.loaded) return;
-    const candidate = await this.parse();
+    const { report } = this.options;
+    const candidate = await this.read();
     if (this.closed) return;
-    for (const error of candidate.errors) this.options.report({ type: 'config.rejected', error });
-    const tree = merge(candidate);
-    const keys = tree.differences(this.current);
-    if (keys.length === 0) return;
+    for (const { rejected } of candidate.values()) for (const event of rejected) report(event);
     try {
+      const tree = await this.build(candidate);
+      if (this.closed) return;
+      const keys = tree.differences(this.current);
+      if (keys.length === 0) {
+        this.refused = undefined;
+        for (const [source, read] of candidate) source.accept(read);
+        return;
+      }
       for (const validate of this.validators) validate(tree);
+      const backends = [...candidate].flatMap(([source, read]) => (source.isChangedBy(read) ? source.backend : []));
+      this.accept(candidate, tree);
+      report({ type: 'config.changed', keys, backends });
     } catch (error) {
       const rejected = toDiscoveryError(error, 'CONFIG_VALUE_INVALID', messageOf(error));
-      this.options.report({ type: 'config.rejected', error: rejected });
-      return;
+      this.refused = { since: this.refused?.since ?? this.options.clock.now(), error: rejected };
+      report({ type: 'config.rejected', error: rejected });
     }
-    this.accept(candidate, tree);
-    this.options.report({ type: 'config.changed', keys });
   }
 
   private accept(candidate: Candidate, tree: PropertyTree): void {
-    for (const [source, parsed] of candidate.parsed) source.inForce = parsed;
+    for (const [source, read] of candidate) source.accept(read);
+    this.refused = undefined;
+    this.inForceSince = this.options.clock.now();
     this.view.set(tree);
-    this.saveSnapshots();
-  }
-
-  /** Parses what is new; a document that doesn't parse keeps the version that is in force. */
-  private async parse(): Promise<Candidate> {
-    const errors: DiscoveryError[] = [];
-    const parsed = new Map<Source, Parsed>();
-    for (const source of this.sources) {
-      const documents = new Map<string, { revision: string; flat: FlatConfig }>();
-      for (const document of source.documents ?? []) {
-        const { id, revision } = document;
-        const inForce = source.inForce.get(id);
-        if (inForce?.revision === revision) documents.set(id, inForce);
-        else {
-          try {
-            documents.set(id, { revision, flat: await parseDocument(document) });
-          } catch (error) {
-            if (source.rejected.get(id) !== revision) {
-              errors.push(toDiscoveryError(error, 'CONFIG_DOCUMENT_INVALID', id, { backend: source.backend }));
-            }
-            source.rejected.set(id, revision);
-            if (inForce !== undefined) documents.set(id, inForce);
-          }
-        }
-      }
-      parsed.set(source, documents);
-    }
-    return { parsed, errors };
-  }
-
-  private saveSnapshots(): void {
     const { snapshots } = this.options;
     if (snapshots === undefined) return;
-    for (const { backend, documents } of this.sources) {
-      if (documents !== undefined) snapshots.save(backend, documents);
-    }
+    for (const { backend, documents, complete } of this.sources) if (complete) snapshots.save(backend, documents);
+  }
+
+  private async read(): Promise<Candidate> {
+    const candidate = new Map<ConfigSource, SourceCandidate>();
+    for (const source of this.sources) candidate.set(source, await source.read());
+    return candidate;
+  }
+
+  /** The first source wins over the others, within a source the last document, and what lies above wins over all. */
+  private async build(candidate: Candidate): Promise<PropertyTree> {
+    const { above = [], variables, decoders = [], placeholders = () => undefined } = this.options;
+    const layers = [...candidate].toReversed().flatMap(([source, read]) => source.layersOf(read));
+    const merged = PropertyTree.merge([...layers, ...above], variables);
+    return resolvePlaceholders(await decodeValues(merged, decoders), placeholders);
   }
 }
 
-/** The first source wins over the others, and within a source the last document. */
-function merge(candidate: Candidate): PropertyTree {
-  const layers = [...candidate.parsed.values()].toReversed();
-  return PropertyTree.merge(layers.flatMap((parsed) => [...parsed.values()].map((entry) => entry.flat)));
+function unavailable(backend: string, reason: string, cause: DiscoveryError | undefined): DiscoveryError {
+  const message = `the configuration of ${backend} could not be loaded: ${reason}`;
+  return new DiscoveryError('CONFIG_UNAVAILABLE', message, { backend, ...(cause === undefined ? {} : { cause }) });
 }

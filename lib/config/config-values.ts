@@ -1,7 +1,16 @@
+import { isDeepStrictEqual } from 'node:util';
 import { Observable } from 'rxjs';
-import { coerce, type ConfigExpectation } from './coerce.js';
+import { coerce, type ConfigExpectation, type RawValue } from './coerce.js';
 import type { ConfigStore } from './config-store.js';
 import type { PropertyTree } from './property-tree.js';
+
+/** What a tree has at a key: its value, or the object of the keys below it. */
+export function rawValue(tree: PropertyTree, key: string): RawValue | undefined {
+  const property = tree.property(key);
+  if (property !== undefined) return property;
+  const value = tree.get(key);
+  return value === undefined ? undefined : { value };
+}
 
 /** Reads one key as one type, from whichever tree is in force. */
 export class ConfigReader<T> {
@@ -26,7 +35,7 @@ export class ConfigReader<T> {
 
   /** The value in a given tree. */
   valueIn(tree: PropertyTree): T {
-    return coerce(this.key, tree.get(this.key), this.expected);
+    return coerce(this.key, rawValue(tree, this.key), this.expected);
   }
 
   /** The present value, and each one that differs from the one before. */
@@ -36,7 +45,7 @@ export class ConfigReader<T> {
       subscriber.next(last);
       return this.store.subscribe(() => {
         const next = this.read();
-        if (next === last) return;
+        if (next === last || isDeepStrictEqual(next, last)) return;
         last = next;
         subscriber.next(next);
       });

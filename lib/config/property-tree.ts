@@ -1,119 +1,204 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { ConfigData, FlatConfig } from './formats.js';
+import { originOfLayer, type ConfigLayer, type ConfigOrigin, type Property } from './config-layer.js';
+import { PropertyObjects } from './property-objects.js';
+import type { ConfigData, ConfigEntries, ConfigEntry } from './reading/index.js';
+import { canonical, isCanonical, parentsOf } from './relaxed-names.js';
+
+/** Gives values for keys that no document has; environment variables. */
+export type KeyFallback = (key: string) => Property | undefined;
+
+const nothing: KeyFallback = () => undefined;
+
+/** The values of a tree, by their keys as they are written, and by what spellings of a key have in common. */
+interface Merged {
+  readonly properties: Map<string, Property>;
+  /** Undefined for a key that is taken away, or lies below or above of what a higher layer has. */
+  readonly byCanonical: Map<string, Property | undefined>;
+}
 
 /**
- * All documents merged, as one immutable value. Keys are dotted paths. A key that holds no value itself, but is the
- * beginning of others, gives them as an object.
+ * All layers merged, as one immutable value. Keys are dotted paths, and found in whatever usual spelling they are asked for. A
+ * key that holds no value itself, but is the beginning of others, gives them as an object.
  */
 export class PropertyTree {
   /** The tree without any key. */
-  static readonly empty = new PropertyTree(new Map());
+  static readonly empty = new PropertyTree([], { properties: new Map(), byCanonical: new Map() }, nothing);
 
-  private readonly objects = new Map<string, ConfigData | undefined>();
+  private objects: PropertyObjects | undefined;
 
-  private constructor(private readonly values: FlatConfig) {}
+  private constructor(
+    /** Those that win last. */
+    readonly layers: readonly ConfigLayer[],
+    private readonly merged: Merged,
+    private readonly fallback: KeyFallback,
+  ) {}
 
   /**
    * Merges layers; a later one wins. A value replaces what lower layers had at or below its key, lists are replaced as a
    * whole, and null takes a key away.
    */
-  static merge(layers: readonly FlatConfig[]): PropertyTree {
-    const merged = new Layers();
-    for (const layer of layers) {
-      for (const key of layer.keys()) merged.removeCovered(key);
-      for (const [key, value] of layer) if (value !== null) merged.set(key, value);
+  static merge(layers: readonly (ConfigEntries | ConfigLayer)[], fallback: KeyFallback = nothing): PropertyTree {
+    const named = layers.map((layer) => (isLayer(layer) ? layer : { kind: 'document' as const, entries: layer }));
+    return new PropertyTree(named, mergeLayers(named, fallback), fallback);
+  }
+
+  /** The same tree with other values for some keys. */
+  with(changed: ReadonlyMap<string, Property>): PropertyTree {
+    if (changed.size === 0) return this;
+    const properties = new Map(this.merged.properties);
+    const byCanonical = new Map(this.merged.byCanonical);
+    for (const [key, property] of changed) {
+      properties.set(key, property);
+      byCanonical.set(canonical(key), property);
     }
-    return new PropertyTree(merged.values);
+    return new PropertyTree(this.layers, { properties, byCanonical }, this.fallback);
   }
 
   /** Every key that holds a value, sorted. */
   get keys(): readonly string[] {
-    return [...this.values.keys()].sort();
+    return [...this.merged.properties.keys()].sort();
+  }
+
+  /** Every key's value, in no order. */
+  get all(): Iterable<Property> {
+    return this.merged.properties.values();
   }
 
   /** The value at a key, the object of the keys below it, or undefined. */
   get(key: string): ConfigData | undefined {
-    return this.values.get(key) ?? this.objectAt(key);
+    return this.property(key)?.value ?? this.objectAt(key);
+  }
+
+  /** The value at a key with where it comes from; undefined when it has none of its own. */
+  property(key: string): Property | undefined {
+    return this.merged.properties.get(key) ?? this.merged.byCanonical.get(canonical(key)) ?? this.fallback(key);
+  }
+
+  /** What each layer that knows a key has of it, the one that wins first. */
+  history(key: string): readonly { readonly layer: ConfigLayer; readonly entry: ConfigEntry }[] {
+    const wanted = canonical(key);
+    return this.layers.toReversed().flatMap((layer) => {
+      const found = layer.entries.get(key) ?? [...layer.entries].find(([name]) => canonical(name) === wanted)?.[1];
+      return found === undefined ? [] : [{ layer, entry: found }];
+    });
+  }
+
+  /** Where a key's value comes from. */
+  originOf(property: Property): ConfigOrigin {
+    return originOfLayer(property.layer, property.source?.line ?? property.line);
+  }
+
+  /** The keys below a key that hold a value, sorted; the empty key has all. */
+  keysBelow(key: string): readonly string[] {
+    if (key === '') return this.keys;
+    const prefix = `${canonical(key)}.`;
+    return [...this.merged.byCanonical]
+      .flatMap(([name, property]) => (name.startsWith(prefix) ? (property?.key ?? []) : []))
+      .sort();
   }
 
   /** Keys whose value isn't the same in `other`, sorted. */
   differences(other: PropertyTree): readonly string[] {
-    const keys = new Set([...this.values.keys(), ...other.values.keys()]);
-    return [...keys].filter((key) => !isDeepStrictEqual(this.values.get(key), other.values.get(key))).sort();
+    const keys: string[] = [];
+    for (const [key, { value }] of this.merged.properties) {
+      const before = other.merged.properties.get(key)?.value;
+      if (value !== before && !isDeepStrictEqual(value, before)) keys.push(key);
+    }
+    for (const key of other.merged.properties.keys()) if (!this.merged.properties.has(key)) keys.push(key);
+    return keys.sort();
   }
 
   private objectAt(key: string): ConfigData | undefined {
-    if (!this.objects.has(key)) this.objects.set(key, this.buildObject(key));
-    return this.objects.get(key);
-  }
-
-  private buildObject(key: string): ConfigData | undefined {
-    const prefix = key === '' ? '' : `${key}.`;
-    const result = bare();
-    for (const [path, value] of this.values) {
-      if (!path.startsWith(prefix)) continue;
-      const parts = path.slice(prefix.length).split('.');
-      const last = parts.pop() ?? '';
-      let at = result;
-      for (const part of parts) at = at[part] = isBare(at[part]) ? at[part] : bare();
-      // In one .properties file a key may hold a value and be the beginning of others; the object keeps the others.
-      if (!isBare(at[last])) at[last] = value;
-    }
-    return Object.keys(result).length === 0 ? undefined : deepFreeze(result);
+    this.objects ??= new PropertyObjects(this.merged.properties.values());
+    return this.objects.at(key);
   }
 }
 
-type Bare = { [key: string]: ConfigData };
-
-function bare(): Bare {
-  return Object.create(null) as Bare;
+function isLayer(layer: ConfigEntries | ConfigLayer): layer is ConfigLayer {
+  return 'kind' in layer;
 }
 
-function isBare(value: ConfigData | undefined): value is Bare {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !Object.isFrozen(value);
-}
-
-function deepFreeze(value: Bare): ConfigData {
-  for (const item of Object.values(value)) if (isBare(item)) deepFreeze(item);
-  return Object.freeze(value);
-}
-
-function parentsOf(key: string): readonly string[] {
-  const parents: string[] = [];
-  for (let dot = key.indexOf('.'); dot !== -1; dot = key.indexOf('.', dot + 1)) parents.push(key.slice(0, dot));
-  return parents;
-}
-
-/** Values while they are merged, with the way down from each key, so that a removal costs what it removes. */
-class Layers {
-  readonly values = new Map<string, ConfigData>();
-  /** The keys one part longer, whether they hold a value or are the beginning of others. */
-  private readonly children = new Map<string, Set<string>>();
-
-  set(key: string, value: ConfigData): void {
-    this.values.set(key, value);
-    for (let child = key, dot = key.lastIndexOf('.'); dot !== -1; dot = child.lastIndexOf('.')) {
-      const parent = child.slice(0, dot);
-      const siblings = this.children.get(parent);
-      if (siblings !== undefined) {
-        siblings.add(child);
-        return;
+/** From the layer that wins down: what a higher one has, or has something above or below of, a lower one doesn't give. */
+function mergeLayers(layers: readonly ConfigLayer[], fallback: KeyFallback): Merged {
+  const properties = new Map<string, Property>();
+  const taken: Merged['byCanonical'] = new Map();
+  const branches = new Set<string>();
+  for (const layer of layers.toReversed()) {
+    const mine: (readonly [name: string, property: Property | undefined])[] = [];
+    const parents = new Parents(taken);
+    for (const [key, entry] of layer.entries) {
+      const parent = parents.of(key);
+      const name = parent.nameOf(key);
+      if (taken.has(name)) {
+        adoptSpelling(properties, taken, name, key);
+        continue;
       }
-      this.children.set(parent, new Set([child]));
-      child = parent;
+      if (parent.isTaken) continue;
+      const isCovered = entry.value === null || branches.has(name);
+      const { value, text, line } = entry;
+      const property: Property | undefined = isCovered ? undefined : { key, value, text, line, layer };
+      if (property !== undefined) properties.set(key, property);
+      mine.push([name, property]);
     }
+    for (const [name, property] of mine) taken.set(name, property);
+    for (const name of parents.names) branches.add(name);
+  }
+  for (const [key, { layer }] of properties) {
+    const variable = layer.kind === 'document' ? fallback(key) : undefined;
+    if (variable === undefined) continue;
+    properties.set(key, variable);
+    taken.set(canonical(key), variable);
+  }
+  return { properties, byCanonical: taken };
+}
+
+/** What is the same for all keys right below one. */
+interface Parent {
+  /** A higher layer has a value above. */
+  readonly isTaken: boolean;
+  /** A key's name without regard to its spelling. */
+  nameOf(key: string): string;
+}
+
+/** The keys above the keys of one layer: each is looked at once, not for each key below it. */
+class Parents {
+  private readonly known = new Map<string, Parent>();
+  /** Their names, and those of the keys above them. */
+  readonly names = new Set<string>();
+
+  constructor(private readonly taken: ReadonlyMap<string, unknown>) {}
+
+  of(key: string): Parent {
+    const dot = key.lastIndexOf('.');
+    const path = dot === -1 ? '' : key.slice(0, dot);
+    let parent = this.known.get(path);
+    if (parent === undefined) this.known.set(path, (parent = this.parentAt(path, dot)));
+    return parent;
   }
 
-  /** Removes what a higher layer's `key` replaces: the key itself, values above it and values below it. */
-  removeCovered(key: string): void {
-    for (const path of parentsOf(key)) this.values.delete(path);
-    this.removeBelow(key);
+  private parentAt(path: string, dot: number): Parent {
+    if (dot === -1) return { isTaken: false, nameOf: canonical };
+    const name = canonical(path);
+    const above = [...parentsOf(name), name];
+    for (const one of above) this.names.add(one);
+    return {
+      isTaken: above.some((one) => this.taken.has(one)),
+      nameOf: (key) => (isCanonical(key) ? key : `${name}.${canonical(key.slice(dot + 1))}`),
+    };
   }
+}
 
-  private removeBelow(key: string): void {
-    this.values.delete(key);
-    const children = this.children.get(key);
-    this.children.delete(key);
-    for (const child of children ?? []) this.removeBelow(child);
-  }
+/** A variable of the environment can't say how a key is spelled: the document does that it stands above. */
+function adoptSpelling(
+  properties: Map<string, Property>,
+  taken: Merged['byCanonical'],
+  name: string,
+  key: string,
+): void {
+  const property = taken.get(name);
+  if (property === undefined || property.key === key || property.layer.kind !== 'environment') return;
+  properties.delete(property.key);
+  const respelled = { ...property, key };
+  properties.set(key, respelled);
+  taken.set(name, respelled);
 }

@@ -1,12 +1,14 @@
 import { Observable } from 'rxjs';
 import {
   FIRST_TRY,
+  Lanes,
   routableInstances,
   type Balancers,
   type InstancePick,
   type PickContext,
   type Route,
   type RouteSettings,
+  type RoutingOptions,
 } from '../balancing/index.js';
 import {
   describe,
@@ -17,7 +19,7 @@ import {
   type ServiceList,
   type Snapshot,
 } from '../model/index.js';
-import type { DiscoveryDriver, NamedDriver } from '../backend/index.js';
+import type { DiscoveryDriver, NamedDriver, View } from '../backend/index.js';
 import type { ServiceView } from './service-view.js';
 import type { ServiceViews } from './service-views.js';
 
@@ -30,11 +32,19 @@ export interface DiscoveryClientOptions {
   readonly balancers: Balancers;
   /** How the calls to a service are routed. */
   readonly routeFor: (service: string) => RouteSettings;
+  /** What picks of a service go by besides what they are told: the lane of the request in whose course they are made. */
+  readonly contextFor?: (service: string) => (context: PickContext) => PickContext;
+}
+
+/** How a service's instances are picked, and by what. */
+interface Target {
+  readonly route: Route;
+  readonly contextOf: (context: PickContext) => PickContext;
 }
 
 /** The read side: which services there are, and which instances they have. Injectable. */
 export class DiscoveryClient {
-  private readonly routes = new WeakMap<ServiceView, Route>();
+  private readonly targets = new WeakMap<ServiceView, Target>();
 
   /** @internal Made by the module. */
   constructor(private readonly options: DiscoveryClientOptions) {}
@@ -134,12 +144,10 @@ export class DiscoveryClient {
    */
   async pick(service: string, context: PickContext = FIRST_TRY): Promise<InstancePick> {
     const watched = this.options.views.watchedView(service);
-    if (watched !== undefined && watched.current.state !== 'unknown') {
-      return this.routeOf(watched).pick(context) ?? this.fail(watched);
-    }
+    if (watched !== undefined && watched.current.state !== 'unknown') return this.pickFrom(watched, context);
     return this.options.views.with(service, async (view) => {
       await this.knownSnapshot(view);
-      return this.routeOf(view).pick(context) ?? this.fail(view);
+      return this.pickFrom(view, context);
     });
   }
 
@@ -152,7 +160,9 @@ export class DiscoveryClient {
   choose(service: string, context: PickContext = FIRST_TRY): Promise<ServiceInstance> {
     return this.options.views.with(service, async (view) => {
       await this.knownSnapshot(view);
-      return this.routeOf(view).select(context)?.instance ?? this.fail(view);
+      const { route, contextOf } = this.targetOf(view);
+      const full = contextOf(context);
+      return route.select(full)?.instance ?? this.fail(view, full);
     });
   }
 
@@ -162,18 +172,30 @@ export class DiscoveryClient {
     return this.options.views.with(service, (view) => view.refresh());
   }
 
-  private routeOf(view: ServiceView): Route {
-    let route = this.routes.get(view);
-    if (route === undefined) {
-      const { balancers, routeFor } = this.options;
-      this.routes.set(view, (route = balancers.of(view).route(routeFor(view.service))));
-    }
-    return route;
+  private async pickFrom(view: ServiceView, context: PickContext): Promise<InstancePick> {
+    const { route, contextOf } = this.targetOf(view);
+    const full = contextOf(context);
+    return route.pick(full) ?? this.fail(view, full);
   }
 
-  private async fail({ service, current }: ServiceView): Promise<never> {
+  private targetOf(view: ServiceView): Target {
+    let target = this.targets.get(view);
+    if (target === undefined) {
+      const { balancers, routeFor, contextFor } = this.options;
+      const { service } = view;
+      target = {
+        route: balancers.of(view).route(routeFor(service)),
+        contextOf: contextFor?.(service) ?? ((context) => context),
+      };
+      this.targets.set(view, target);
+    }
+    return target;
+  }
+
+  private async fail(view: ServiceView, context: PickContext): Promise<never> {
+    const { service } = view;
     const { views, routeFor } = this.options;
-    throw await views.explained(noInstance(current, { metadata: routeFor(service).routing.metadata, now: views.now }));
+    throw await views.explained(noInstance(view, { routing: routeFor(service).routing, context, now: views.now }));
   }
 
   private async knownSnapshot(view: ServiceView): Promise<Snapshot> {
@@ -181,17 +203,25 @@ export class DiscoveryClient {
     if (current.state !== 'unknown') return current;
     const { firstSnapshotTimeoutMs } = this.options;
     const snapshot = await view.settled(firstSnapshotTimeoutMs);
-    if (snapshot.state === 'unknown') throw noSnapshot(snapshot, firstSnapshotTimeoutMs);
+    if (snapshot.state === 'unknown') throw noSnapshot(view, firstSnapshotTimeoutMs, this.options.views.now);
     return snapshot;
   }
+}
+
+/** The instances of a service, and when they are read again, where that is known. */
+export interface SnapshotView extends Pick<View<Snapshot>, 'current'> {
+  /** In milliseconds since the epoch. */
+  readonly readAgainAt?: number | undefined;
 }
 
 /** What an instance must be besides UP, for the one who calls. */
 export interface Wanted {
   /** What the caller speaks. @default anything */
   readonly schemes?: readonly string[] | undefined;
-  /** The metadata of `routing`. @default any */
-  readonly metadata?: Readonly<Record<string, string>> | undefined;
+  /** How calls to the service are routed. @default to any */
+  readonly routing?: RoutingOptions | undefined;
+  /** What the call goes by. */
+  readonly context?: PickContext | undefined;
   /** The time, in milliseconds since the epoch, for the list's age. */
   readonly now?: number;
 }
@@ -200,44 +230,65 @@ export interface Wanted {
 const MAX_NAMED = 10;
 
 /** The error for a snapshot without an instance that may be called. */
-export function noInstance(snapshot: Snapshot, wanted: Wanted = {}): NoInstanceError {
+export function noInstance({ current: snapshot, readAgainAt }: SnapshotView, wanted: Wanted = {}): NoInstanceError {
   const { service, instances } = snapshot;
-  const named = instances.slice(0, MAX_NAMED).map((instance) => `${instance.url} ${whyNot(instance, wanted)}`);
+  const named = instances.slice(0, MAX_NAMED).map((one) => `${one.url} ${whyNot(one, wanted, snapshot)}`);
   if (instances.length > MAX_NAMED) named.push(`and ${instances.length - MAX_NAMED} more`);
   return new NoInstanceError(
     service,
     `${service} has no instance that may be called: ${named.length === 0 ? 'none is registered' : named.join(', ')}` +
-      ageOf(snapshot, wanted.now),
+      ageOf(snapshot, readAgainAt, wanted.now),
   );
 }
 
 /** How old the list is, and when there will be another. */
-function ageOf({ state, asOf }: Snapshot, now: number | undefined): string {
+function ageOf({ state, asOf }: Snapshot, readAgainAt: number | undefined, now: number | undefined): string {
   const age = asOf === undefined || now === undefined ? undefined : Math.max(0, Math.round((now - asOf) / 1000));
+  const again = fromNow(readAgainAt, now);
   if (state === 'stale') {
     const said = age === undefined ? '' : `said ${age} s ago, `;
-    return ` (${said}as of before the registry stopped answering; it is asked again until it does)`;
+    return ` (${said}as of before the registry stopped answering; ${askedAgain(again)})`;
   }
-  return age === undefined ? '' : ` (said ${age} s ago; the registry is watched, and its next word is used at once)`;
+  if (age === undefined) return '';
+  const next =
+    again === undefined ? 'the registry is watched, and its next word is used at once' : `it is read again ${again}`;
+  return ` (said ${age} s ago; ${next})`;
 }
 
-function whyNot({ status, weight, scheme, metadata }: ServiceInstance, wanted: Wanted): string {
+/** In how many seconds, for people. */
+function fromNow(time: number | undefined, now: number | undefined): string | undefined {
+  if (time === undefined || now === undefined) return undefined;
+  const seconds = Math.ceil((time - now) / 1000);
+  return seconds <= 0 ? 'now' : `in ${seconds} s`;
+}
+
+function askedAgain(again: string | undefined): string {
+  return again === undefined ? 'it is asked again until it answers' : `it is asked again ${again}`;
+}
+
+function whyNot(instance: ServiceInstance, wanted: Wanted, snapshot: Snapshot): string {
+  const { status, weight, scheme, metadata } = instance;
+  const { routing = {}, context = FIRST_TRY } = wanted;
   if (status !== 'UP') return `is ${status}`;
   if (weight === 0) return 'is UP with weight 0, which takes no calls';
   if (wanted.schemes?.includes(scheme) === false) return `speaks ${scheme}, not ${wanted.schemes.join(' or ')}`;
-  const other = Object.entries(wanted.metadata ?? {}).find(([key, value]) => metadata[key] !== value);
-  if (other === undefined) return `is ${status}`;
+  const other = Object.entries(routing.metadata ?? {}).find(([key, value]) => metadata[key] !== value);
+  if (other === undefined) {
+    const lanes = new Lanes(routing.lane, routing.version);
+    lanes.survey(routableInstances(snapshot));
+    return lanes.whyNot(instance, context) ?? `is ${status}`;
+  }
   const [key, value] = other;
   return `has ${key} ${describe(metadata[key])}, where routing.metadata wants ${describe(value)}`;
 }
 
 /** The error for a snapshot that nobody could make. */
-export function noSnapshot(snapshot: Snapshot, waitedMs: number): NoSnapshotError {
-  const { service, error } = snapshot;
+export function noSnapshot({ current, readAgainAt }: SnapshotView, waitedMs: number, now?: number): NoSnapshotError {
+  const { service, error } = current;
   const reason = error === undefined ? `no registry answered within ${waitedMs} ms` : error.message;
   return new NoSnapshotError(
     service,
-    `the instances of ${service} aren't known yet: ${reason}`,
+    `the instances of ${service} aren't known yet: ${reason}; ${askedAgain(fromNow(readAgainAt, now))}`,
     error === undefined ? {} : { cause: error },
   );
 }

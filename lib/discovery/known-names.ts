@@ -17,9 +17,14 @@ export class KnownNames {
 
   /** Those that differ from `service` in case only; none when the registries don't tell soon. Never rejects. */
   async alike(service: string): Promise<readonly string[]> {
+    return (await this.spelledLike(service)).filter((name) => name !== service);
+  }
+
+  /** Those that are called so, in whatever case; none when the registries don't tell soon. Never rejects. */
+  async spelledLike(service: string): Promise<readonly string[]> {
     if (this.clock.now() - this.readAt >= KEPT_MS) await this.reading.run('', () => this.read());
     const folded = service.toLowerCase();
-    return this.names.filter((name) => name !== service && name.toLowerCase() === folded);
+    return this.names.filter((name) => name.toLowerCase() === folded);
   }
 
   private async read(): Promise<void> {

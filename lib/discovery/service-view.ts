@@ -10,6 +10,7 @@ import {
   type Snapshot,
 } from '../model/index.js';
 import {
+  earliest,
   until,
   ValueView,
   type Clock,
@@ -51,12 +52,14 @@ export class ServiceView implements View<Snapshot> {
   /** How many reports came: not every one changes the snapshot. */
   private readonly reports = new ValueView(0);
   private closed = false;
+  private stateSince: number;
 
   /** Opens the watches. */
   constructor(
     readonly service: string,
     private readonly options: ServiceViewOptions,
   ) {
+    this.stateSince = options.clock.now();
     this.view = new ValueView(unknownSnapshot(service), (error) =>
       options.report({ type: 'listener.failed', where: `a watcher of ${service}`, error }),
     );
@@ -65,6 +68,16 @@ export class ServiceView implements View<Snapshot> {
 
   get current(): Snapshot {
     return this.view.current;
+  }
+
+  /** When the snapshot came into its state, in milliseconds since the epoch. */
+  get since(): number {
+    return this.stateSince;
+  }
+
+  /** When one of the backends is read again, in milliseconds since the epoch; undefined where they tell by themselves. */
+  get readAgainAt(): number | undefined {
+    return earliest(this.sources.map(({ watch }) => watch.readAgainAt));
   }
 
   get listenerCount(): number {
@@ -162,6 +175,7 @@ export class ServiceView implements View<Snapshot> {
       merged.error?.message === before.error?.message &&
       merged.partial?.join() === before.partial?.join();
     if (same) return;
+    if (merged.state !== before.state) this.stateSince = this.options.clock.now();
     const snapshot: Snapshot = Object.freeze({ ...merged, instances });
     this.view.set(snapshot);
     const diff = diffInstances(before.instances, instances);

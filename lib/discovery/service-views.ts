@@ -1,6 +1,7 @@
 import { assertServiceName, DiscoveryError, type NoInstanceError } from '../model/index.js';
 import type { Timer } from '../backend/index.js';
 import { KnownNames } from './known-names.js';
+import { OVERRIDES, type ServiceOverrides } from './overrides.js';
 import { SharedServiceList } from './service-list-view.js';
 import { ServiceView, type ServiceViewOptions } from './service-view.js';
 
@@ -8,6 +9,8 @@ import { ServiceView, type ServiceViewOptions } from './service-view.js';
 export interface ServiceViewsOptions extends ServiceViewOptions {
   /** An unused watch stays open this long, in milliseconds, so that one-shot reads don't open one each. */
   readonly lingerMs: number;
+  /** Addresses that stand in for what the sources say. @default none */
+  readonly overrides?: ServiceOverrides | undefined;
 }
 
 /** Watches that nobody uses are closed, the oldest first, when there are more: names may come from outside. */
@@ -63,7 +66,7 @@ export class ServiceViews {
       throw new DiscoveryError('BACKEND_CLOSED', `${service} can't be watched: the app was closed`, { service });
     let held = this.views.get(service);
     if (held === undefined) {
-      held = { view: new ServiceView(service, this.options), holders: 0, usedAt: 0, linger: undefined };
+      held = { view: new ServiceView(service, this.optionsFor(service)), holders: 0, usedAt: 0, linger: undefined };
       this.views.set(service, held);
     }
     const mine = held;
@@ -103,6 +106,14 @@ export class ServiceViews {
     return error;
   }
 
+  /** The services that are called so, in whatever case: those that are watched first, then those that the registries have. */
+  async spelledLike(service: string): Promise<readonly string[]> {
+    const folded = service.toLowerCase();
+    const here = [...this.views.keys(), ...(this.options.overrides?.names ?? [])];
+    const found = here.filter((name) => name.toLowerCase() === folded);
+    return found.length > 0 ? found : this.names.spelledLike(service);
+  }
+
   /** Runs `use` with the view of a service, held for as long as that takes. */
   async with<T>(service: string, use: (view: ServiceView) => Promise<T>): Promise<T> {
     const lease = this.acquire(service);
@@ -134,6 +145,12 @@ export class ServiceViews {
     }
     this.views.clear();
     await Promise.all([...this.closing, this.list.close()]);
+  }
+
+  private optionsFor(service: string): ServiceViewOptions {
+    const { overrides } = this.options;
+    if (overrides?.has(service) !== true) return this.options;
+    return { ...this.options, sources: [{ backend: OVERRIDES, driver: overrides }], nameFor: undefined };
   }
 
   private lingerOn(service: string, held: Held, forMs: number): void {

@@ -103,3 +103,9 @@ function decodeName(name: string, url: string): string {
     field: 'url',
   });
 }
+
+/** `/api` for `api/`, nothing for nothing. */
+export function basePath(path: string | undefined): string {
+  if (path === undefined || path === '' || path === '/') return '';
+  return `/${path.replace(/^\/+|\/+$/g, '')}`;
+}

@@ -8,8 +8,10 @@ import {
   type Route,
 } from '../balancing/index.js';
 import { noInstance } from '../discovery/index.js';
+import type { AttemptReason, CallFollower } from '../observability/index.js';
 import { callFailureOf, codeOf, messageOf, type Attempt, type ServiceInstance } from '../model/index.js';
 import type { ResolvedCallOptions } from './call-options.js';
+import { OVERTAKEN, resultOfAnswer, resultOfError } from './call-result.js';
 import { judge, retryAfterMs, type Verdict } from './failover.js';
 import type { RetryBudget } from './retry-budget.js';
 
@@ -44,7 +46,15 @@ export interface CallManner {
   /** Milliseconds, of any origin. */
   readonly now: () => number;
   readonly signal?: { readonly aborted?: boolean } | undefined;
+  /** Told of each try. @default nobody is */
+  readonly observed?: CallFollower | undefined;
 }
+
+/** Makes one try; `headers` go out with it, for those who observe the call. */
+export type AttemptFunction<T> = (
+  instance: ServiceInstance,
+  headers: Readonly<Record<string, string>> | undefined,
+) => Promise<T>;
 
 /** What the lines of a hedged call have in common. */
 export interface SharedTries {
@@ -63,7 +73,7 @@ export function pickFirst(callee: Callee, context: PickContext = FIRST_TRY): Ins
   const { balancer, route, budget, schemes, options } = callee;
   const first = route.pick(context);
   if (first === undefined) {
-    throw noInstance(balancer.view.current, { schemes, metadata: options.routing.metadata, now: callee.time() });
+    throw noInstance(balancer.view, { schemes, routing: options.routing, context, now: callee.time() });
   }
   budget.deposit();
   return first;
@@ -77,20 +87,27 @@ export async function tryEach<T>(
   callee: Callee,
   manner: CallManner,
   first: InstancePick,
-  attempt: (instance: ServiceInstance) => Promise<T>,
+  attempt: AttemptFunction<T>,
   shared?: SharedTries,
+  firstReason: AttemptReason = 'first',
 ): Promise<T> {
-  const { balancer, budget, options } = callee;
+  const { balancer, options } = callee;
   let attempts = shared?.attempts;
   let tried = shared?.tried;
+  let reason = firstReason;
   for (let pick = first; ;) {
     const { instance } = pick;
     shared?.tried.add(instance.url);
+    const followed = manner.observed?.attempt({ instance, reason });
     try {
-      const result = await attempt(instance);
+      const result = await (followed === undefined
+        ? attempt(instance, undefined)
+        : followed.run(() => attempt(instance, followed.headers)));
       pick.end(resultOutcome(result));
+      followed?.end(resultOfAnswer(result));
       return result;
     } catch (error) {
+      followed?.end(shared?.won === true ? OVERTAKEN : resultOfError(error));
       if (shared?.won === true) {
         pick.end('overtaken');
         throw error;
@@ -104,23 +121,33 @@ export async function tryEach<T>(
       tried.add(instance.url);
       const elsewhere = manner.everyFailure ? walksOn(error) : verdict.elsewhere;
       if (manner.everyFailure && elsewhere === 'never') throw error;
-      const allowed =
-        manner.signal?.aborted !== true &&
-        elsewhere !== 'never' &&
-        manner.isReplayable(verdict.elsewhere === 'always') &&
-        (manner.everyFailure || options.maxAttempts === 'all' || tried.size < options.maxAttempts) &&
-        manner.now() < manner.deadline;
-      // Picked from the newest list, which may have changed while the call failed.
-      const next = allowed ? callee.route.select({ ...manner.context, tried }) : undefined;
-      if (next === undefined || tried.has(next.instance.url))
-        throw withAttempts(error, attempts, callee, verdict.outcome);
-      if (elsewhere === 'within-budget' && !budget.withdraw()) {
-        throw withAttempts(error, attempts, callee, verdict.outcome);
-      }
+      const allowed = manner.signal?.aborted !== true && manner.isReplayable(verdict.elsewhere === 'always');
+      const next = allowed ? pickNext(callee, manner, elsewhere, tried) : undefined;
+      if (next === undefined) throw withAttempts(error, attempts, callee, verdict.outcome);
       discard(error);
-      pick = callee.route.begin(next);
+      pick = next;
+      reason = 'retry';
     }
   }
+}
+
+/** The instance that a call may go to after those that it has tried; undefined when it may go to none. */
+export function pickNext(
+  { route, budget, options }: Callee,
+  manner: Pick<CallManner, 'everyFailure' | 'now' | 'deadline' | 'context' | 'observed'>,
+  elsewhere: Verdict['elsewhere'],
+  tried: ReadonlySet<string>,
+): InstancePick | undefined {
+  const allowed =
+    elsewhere !== 'never' &&
+    (manner.everyFailure || options.maxAttempts === 'all' || tried.size < options.maxAttempts) &&
+    manner.now() < manner.deadline;
+  // Picked from the newest list, which may have changed while the call failed.
+  const next = allowed ? route.select({ ...manner.context, tried }) : undefined;
+  if (next === undefined || tried.has(next.instance.url)) return undefined;
+  if (elsewhere !== 'within-budget' || budget.withdraw()) return route.begin(next);
+  manner.observed?.retryRefused();
+  return undefined;
 }
 
 function walksOn(error: unknown): Verdict['elsewhere'] {
@@ -146,7 +173,8 @@ function reasonOf({ scheme }: ServiceInstance, code: string | undefined, message
   return message;
 }
 
-function toAttempt(instance: ServiceInstance, error: unknown): Attempt {
+/** One try, and how it ended. */
+export function toAttempt(instance: ServiceInstance, error: unknown): Attempt {
   const code = codeOf(error);
   return {
     target: instance.url,
@@ -159,7 +187,7 @@ function toAttempt(instance: ServiceInstance, error: unknown): Attempt {
  * Adds what was tried to the last try's error, which stays the error that axios users know; of connections that failed its
  * message tells too.
  */
-function withAttempts(
+export function withAttempts(
   error: unknown,
   attempts: readonly Attempt[],
   { balancer, route }: Callee,

@@ -1,5 +1,8 @@
 import type { AxiosRequestConfig, AxiosResponse, InternalAxiosRequestConfig } from 'axios';
 import type { BalancingStrategy, EjectionOptions, RouteSettings, RoutingOptions } from '../balancing/index.js';
+import { defined } from '../model/index.js';
+import type { BulkheadOptions } from './bulkhead.js';
+import type { CallPolicy } from './call-policy.js';
 import type { Redirects } from './transport/index.js';
 
 /** How calls to a service are made. */
@@ -40,6 +43,13 @@ export interface CallOptions {
   readonly allowAbsoluteUrls?: boolean;
   /** Name of the metadata that holds the path below which an instance serves. @default 'contextPath' */
   readonly basePathMetadata?: string;
+  /** Bounds the calls that are under way to the service at a time. @default none */
+  readonly bulkhead?: BulkheadOptions;
+  /**
+   * Runs the whole call, retries on other instances included: a circuit breaker, say, as cockatiel makes them. What it throws is
+   * thrown, or given to `fallback`. @default none
+   */
+  readonly policy?: CallPolicy;
   /** Answers a call that failed on every instance: data for the response, or a promise of it. Throw to let it fail. */
   readonly fallback?: (error: unknown, request: InternalAxiosRequestConfig) => unknown;
 }
@@ -50,11 +60,20 @@ export interface RequestBalancing {
   readonly key?: string;
   /** Only instances with this value in the metadata `routing.hintMetadata`, if there are any. */
   readonly hint?: string;
+  /** The lane of the call, which it carries on: see `routing.lane`. @default that of the request in whose course it is made */
+  readonly lane?: string;
+  /** The version of the API that is called: see `routing.version`. */
+  readonly version?: string;
 }
 
 /** A call's config: axios's, and what the load balancer is told. */
 export interface ServiceRequestConfig<D = unknown> extends AxiosRequestConfig<D> {
   readonly loadBalancing?: RequestBalancing;
+  /**
+   * The URL's path with names in the place of values, for traces: `/orders/:id`. @default that of declarative clients,
+   * which know it; else none
+   */
+  readonly urlTemplate?: string | undefined;
 }
 
 /** When a call may be tried on another instance. A request that surely was not sent always may. */
@@ -84,13 +103,18 @@ export interface HedgingOptions {
 
 /** Call options with every default filled in. */
 export interface ResolvedCallOptions extends Required<
-  Omit<CallOptions, 'retry' | 'hedging' | 'hintHeader' | 'keyHeader' | 'deadlineHeader' | 'fallback'>
+  Omit<
+    CallOptions,
+    'retry' | 'hedging' | 'hintHeader' | 'keyHeader' | 'deadlineHeader' | 'bulkhead' | 'policy' | 'fallback'
+  >
 > {
   readonly retry: Required<RetryOptions>;
   readonly hedging: HedgingOptions | undefined;
   readonly hintHeader: string | undefined;
   readonly keyHeader: string | undefined;
   readonly deadlineHeader: string | undefined;
+  readonly bulkhead: BulkheadOptions | undefined;
+  readonly policy: CallPolicy | undefined;
   readonly fallback: CallOptions['fallback'];
 }
 
@@ -100,7 +124,7 @@ export function resolveCallOptions(layers: readonly (CallOptions | undefined)[],
   const retry: RetryOptions = Object.assign({}, ...layers.map((layer) => layer?.retry));
   return {
     balancing: merged.balancing ?? 'round-robin',
-    routing: { ...(zone === undefined ? {} : { zone }), ...merged.routing },
+    routing: { ...(zone === undefined ? {} : { zone }), ...lanesOf(layers), ...merged.routing },
     ejection: merged.ejection ?? {},
     maxAttempts: merged.maxAttempts ?? 3,
     timeoutMs: merged.timeoutMs ?? 10_000,
@@ -120,8 +144,16 @@ export function resolveCallOptions(layers: readonly (CallOptions | undefined)[],
     redirects: merged.redirects ?? 'same-origin',
     allowAbsoluteUrls: merged.allowAbsoluteUrls ?? false,
     basePathMetadata: merged.basePathMetadata ?? 'contextPath',
+    bulkhead: merged.bulkhead,
+    policy: merged.policy,
     fallback: merged.fallback,
   };
+}
+
+/** Lanes and versions are those of the whole app: other routing for one service leaves them as they are. */
+function lanesOf(layers: readonly (CallOptions | undefined)[]): RoutingOptions {
+  const { lane, version }: RoutingOptions = Object.assign({}, ...layers.map((layer) => layer?.routing));
+  return defined({ lane, version });
 }
 
 /** What of the options says how an instance is picked. */

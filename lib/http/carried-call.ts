@@ -1,13 +1,16 @@
-import { FIRST_TRY, type PickContext } from '../balancing/index.js';
-import { defined, type ServiceInstance } from '../model/index.js';
+import type { PickContext } from '../balancing/index.js';
+import type { ServiceInstance } from '../model/index.js';
 import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
 import type { ResolvedCallOptions } from './call-options.js';
+import type { CallRouting } from './call-routing.js';
 
 /** A call that {@link ServiceCaller.carry} has made by others. */
 export interface CarriedCall extends Pick<CallManner, 'method' | 'isReplayable' | 'isCallersFault' | 'signal'> {
   readonly context: PickContext;
-  /** A header of the call, for strategies that go by one. */
+  /** A header of the call, for lanes and for strategies that go by one. */
   readonly header: (name: string) => string | undefined;
+  /** Its path and query, for versions that stand there. */
+  readonly path?: string | undefined;
 }
 
 /** Makes one try of such a call; resolves with something that has the answer's `status`. */
@@ -26,13 +29,15 @@ export type CarriedAttempt<T> = (
 export function carryOut<T>(
   callee: Callee,
   call: CarriedCall,
+  routing: CallRouting,
   now: () => number,
   attempt: CarriedAttempt<T>,
 ): Promise<T> {
-  const { options } = callee;
+  const { options, balancer } = callee;
+  const { service } = balancer.view.current;
   const { totalTimeoutMs } = options;
   const deadline = totalTimeoutMs === 0 ? Infinity : now() + totalTimeoutMs;
-  const context = contextOf(call, options);
+  const context = routing.contextOf(service, options, { header: call.header, path: call.path, given: call.context });
   // Written out: every request pays for it.
   const manner: CallManner = {
     method: call.method,
@@ -53,10 +58,4 @@ export function carryOut<T>(
   return tryEach(callee, manner, pickFirst(callee, context), (instance) =>
     attempt(instance, { options, timeLeft, basePath: instance.metadata[options.basePathMetadata] }),
   );
-}
-
-function contextOf({ context, header }: CarriedCall, { hintHeader, keyHeader }: ResolvedCallOptions): PickContext {
-  const hint = context.hint ?? (hintHeader === undefined ? undefined : header(hintHeader));
-  const key = context.key ?? (keyHeader === undefined ? undefined : header(keyHeader));
-  return hint === undefined && key === undefined ? FIRST_TRY : defined({ hint, key });
 }

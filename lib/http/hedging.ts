@@ -1,6 +1,7 @@
 import { CanceledError, type GenericAbortSignal } from 'axios';
 import type { InstancePick } from '../balancing/index.js';
 import type { ServiceInstance } from '../model/index.js';
+import type { AttemptReason } from '../observability/index.js';
 import { pickFirst, tryEach, type Callee, type CallManner, type SharedTries } from './attempts.js';
 import type { HedgingOptions } from './call-options.js';
 import { judge } from './failover.js';
@@ -17,7 +18,11 @@ export function tryHedged<T>(
   callee: Callee,
   manner: CallManner,
   hedging: HedgingOptions,
-  attempt: (instance: ServiceInstance, signal: CallSignal) => Promise<T>,
+  attempt: (
+    instance: ServiceInstance,
+    headers: Readonly<Record<string, string>> | undefined,
+    signal: CallSignal,
+  ) => Promise<T>,
   signal: GenericAbortSignal | undefined,
 ): Promise<T> {
   const { delayMs, maxHedges = 1 } = hedging;
@@ -37,10 +42,10 @@ export function tryHedged<T>(
       abort();
       how();
     };
-    const start = (pick: InstancePick): void => {
+    const start = (pick: InstancePick, reason: AttemptReason): void => {
       const line = new CallSignal();
       lines.add(line);
-      tryEach(callee, manner, pick, (instance) => attempt(instance, line), shared).then(
+      tryEach(callee, manner, pick, (instance, headers) => attempt(instance, headers, line), shared, reason).then(
         (result) => {
           lines.delete(line);
           if (!shared.won) settle(() => resolve(result));
@@ -58,14 +63,15 @@ export function tryHedged<T>(
     const hedge = (): void => {
       hedges += 1;
       const next = callee.route.select({ ...manner.context, tried: shared.tried });
-      if (next === undefined || shared.tried.has(next.instance.url) || !budget.withdraw()) return;
-      start(callee.route.begin(next));
+      if (next === undefined || shared.tried.has(next.instance.url)) return;
+      if (budget.withdraw()) start(callee.route.begin(next), 'hedge');
+      else manner.observed?.retryRefused();
     };
     // While the instances were looked up.
     if (signal?.aborted === true) throw new CanceledError();
     const first = pickFirst(callee, manner.context);
     signal?.addEventListener?.('abort', abort);
-    start(first);
+    start(first, 'first');
   });
 }
 

@@ -1,13 +1,22 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** The headers of the request that is being handled, for calls that carry some of them on. One for each app. */
+/**
+ * The headers of the request that is being handled, for calls that carry some of them on: of an HTTP request, or whatever a
+ * message, a gRPC call or an event brings in their place, with names in lower case. One for each app.
+ */
 export class IncomingHeaders {
   private readonly storage = new AsyncLocalStorage<IncomingHttpHeaders>();
 
   /** Handles a request with `handle`, and whatever that starts. */
   within<T>(headers: IncomingHttpHeaders, handle: () => T): T {
     return this.storage.run(headers, handle);
+  }
+
+  /** A header of the present request; undefined when it has none of that name, or there is no request. */
+  get(name: string): string | undefined {
+    const value = this.storage.getStore()?.[name.toLowerCase()];
+    return Array.isArray(value) ? value.join(', ') : value;
   }
 
   /** Whether these are of the present request. */

@@ -1,51 +1,51 @@
-import { AxiosError, type AxiosAdapter, type AxiosResponse, type InternalAxiosRequestConfig } from 'axios';
-import { until, type AddressResolver, type CallAuthorizer, type Clock, type View } from '../backend/index.js';
-import { FIRST_TRY, type Balancer, type Balancers, type PickContext, type Route } from '../balancing/index.js';
-import { isNobodyToCall, noSnapshot, type ServiceView, type ServiceViews, type ViewLease } from '../discovery/index.js';
-import { codeOf, describe, NoInstanceError, type ServiceInstance, type Snapshot } from '../model/index.js';
-import { assertWithin, fullUrl, parseAddress, type CallAddress } from './address.js';
+import {
+  AxiosError,
+  CanceledError,
+  type AxiosAdapter,
+  type AxiosResponse,
+  type InternalAxiosRequestConfig,
+} from 'axios';
+import { until, type AddressResolver, type CallAuthorizer } from '../backend/index.js';
+import { FIRST_TRY } from '../balancing/index.js';
+import { isNobodyToCall, type ServiceView } from '../discovery/index.js';
+import { codeOf, describe, NoInstanceError, type ServiceInstance } from '../model/index.js';
+import type { CallFollower, CallTelemetry } from '../observability/index.js';
+import { assertWithin, basePath, fullUrl, parseAddress, type CallAddress } from './address.js';
 import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
-import { carryOut, type CarriedAttempt, type CarriedCall } from './carried-call.js';
-import { fallbackResponse, routeSettings, type RequestBalancing, type ResolvedCallOptions } from './call-options.js';
+import {
+  fallbackResponse,
+  routeSettings,
+  type ResolvedCallOptions,
+  type ServiceRequestConfig,
+} from './call-options.js';
 import { isRepeatable, isRepeatableBody, isReplayable } from './failover.js';
+import { DispatchTargets, fetchOf, type LastingCalls, type ServiceFetchFunction } from './dispatch/index.js';
 import { tryHedged } from './hedging.js';
+import { NO_SIGNS, type CallRouting } from './call-routing.js';
+import { CallHeaders } from './call-headers.js';
+import { beginCall, followed, resultOfAnswer, resultOfError } from './call-result.js';
+import { signsOf } from './call-signs.js';
+import { carryOut, type CarriedAttempt, type CarriedCall } from './carried-call.js';
+import type { InstanceStats } from './instance-stats.js';
+import { Callees, type BoundService, type CalleesOptions, type ServiceCallee } from './callees.js';
+import { platformSignal } from './call-policy.js';
 import type { IncomingHeaders } from './incoming-headers.js';
-import { RetryBudget } from './retry-budget.js';
-import { isStream, StreamSource, type HttpTransport } from './transport/index.js';
+import { isStream, StreamSource, type HttpTransport, type PooledTransport } from './transport/index.js';
 
 /** What a {@link ServiceCaller} needs of its app. */
-export interface ServiceCallerOptions {
-  readonly views: ServiceViews;
-  readonly balancers: Balancers;
+export interface ServiceCallerOptions extends CalleesOptions {
+  /** The connections of calls that come from undici's callers. */
+  readonly pools: PooledTransport;
+  /** What of those may last. */
+  readonly lasting: LastingCalls;
   readonly resolvers: readonly AddressResolver[];
   readonly authorizers: readonly CallAuthorizer[];
-  readonly firstSnapshotTimeoutMs: number;
-  readonly clock: Clock;
+  /** Hears of the calls. */
+  readonly calls: CallTelemetry;
   /** The request that is being handled, for calls that carry on some of its headers. */
   readonly incoming?: IncomingHeaders;
-  /** The options of a service's calls, or of those to no service, defaults included. */
-  readonly optionsFor: (service?: string) => ResolvedCallOptions;
-}
-
-/** What an instance of the service looks like from here: see `ServiceHttpClient.instanceStats`. */
-export interface InstanceStats {
-  readonly service: string;
-  /** `http://10.0.0.5:8080` */
-  readonly url: string;
-  /** Calls under way. */
-  readonly pending: number;
-  /** Moving average of the response time, in milliseconds. */
-  readonly latencyMs: number;
-  /** Moving average of the share of calls that did not fail, from 0 to 1. */
-  readonly health: number;
-  /** Whether it is left out for now, for its failures. */
-  readonly ejected: boolean;
-}
-
-/** The service of a bound client, and the options of its calls. */
-interface BoundService {
-  readonly service: string;
-  readonly options: ResolvedCallOptions;
+  /** What a call goes by. */
+  readonly routing: CallRouting;
 }
 
 /** A call under way. */
@@ -55,6 +55,8 @@ interface ServiceCall {
   readonly options: ResolvedCallOptions;
   /** When its time is up. */
   readonly deadline: number;
+  /** The headers by which it carries its lane on. */
+  readonly carried: Readonly<Record<string, string>> | undefined;
 }
 
 /**
@@ -62,27 +64,46 @@ interface ServiceCall {
  * is safe. Addresses that name no service go through untouched.
  */
 export class ServiceCaller {
-  private readonly callees = new WeakMap<View<Snapshot>, ServiceCallee>();
-  private readonly held = new Map<string, ViewLease>();
   private plainOptions: ResolvedCallOptions | undefined;
   private readonly now = (): number => this.options.clock.now();
+  private readonly callees: Callees;
+  private readonly headers: CallHeaders;
+  private readonly targets: DispatchTargets;
 
   constructor(
     private readonly options: ServiceCallerOptions,
     private readonly transport: HttpTransport,
     /** The one service whose watch stays open from the first call on, and the options of its calls. */
     private readonly bound?: BoundService,
-  ) {}
+  ) {
+    const { authorizers, incoming, routing, views, pools, lasting } = options;
+    this.callees = new Callees(options, this.now, bound);
+    this.headers = new CallHeaders(authorizers, incoming);
+    this.targets = new DispatchTargets({
+      callees: this.callees,
+      headers: this.headers,
+      routing,
+      views,
+      pools,
+      lasting,
+      bound,
+    });
+    this.fetch = fetchOf(this.targets, (service) => this.callees.optionsOf(service));
+  }
+
+  /** For undici's callers, and for `fetch`: calls what the client may call. */
+  get dispatching(): DispatchTargets {
+    return this.targets;
+  }
+
+  /** Node's `fetch`, to what the client may call. */
+  readonly fetch: ServiceFetchFunction;
 
   /** Opens the watch of a service before its first call, and loads what its first call needs. */
   warmUp(service: string): void {
     // Should it fail, so does the call that needs it.
     this.transport.warmUp().catch(() => {});
-    this.hold(service);
-  }
-
-  private hold(service: string): void {
-    if (!this.held.has(service)) this.held.set(service, this.options.views.acquire(service));
+    this.callees.hold(service);
   }
 
   /** For axios's `adapter` option: calls what the client may call. */
@@ -96,20 +117,25 @@ export class ServiceCaller {
    * @throws what its call failed by last, with `attempts`; what else it threw, as it is; NoInstanceError, NoSnapshotError
    */
   walk<T>(service: string, walker: (url: string, instance: ServiceInstance) => Promise<T> | T): Promise<T> {
-    return this.options.views.with(service, async (view) => {
-      await this.whenKnown(view);
-      const { balancer, budget, options, anyRoute } = this.calleeFor(view, service);
+    const observed = this.options.calls.begin?.({ protocol: 'custom', service });
+    const walked = this.options.views.with(service, async (view) => {
+      await this.callees.whenKnown(view);
+      const { balancer, budget, options, anyRoute } = this.callees.of(view, service);
       const callee: Callee = { balancer, budget, options, route: anyRoute, schemes: undefined, time: this.now };
       const manner: CallManner = {
         method: undefined,
         isReplayable: () => true,
         everyFailure: true,
         deadline: Infinity,
-        context: FIRST_TRY,
+        context: this.options.routing.contextOf(service, options, NO_SIGNS),
         now: this.now,
+        observed,
       };
-      return tryEach(callee, manner, pickFirst(callee), async (instance) => walker(instance.url, instance));
+      return tryEach(callee, manner, pickFirst(callee, manner.context), async (instance) =>
+        walker(instance.url, instance),
+      );
     });
+    return observed === undefined ? walked : followed(observed, walked);
   }
 
   /**
@@ -118,14 +144,13 @@ export class ServiceCaller {
    *
    * @throws the last try's error, with `attempts`; NoInstanceError, NoSnapshotError
    */
-  async carry<T>(service: string, call: CarriedCall, attempt: CarriedAttempt<T>): Promise<T> {
-    const watched = this.options.views.watchedView(service);
-    if (watched !== undefined && watched.current.state !== 'unknown') {
-      return carryOut(this.calleeFor(watched, service), call, this.now, attempt);
-    }
-    return this.options.views.with(service, async (view) => {
-      await this.whenKnown(view);
-      return carryOut(this.calleeFor(view, service), call, this.now, attempt);
+  carry<T>(service: string, call: CarriedCall, attempt: CarriedAttempt<T>): Promise<T> {
+    const { callees, now, options } = this;
+    const known = callees.known(service);
+    if (known !== undefined) return carryOut(known, call, options.routing, now, attempt);
+    return callees.with(service, async (view) => {
+      await callees.whenKnown(view);
+      return carryOut(callees.of(view, service), call, options.routing, now, attempt);
     });
   }
 
@@ -134,7 +159,7 @@ export class ServiceCaller {
     const { views, balancers } = this.options;
     return (service === undefined ? views.watched : [service]).flatMap((name) => {
       const view = views.peek(name);
-      const route = view && balancers.peek(view)?.route(routeSettings(this.optionsOf(name)));
+      const route = view && balancers.peek(view)?.route(routeSettings(this.callees.optionsOf(name)));
       if (route === undefined) return [];
       return route.candidates.map((endpoint) => {
         const { instance, pending, latencyMs, health } = endpoint;
@@ -159,7 +184,7 @@ export class ServiceCaller {
   /** An address that is nothing of ours: where it says, but for no longer than a service's. */
   private callPlain(config: InternalAxiosRequestConfig): Promise<AxiosResponse> {
     const options = this.bound?.options ?? (this.plainOptions ??= this.options.optionsFor());
-    const timeoutMs = this.timeLeft({ config, options, deadline: this.deadlineOf(options) });
+    const timeoutMs = this.timeLeft(config, options, this.deadlineOf(options));
     return this.transport.send(config, timeoutMs === undefined ? {} : { timeoutMs });
   }
 
@@ -168,12 +193,7 @@ export class ServiceCaller {
   }
 
   private callService(address: CallAddress, config: InternalAxiosRequestConfig): Promise<AxiosResponse> {
-    const { host } = address;
-    if (host === this.bound?.service) this.hold(host);
-    const held = this.held.get(host);
-    if (held !== undefined) return this.callWatched(address, config, held.view);
-    // Held for the time of the call only: the names come from outside, and an unused watch closes by itself.
-    return this.options.views.with(host, (view) => this.callWatched(address, config, view));
+    return this.callees.with(address.host, (view) => this.callWatched(address, config, view));
   }
 
   private async callWatched(
@@ -181,10 +201,16 @@ export class ServiceCaller {
     config: InternalAxiosRequestConfig,
     view: ServiceView,
   ): Promise<AxiosResponse> {
-    if (view.current.state === 'unknown') await this.whenKnown(view);
-    return this.callInstances(address, config, this.calleeFor(view, address.host)).catch(async (error: unknown) => {
+    const observed = beginCall(this.options.calls, address.host, config);
+    try {
+      if (view.current.state === 'unknown') await this.callees.whenKnown(view);
+      const response = await this.callInstances(address, config, this.callees.of(view, address.host), observed);
+      observed?.end(resultOfAnswer(response));
+      return response;
+    } catch (error) {
+      observed?.end(resultOfError(error));
       throw error instanceof NoInstanceError ? await this.options.views.explained(error) : error;
-    });
+    }
   }
 
   /** Calls what an address resolver makes of a host. */
@@ -194,45 +220,94 @@ export class ServiceCaller {
     resolver: AddressResolver,
     scheme: string,
   ): Promise<AxiosResponse> {
-    const view = resolver.resolve(address.host, scheme);
+    const { host } = address;
+    const view = resolver.resolve(host, scheme);
+    const observed = beginCall(this.options.calls, host.replace(/^[^.]*/, '*'), config);
     const { clock, firstSnapshotTimeoutMs } = this.options;
-    if (view.current.state === 'unknown')
-      await until(view, ({ state }) => state !== 'unknown', { clock, timeoutMs: firstSnapshotTimeoutMs });
     try {
-      return await this.callInstances(address, config, this.calleeFor(view, address.host));
+      if (view.current.state === 'unknown')
+        await until(view, ({ state }) => state !== 'unknown', { clock, timeoutMs: firstSnapshotTimeoutMs });
+      const response = await this.callInstances(address, config, this.callees.of(view, host), observed);
+      observed?.end(resultOfAnswer(response));
+      return response;
     } catch (error) {
+      observed?.end(resultOfError(error));
       const nobody = isNobodyToCall(error) || UNRESOLVED.has(codeOf(error) ?? '');
-      throw (nobody ? resolver.notFound?.(address.host) : undefined) ?? error;
+      throw (nobody ? resolver.notFound?.(host) : undefined) ?? error;
     }
   }
 
-  private async whenKnown(view: ServiceView): Promise<void> {
-    const { firstSnapshotTimeoutMs } = this.options;
-    const snapshot = await view.settled(firstSnapshotTimeoutMs);
-    if (snapshot.state === 'unknown') throw noSnapshot(snapshot, firstSnapshotTimeoutMs);
-  }
-
+  /** Throws, or rejects, when the call fails. */
   private callInstances(
     address: CallAddress,
     config: InternalAxiosRequestConfig,
-    callee: Callee,
+    callee: ServiceCallee,
+    observed: CallFollower | undefined,
   ): Promise<AxiosResponse> {
     const { fallback } = callee.options;
-    if (fallback === undefined) return this.tryInstances(address, config, callee);
-    return this.tryInstances(address, config, callee).catch(async (error: unknown) =>
-      fallbackResponse(await fallback(error, config), config),
-    );
+    // No promise more than it takes: each costs every call, and more where contexts are kept across them.
+    if (fallback === undefined && callee.isFree) return this.tryInstances(address, config, callee, observed);
+    const call = (): Promise<AxiosResponse> =>
+      callee.isFree
+        ? this.tryInstances(address, config, callee, observed)
+        : this.guarded(address, config, callee, observed);
+    return fallback === undefined ? call() : this.orElse(fallback, call, config, observed);
   }
 
-  private async tryInstances(
+  private async orElse(
+    fallback: NonNullable<ResolvedCallOptions['fallback']>,
+    call: () => Promise<AxiosResponse>,
+    config: InternalAxiosRequestConfig,
+    observed: CallFollower | undefined,
+  ): Promise<AxiosResponse> {
+    try {
+      return await call();
+    } catch (error) {
+      // What the caller gets instead says nothing of the service.
+      observed?.end(resultOfError(error));
+      return fallbackResponse(await fallback(error, config), config);
+    }
+  }
+
+  /** A call within its service's bulkhead, run by its policy. */
+  private async guarded(
+    address: CallAddress,
+    config: InternalAxiosRequestConfig,
+    callee: ServiceCallee,
+    observed: CallFollower | undefined,
+  ): Promise<AxiosResponse> {
+    const { signal, release } = platformSignal(config.signal);
+    try {
+      const response = await callee.run(
+        async (own) =>
+          this.tryInstances(address, own === undefined ? config : { ...config, signal: own }, callee, observed),
+        signal,
+      );
+      response.config = config;
+      return response;
+    } catch (error) {
+      throw codeOf(error) === 'ABORTED' ? new CanceledError(undefined, config) : error;
+    } finally {
+      // A stream that is still to be read is ended by the caller's signal.
+      if (config.responseType !== 'stream') release();
+    }
+  }
+
+  private tryInstances(
     address: CallAddress,
     config: InternalAxiosRequestConfig,
     callee: Callee,
+    observed: CallFollower | undefined,
   ): Promise<AxiosResponse> {
     const { options } = callee;
     const { hedging, retry } = options;
     const deadline = this.deadlineOf(options);
-    const call: ServiceCall = { address, config, options, deadline };
+    const { routing } = this.options;
+    const context =
+      routing.isPlain(options) && (config as ServiceRequestConfig).loadBalancing === undefined
+        ? FIRST_TRY
+        : routing.contextOf(address.host, options, signsOf(config, address));
+    const call: ServiceCall = { address, config, options, deadline, carried: routing.carried(options, context) };
     const data: unknown = config.data;
     const manner: CallManner = {
       method: config.method,
@@ -240,44 +315,54 @@ export class ServiceCaller {
       isCallersFault: isStream(data) ? () => StreamSource.of(data).failure !== undefined : undefined,
       everyFailure: false,
       deadline,
-      context: contextOf(config, options),
+      context,
       now: this.now,
       signal: config.signal,
+      observed,
     };
     // What is read of a stream later must stay in the caller's hand, which a hedge's own signal takes away.
     const mayHedge = isRepeatableBody(data) && config.responseType !== 'stream' && isRepeatable(config.method, retry);
     if (hedging === undefined || !mayHedge) {
-      return tryEach(callee, manner, pickFirst(callee, manner.context), (instance) => this.send(call, instance));
+      return tryEach(callee, manner, pickFirst(callee, manner.context), (instance, headers) =>
+        this.send(call, instance, headers),
+      );
     }
-    const response = await tryHedged(
+    return tryHedged(
       callee,
       manner,
       hedging,
-      (instance, signal) => this.send({ ...call, config: { ...config, signal } }, instance),
+      (instance, headers, signal) => this.send({ ...call, config: { ...config, signal } }, instance, headers),
       config.signal,
-    );
-    response.config = config;
-    return response;
+    ).then((response) => {
+      response.config = config;
+      return response;
+    });
   }
 
-  private send(call: ServiceCall, instance: ServiceInstance): Promise<AxiosResponse> {
+  /** @param more headers of those who observe the call */
+  private send(
+    call: ServiceCall,
+    instance: ServiceInstance,
+    more: Readonly<Record<string, string>> | undefined,
+  ): Promise<AxiosResponse> {
     const { address, config, options } = call;
     const { url, metadata } = instance;
-    const timeoutMs = this.timeLeft(call);
+    const timeoutMs = this.timeLeft(config, options, call.deadline);
     const target = url + basePath(metadata[options.basePathMetadata]) + address.path;
-    const { authorizers } = this.options;
     const { redirects } = options;
-    if (authorizers.length === 0 && options.forwardHeaders.length === 0 && options.deadlineHeader === undefined) {
+    if (this.headers.isNone(options, call.carried)) {
       return this.transport.send(
         config,
-        timeoutMs === undefined ? { url: target, redirects } : { url: target, redirects, timeoutMs },
+        timeoutMs === undefined
+          ? { url: target, redirects, headers: more }
+          : { url: target, redirects, headers: more, timeoutMs },
       );
     }
-    return this.headersFor(call, instance, timeoutMs ?? 0).then((headers) =>
+    return this.headers.of(options, call.carried, instance, timeoutMs ?? 0).then((headers) =>
       this.transport.send(config, {
         url: target,
         redirects,
-        headers,
+        headers: more === undefined ? headers : { ...headers, ...more },
         ...(timeoutMs === undefined ? {} : { timeoutMs }),
       }),
     );
@@ -287,7 +372,11 @@ export class ServiceCaller {
    * How long a try may take; 0: for ever, undefined: what the config says.
    * @throws AxiosError when there is no time left
    */
-  private timeLeft({ config, options, deadline }: Omit<ServiceCall, 'address'>): number | undefined {
+  private timeLeft(
+    config: InternalAxiosRequestConfig,
+    options: ResolvedCallOptions,
+    deadline: number,
+  ): number | undefined {
     // An axios config may hold anything: what isn't a number is the transport's to read, or to refuse.
     if (config.timeout !== undefined && typeof config.timeout !== 'number') return undefined;
     const own = config.timeout === undefined || config.timeout === 0 ? options.timeoutMs : config.timeout;
@@ -295,63 +384,6 @@ export class ServiceCaller {
     const left = Math.ceil(deadline - this.now());
     if (left <= 0) throw new AxiosError(`timeout of ${options.totalTimeoutMs}ms exceeded`, 'ECONNABORTED', config);
     return own === 0 ? left : Math.min(own, left);
-  }
-
-  /** The headers that a call gets besides its own, which win over all of them. */
-  private async headersFor(
-    { options }: ServiceCall,
-    instance: ServiceInstance,
-    timeoutMs: number,
-  ): Promise<Readonly<Record<string, string>>> {
-    const headers: Record<string, string> = {};
-    for (const authorizer of this.options.authorizers) Object.assign(headers, await authorizer.headers(instance));
-    Object.assign(headers, this.options.incoming?.pick(options.forwardHeaders));
-    if (options.deadlineHeader !== undefined && timeoutMs > 0) headers[options.deadlineHeader] = String(timeoutMs);
-    return headers;
-  }
-
-  /** Whom calls go to that an HTTP client makes. */
-  private calleeFor(view: View<Snapshot>, service: string): ServiceCallee {
-    let callee = this.callees.get(view);
-    if (callee === undefined)
-      this.callees.set(
-        view,
-        (callee = new ServiceCallee(this.options.balancers.of(view), this.optionsOf(service), this.now)),
-      );
-    return callee;
-  }
-
-  private optionsOf(service: string): ResolvedCallOptions {
-    return service === this.bound?.service ? this.bound.options : this.options.optionsFor(service);
-  }
-}
-
-/** What an HTTP client speaks. */
-const HTTP_SCHEMES: readonly string[] = Object.freeze(['http', 'https']);
-
-/** A service that is called by HTTP: only instances that speak it are picked. */
-class ServiceCallee implements Callee {
-  readonly budget: RetryBudget;
-  readonly schemes = HTTP_SCHEMES;
-  /** The route of all who pick an instance of the service, whatever they speak. */
-  readonly anyRoute: Route;
-  private httpRoute: Route | undefined;
-
-  constructor(
-    readonly balancer: Balancer,
-    readonly options: ResolvedCallOptions,
-    readonly time: () => number,
-  ) {
-    const { retry } = options;
-    this.budget = new RetryBudget(retry.budgetShare, retry.budgetPerSecond, time);
-    this.anyRoute = balancer.route(routeSettings(options));
-  }
-
-  /** As a rule all instances speak HTTP, and calls are picked by the route of all others. */
-  get route(): Route {
-    if (!this.balancer.hasOthersThan(HTTP_SCHEMES)) return this.anyRoute;
-    this.httpRoute ??= this.balancer.route({ ...routeSettings(this.options), schemes: HTTP_SCHEMES });
-    return this.httpRoute;
   }
 }
 
@@ -366,24 +398,3 @@ function relative(url: string, config: InternalAxiosRequestConfig): AxiosError {
 
 /** The instance's own host name means nothing here. */
 const UNRESOLVED = new Set(['ENOTFOUND', 'EAI_AGAIN']);
-
-/** `/api` for `api/`, nothing for nothing. */
-function basePath(path: string | undefined): string {
-  if (path === undefined || path === '' || path === '/') return '';
-  return `/${path.replace(/^\/+|\/+$/g, '')}`;
-}
-
-/** What the pick goes by: the call's own word, or that of a header. */
-function contextOf(config: InternalAxiosRequestConfig, options: ResolvedCallOptions): PickContext {
-  const { loadBalancing } = config as { readonly loadBalancing?: RequestBalancing };
-  const { hintHeader, keyHeader } = options;
-  if (loadBalancing === undefined && hintHeader === undefined && keyHeader === undefined) return FIRST_TRY;
-  const hint = loadBalancing?.hint ?? headerOf(config, hintHeader);
-  const key = loadBalancing?.key ?? headerOf(config, keyHeader);
-  return { ...(hint === undefined ? {} : { hint }), ...(key === undefined ? {} : { key }) };
-}
-
-function headerOf({ headers }: InternalAxiosRequestConfig, name: string | undefined): string | undefined {
-  const value = name === undefined ? undefined : headers.get(name);
-  return typeof value === 'string' ? value : undefined;
-}

@@ -9,7 +9,9 @@ import { Observable } from 'rxjs';
 import type { ServiceInstance } from '../model/index.js';
 import { serviceUrl } from './address.js';
 import type { ServiceRequestConfig } from './call-options.js';
-import type { InstanceStats, ServiceCaller } from './service-caller.js';
+import type { InstanceStats } from './instance-stats.js';
+import type { ServiceCaller } from './service-caller.js';
+import type { DispatchHandler, DispatchOptions, ServiceFetchFunction } from './dispatch/index.js';
 import { CallSignal, DirectPath, isUntyped } from './transport/index.js';
 
 /** The methods that calls without a body are made with. */
@@ -33,6 +35,12 @@ type WithForm = 'postForm' | 'putForm' | 'patchForm';
 export class ServiceHttpClient {
   /** The axios instance behind it: for promises, interceptors and defaults. */
   readonly axiosRef: AxiosInstance;
+  /**
+   * Node's own `fetch`, to the service: `stock.fetch('/quote')`, or on the unbound client `fetch('lb://STOCK/quote')`. The
+   * instance is picked, counted and, as long as the body can be sent again, tried elsewhere as for any other call; streams go
+   * both ways. Axios's interceptors and defaults have no part in it. May be handed on as it is, to whatever takes a `fetch`.
+   */
+  readonly fetch: ServiceFetchFunction;
   private readonly directPath: DirectPath;
   /** The axios instance's methods as they were made. */
   private readonly methods: ReadonlyMap<string, unknown>;
@@ -58,7 +66,13 @@ export class ServiceHttpClient {
       this.axiosRef.defaults.transformRequest = [withoutMadeUpType(transform)];
     }
     this.directPath = new DirectPath(this.axiosRef);
+    this.fetch = caller.fetch;
     this.methods = new Map(Object.entries(this.axiosRef));
+  }
+
+  /** @internal For dispatchers of undici's: sends a request to the service that its origin names. */
+  dispatch(request: DispatchOptions, handler: DispatchHandler): boolean {
+    return this.caller.dispatching.dispatch(request, handler);
   }
 
   /** Opens the watch of the bound service now, rather than with the first call. */

@@ -1,5 +1,5 @@
 /** How a document's text is to be read. */
-export type ConfigFormat = 'yaml' | 'json' | 'properties' | 'text';
+export type ConfigFormat = 'yaml' | 'json' | 'properties' | 'toml' | 'text';
 
 /**
  * What a backend stores under one name. Either a text in a format, or entries that the backend keeps one by one

@@ -16,6 +16,7 @@
  * | `BACKEND_CLOSED` | used after `close()` |
  * | `NO_SNAPSHOT` | nobody could say yet which instances the service has |
  * | `NO_INSTANCE` | the registry answered, and the service has no instance that may be called |
+ * | `BULKHEAD_FULL` | as many calls to the service are under way, and wait, as may |
  * | `INVALID_RESPONSE` | a service's answer doesn't fit the schema that a declarative client gives for it |
  * | `REGISTRATION_FAILED` | the app could not be registered and was told to fail fast |
  * | `LEASE_REVOKED` | a lease was used after it was revoked |
@@ -42,6 +43,7 @@ export type DiscoveryErrorCode =
   | 'BACKEND_CLOSED'
   | 'NO_SNAPSHOT'
   | 'NO_INSTANCE'
+  | 'BULKHEAD_FULL'
   | 'INVALID_RESPONSE'
   | 'REGISTRATION_FAILED'
   | 'LEASE_REVOKED'

@@ -13,7 +13,7 @@ export interface BackendState {
 export type DiscoveryEvent =
   | { readonly type: 'backend.state'; readonly backend: string; readonly state: BackendState }
   | {
-      /** `absent`: it ended before anything of it had arrived, so that there was nothing to remove. */
+      /** `absent`: there was nothing to remove, as nothing of it had arrived or the registry didn't have it any more. */
       readonly type: 'registration.registered' | 'registration.removed' | 'registration.absent';
       readonly backend: string;
       readonly service: string;
@@ -76,8 +76,40 @@ export type DiscoveryEvent =
       /** It is shutting down. */
       readonly stopping: boolean;
     }
-  | { readonly type: 'config.changed'; readonly keys: readonly string[] }
-  | { readonly type: 'config.rejected'; readonly backend?: string; readonly error: DiscoveryError }
+  | {
+      readonly type: 'config.changed';
+      readonly keys: readonly string[];
+      /** Whose documents have changed; absent when it isn't known. */
+      readonly backends?: readonly string[];
+    }
+  | {
+      /** Something that can't come into force: a document, or, without `document`, the whole as it would have become. */
+      readonly type: 'config.rejected';
+      readonly backend?: string;
+      /** The document that can't be read. */
+      readonly document?: string;
+      /** The revision of it that stays in force; absent when there was none before. */
+      readonly kept?: string;
+      readonly error: DiscoveryError;
+    }
+  | {
+      /** A backend of configuration can't be asked; its values stay in force. */
+      readonly type: 'config.failed';
+      readonly backend: string;
+      readonly error: DiscoveryError;
+    }
+  | {
+      /** It answers again. */
+      readonly type: 'config.recovered';
+      readonly backend: string;
+    }
+  | {
+      /** The app starts with what was kept on disk, since the backend can't be asked. */
+      readonly type: 'config.restored';
+      readonly backend: string;
+      /** When that was kept, in milliseconds since the epoch. */
+      readonly savedAt: number;
+    }
   | { readonly type: 'listener.failed'; readonly where: string; readonly error: unknown };
 
 /** The names of {@link DiscoveryEvent}. */

@@ -28,9 +28,9 @@ function nearestPackageName(): string | undefined {
   }
 }
 
-/** `SERVICE_PROFILES`, separated by commas, else `NODE_ENV`; what can't be a name is left out. */
+/** `SERVICE_PROFILES` or `SPRING_PROFILES_ACTIVE`, separated by commas, else `NODE_ENV`; what can't be a name is left out. */
 export function defaultProfiles(env: NodeJS.ProcessEnv): readonly string[] {
-  const list = env['SERVICE_PROFILES'] ?? env['NODE_ENV'] ?? '';
+  const list = env['SERVICE_PROFILES'] ?? env['SPRING_PROFILES_ACTIVE'] ?? env['NODE_ENV'] ?? '';
   return list
     .split(',')
     .map((profile) => profile.trim())

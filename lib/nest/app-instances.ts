@@ -1,4 +1,4 @@
-import { Injectable } from '@nestjs/common';
+import { Injectable, type InjectionToken, type OptionalFactoryDependency } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 
 /** An instance that lives as long as its app. */
@@ -34,6 +34,19 @@ export class AppInstances {
     });
   }
 
+  /** Whether a provider or a controller asks for what a token stands for. */
+  injects(token: unknown): boolean {
+    return this.wrappers().some(({ metatype, inject }) => {
+      if (inject !== undefined && inject !== null && metatype !== token) {
+        const wanted = inject as readonly (InjectionToken | OptionalFactoryDependency)[];
+        return wanted.some(
+          (one) => one === token || (typeof one === 'object' && 'token' in one && one.token === token),
+        );
+      }
+      return typeof metatype === 'function' && dependenciesOf(metatype).includes(token);
+    });
+  }
+
   private wrappers() {
     return [...this.modules.values()].flatMap((module) => [
       ...module.providers.values(),
@@ -54,6 +67,16 @@ export function methodOf(instance: object, name: PropertyKey): ((...args: readon
   } catch {
     return undefined;
   }
+}
+
+/** What a class asks for, by its constructor's types and by `@Inject`, as Nest keeps it. */
+function dependenciesOf(type: object): readonly unknown[] {
+  const types = (Reflect.getMetadata('design:paramtypes', type) ?? []) as readonly unknown[];
+  const given = (Reflect.getMetadata('self:paramtypes', type) ?? []) as readonly { readonly param?: unknown }[];
+  const properties = (Reflect.getMetadata('self:properties_metadata', type) ?? []) as readonly {
+    readonly type?: unknown;
+  }[];
+  return [...types, ...given.map(({ param }) => param), ...properties.map((property) => property.type)];
 }
 
 function hasClass(instance: object): boolean {

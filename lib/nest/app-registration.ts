@@ -84,6 +84,11 @@ export class AppRegistration {
   /** The app's lease, once it began to register. */
   lease: Lease | undefined;
 
+  /** @internal Whether the app is to be found by others. */
+  get registers(): boolean {
+    return this.runtime.options.service !== undefined;
+  }
+
   /** The port on which probes are answered (`probes`), once the app is complete. */
   get probePort(): number | undefined {
     return this.probes?.port;
@@ -159,6 +164,7 @@ export class AppRegistration {
   async shutDown(): Promise<void> {
     for (const release of this.releases.splice(0)) release();
     await this.shutdownSequence.run();
+    this.runtime.lasting.closeAll();
     this.messages.close();
     this.required.close();
     this.stopTellingReadiness();

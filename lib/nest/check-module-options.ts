@@ -1,4 +1,11 @@
-import { isLoadBalancer, STRATEGIES, type EjectionOptions, type RoutingOptions } from '../balancing/index.js';
+import {
+  isLoadBalancer,
+  STRATEGIES,
+  type EjectionOptions,
+  type LaneOptions,
+  type RoutingOptions,
+  type VersionOptions,
+} from '../balancing/index.js';
 import {
   anything,
   callable,
@@ -21,14 +28,17 @@ import {
 } from '../backend/index.js';
 import {
   HTTP_CLIENTS,
+  isCallPolicy,
   TRANSPORT_OPTIONS,
+  type BulkheadOptions,
   type CallOptions,
   type HedgingOptions,
   type RetryOptions,
 } from '../http/index.js';
+import type { DeclaredDocument } from '../config/index.js';
 import { assertName, assertPort, assertServiceName, createMetadata } from '../model/index.js';
 import type { HealthOptions, ShutdownOptions } from '../registration/index.js';
-import type { DiscoveryModuleOptions, ServiceOptions } from './discovery-options.interface.js';
+import type { ConfigOptions, DiscoveryModuleOptions, ServiceOptions } from './discovery-options.interface.js';
 import type { ProbeOptions } from './probe-server.js';
 
 const definition = satisfying(
@@ -81,6 +91,12 @@ const forwardable = satisfying(
   (value) => typeof value === 'string' && value !== '' && !NOT_FORWARDED.has(value.toLowerCase()),
 );
 
+const headerName = satisfying(
+  'the name of a header',
+  (value) =>
+    typeof value === 'string' && /^[\w!#$%&'*+.^`|~-]+$/.test(value) && !NOT_FORWARDED.has(value.toLowerCase()),
+);
+
 /** The options of calls, wherever they may be given. */
 export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Check>> = {
   balancing: strategy,
@@ -91,6 +107,19 @@ export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Check>> = {
     hintMetadata: text,
     subset: integerBetween(1, 1e6),
     warmUpMs: milliseconds(),
+    lane: object({
+      metadata: text,
+      header: headerName,
+      isolate: flag,
+      fallback: oneOf('base', 'none', 'any'),
+    } satisfies Record<keyof LaneOptions, Check>),
+    version: object({
+      metadata: text,
+      header: headerName,
+      pathPrefix: text,
+      default: text,
+      fallback: oneOf('none', 'any'),
+    } satisfies Record<keyof VersionOptions, Check>),
   } satisfies Record<keyof RoutingOptions, Check>),
   ejection: either('an object, or false', ejection, literal(false)),
   maxAttempts: either("a whole number from 1 to 1000, or 'all'", integerBetween(1, 1000), oneOf('all')),
@@ -107,6 +136,14 @@ export const CALL_OPTIONS: Readonly<Record<keyof CallOptions, Check>> = {
   allowAbsoluteUrls: flag,
   deadlineHeader: text,
   basePathMetadata: text,
+  bulkhead: required(
+    ['maxCalls'],
+    object({ maxCalls: integerBetween(1, 1e6), maxQueue: integerBetween(0, 1e6) } satisfies Record<
+      keyof BulkheadOptions,
+      Check
+    >),
+  ),
+  policy: satisfying('an object with execute, as cockatiel makes them', isCallPolicy),
   fallback: callable,
   hedging: required(
     ['delayMs'],
@@ -158,17 +195,35 @@ const MODULE_OPTIONS: Readonly<Record<keyof DiscoveryModuleOptions, Check>> = {
     lingerMs: milliseconds(),
     emptyProtectionMs: either('a time in milliseconds, or false', milliseconds(), literal(false)),
     nameFor: callable,
+    overridesInProduction: flag,
   }),
+  overrides: recordOf(either('a URL or a list of URLs', text, listOf(text))),
   configOptions: object({
     optional: flag,
     loadTimeoutMs: milliseconds(1),
     debounceMs: milliseconds(),
     snapshots: flag,
     schema,
-  }),
+    documents: listOf(
+      required(
+        ['id'],
+        object({
+          id: text,
+          format: oneOf('yaml', 'json', 'properties', 'toml', 'text'),
+          optional: flag,
+          backend: text,
+        } satisfies Record<keyof DeclaredDocument, Check>),
+      ),
+    ),
+    layers: flag,
+    environment: either('true, false or an object of variables', flag, recordOf(anything)),
+    commandLine: either('true, false or a list of arguments', flag, listOf(text)),
+    decoders: listOf(required(['prefix', 'decode'], object({ prefix: text, decode: callable, follow: callable }))),
+  } satisfies Record<keyof ConfigOptions, Check>),
   transport: either("'undici', 'axios' or an object", oneOf(...HTTP_CLIENTS), object(TRANSPORT_OPTIONS)),
   http: object(CALL_OPTIONS),
   clients: recordOf(object(CALL_OPTIONS)),
+  laneRules: text,
   shutdown: object({
     deregisterTimeoutMs: milliseconds(),
     propagationDelayMs: milliseconds(),

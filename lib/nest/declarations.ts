@@ -1,4 +1,4 @@
-import { Inject, Optional } from '@nestjs/common';
+import { Inject, Optional, type Type } from '@nestjs/common';
 import type { ConfigExpectation } from '../config/index.js';
 import { noteDeclaration } from './copies.js';
 
@@ -18,6 +18,8 @@ export interface Handler {
   readonly kind: 'config' | 'instances' | 'health';
   /** The key or prefix, the service, or what is checked. */
   readonly subject: string;
+  /** The class of configuration, in the place of a key. */
+  readonly type?: Type;
   readonly method: PropertyKey;
 }
 
@@ -78,7 +80,7 @@ export function declarationsFor(instance: object): Declarations {
 }
 
 function isSameHandler(a: Handler, b: Handler): boolean {
-  return a.method === b.method && a.kind === b.kind && a.subject === b.subject;
+  return a.method === b.method && a.kind === b.kind && a.subject === b.subject && a.type === b.type;
 }
 
 function injectInto(

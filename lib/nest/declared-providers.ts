@@ -14,12 +14,14 @@ import { DiscoveryRuntime } from './discovery-runtime.js';
 export interface DeclaredProviders {
   readonly providers: FactoryProvider[];
   readonly tokens: InjectionToken[];
+  /** The classes with `@ConfigProperties`. */
+  readonly configClasses: Type[];
   /** Told of what comes later, from lazily loaded modules. */
   readonly listeners: Set<(provider: FactoryProvider) => void>;
 }
 
 /** See {@link DeclaredProviders}. */
-export const declared: DeclaredProviders = { providers: [], tokens: [], listeners: new Set() };
+export const declared: DeclaredProviders = { providers: [], tokens: [], configClasses: [], listeners: new Set() };
 
 interface DeclaredRef {
   readonly token: string;
@@ -66,6 +68,12 @@ export function declareDeclarativeClient(
   declare(type, (runtime) => create(runtime.clientFor(token, service, options)));
 }
 
+/** Declares a class with `@ConfigProperties`; the class itself is the token. */
+export function declareConfigClass(type: Type): void {
+  declared.configClasses.push(type);
+  declare(type, (runtime) => runtime.configObjects.facade(type));
+}
+
 /**
  * The injection token of a constructor parameter's `@ConfigValue(key, …)`, for `overrideProvider` in tests: the first one
  * declared for the key, or the one declared with this default.
@@ -80,7 +88,10 @@ export function declareConfigRef(key: string, expected: ConfigExpectation): stri
   const known = refs.get(key) ?? [];
   refs.set(key, known);
   const same = known.find(
-    (ref) => ref.expected.schema === expected.schema && isDeepStrictEqual(ref.expected.default, expected.default),
+    (ref) =>
+      ref.expected.schema === expected.schema &&
+      ref.expected.elementType === expected.elementType &&
+      isDeepStrictEqual(ref.expected.default, expected.default),
   );
   if (same !== undefined) return same.token;
   const token = tokenOf('config', known.length === 0 ? key : `${key}:${known.length}`);

@@ -10,7 +10,7 @@ import {
 import { APP_INTERCEPTOR, ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { ConfigClient } from '../config/index.js';
 import { DiscoveryClient } from '../discovery/index.js';
-import { ServiceHttpClient } from '../http/index.js';
+import { ServiceFetch, ServiceHttpClient } from '../http/index.js';
 import { EventHub } from '../observability/index.js';
 import { ServiceRegistry } from '../registration/index.js';
 import { AppInstanceBinder } from './app-instance-binder.js';
@@ -21,6 +21,7 @@ import { InstanceBinder } from './declarations.js';
 import { DISCOVERY_MODULE_OPTIONS, DISCOVERY_TRANSPORT } from './discovery.constants.js';
 import type { DiscoveryModuleOptions } from './discovery-options.interface.js';
 import { DiscoveryRuntime } from './discovery-runtime.js';
+import { DiscoveryTelemetry } from './discovery-telemetry.js';
 import { HandlerExplorer } from './handler-explorer.js';
 import { HookCaller } from './hook-caller.js';
 import { resolveOptions, transportOptions } from './resolve-options.js';
@@ -55,6 +56,16 @@ const PROVIDERS: Provider[] = [
     useFactory: (runtime: DiscoveryRuntime) => runtime.unboundClient(),
     inject: [DiscoveryRuntime],
   },
+  {
+    provide: DiscoveryTelemetry,
+    useFactory: (runtime: DiscoveryRuntime) => new DiscoveryTelemetry(runtime),
+    inject: [DiscoveryRuntime],
+  },
+  {
+    provide: ServiceFetch,
+    useFactory: (client: ServiceHttpClient) => new ServiceFetch(client.fetch),
+    inject: [ServiceHttpClient],
+  },
   AppInstances,
   {
     provide: HookCaller,
@@ -86,9 +97,12 @@ const EXPORTS = [
   ServiceRegistry,
   ConfigClient,
   EventHub,
+  DiscoveryTelemetry,
   ServiceHttpClient,
+  ServiceFetch,
   AppRegistration,
   InstanceBinder,
+  AppInstances,
   HandlerExplorer,
   HookCaller,
 ];

@@ -33,6 +33,7 @@ const STATUS_OF: Readonly<Record<string, number>> = {
   NO_INSTANCE: 503,
   NO_SNAPSHOT: 503,
   BACKEND_UNAVAILABLE: 503,
+  BULKHEAD_FULL: 503,
   TIMEOUT: 504,
   INVALID_RESPONSE: 502,
 };

@@ -1,7 +1,8 @@
 import type { InjectionToken, ModuleMetadata, OptionalFactoryDependency, Type } from '@nestjs/common';
 import type { BackendDefinition, Clock } from '../backend/index.js';
 import type { CallOptions, HttpTransportOptions } from '../http/index.js';
-import type { StandardSchema } from '../config/index.js';
+import type { ConfigDecoder, DeclaredDocument, StandardSchema } from '../config/index.js';
+import type { OverrideOptions } from '../discovery/index.js';
 import type { AddressOptions, HealthOptions, RequiredService, ShutdownOptions } from '../registration/index.js';
 import type { ProbeOptions } from './probe-server.js';
 
@@ -53,10 +54,31 @@ export interface DiscoveryOptions {
   readonly emptyProtectionMs?: number | false;
   /** The service's name on a backend, when it differs. */
   readonly nameFor?: (service: string, backend: string) => string;
+  /** Whether `overrides` and `DISCOVERY_OVERRIDES` hold in production (`NODE_ENV`) too. @default false: they are an error */
+  readonly overridesInProduction?: boolean;
 }
 
 /** How configuration is loaded. */
 export interface ConfigOptions {
+  /**
+   * Documents that are named instead of found by convention, on any backend: they win over the layers of the application, and
+   * a later one over an earlier. A missing one that isn't `optional` is an error when the app starts. @default []
+   */
+  readonly documents?: readonly DeclaredDocument[];
+  /**
+   * Whether documents are also found by convention, as layers: the app's with each profile, the app's, the shared ones with each
+   * profile, the shared ones. @default true
+   */
+  readonly layers?: boolean;
+  /**
+   * Variables that win over documents: `SERVICE_CONFIG__DB__URL`, and Spring's `DB_URL` for `db.url`. False takes none; an object
+   * is read in the place of `process.env`. @default true
+   */
+  readonly environment?: boolean | Readonly<Record<string, string | undefined>>;
+  /** Arguments that win over variables: `--db.url=…`. False takes none. @default `process.argv.slice(2)` */
+  readonly commandLine?: boolean | readonly string[];
+  /** What turns values that begin with a prefix, such as `{cipher}`, into what they stand for. @default [] */
+  readonly decoders?: readonly ConfigDecoder[];
   /** Start without it when it can't be loaded. @default false */
   readonly optional?: boolean;
   /** How long the first load may take, in milliseconds. @default 10000 */
@@ -85,6 +107,11 @@ export interface DiscoveryModuleOptions {
   /** How long `fail-fast` waits for the registry, in milliseconds. @default 10000 */
   readonly registrationTimeoutMs?: number;
   readonly discovery?: DiscoveryOptions;
+  /**
+   * Addresses that this app calls instead of what the registries say, by service: `{ STOCK: 'http://localhost:3001' }`. The
+   * variable `DISCOVERY_OVERRIDES` (`STOCK=http://localhost:3001,ORDERS=…`) wins over them. @default none
+   */
+  readonly overrides?: OverrideOptions;
   readonly configOptions?: ConfigOptions;
   /** What sends the calls: see {@link HttpTransportOptions}. @default 'undici' */
   readonly transport?: 'undici' | 'axios' | HttpTransportOptions;
@@ -92,6 +119,11 @@ export interface DiscoveryModuleOptions {
   readonly http?: CallOptions;
   /** How calls are made, to one service; what is left out is as in `http`. */
   readonly clients?: Readonly<Record<string, CallOptions>>;
+  /**
+   * Key of the configuration below which rules for lanes and versions stand, by service (`*` for every one); they may change
+   * while the app runs. @default none
+   */
+  readonly laneRules?: string;
   readonly shutdown?: ShutdownOptions;
   /**
    * Services without which the app can't work: it isn't ready before they are there. `'STOCK'`, or
@@ -107,7 +139,7 @@ export interface DiscoveryModuleOptions {
   readonly probes?: ProbeOptions;
   /** The zone that this app runs in. */
   readonly zone?: string;
-  /** Which layers of configuration apply. @default `SERVICE_PROFILES` (comma list), else `NODE_ENV` */
+  /** Which layers of configuration apply. @default `SERVICE_PROFILES` (comma list), else `SPRING_PROFILES_ACTIVE`, else `NODE_ENV` */
   readonly profiles?: readonly string[];
   /** Folder for last known data. @default below the system's temporary folder */
   readonly snapshotDirectory?: string;

@@ -1,12 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import type { BackendContext, BackendDefinition, Logger } from '../backend/index.js';
 import { BackendSet, until } from '../backend/machinery/index.js';
-import { Balancers } from '../balancing/index.js';
+import { Balancers, LaneRules } from '../balancing/index.js';
 import { coerce, ConfigClient, ConfigSnapshots, ConfigStore, ConfigValues, DiskSnapshot } from '../config/index.js';
-import { DiscoveryClient, ServiceViews } from '../discovery/index.js';
+import { DiscoveryClient, OVERRIDES, ServiceViews } from '../discovery/index.js';
 import {
+  Bulkheads,
+  CallRouting,
   IncomingHeaders,
+  LastingCalls,
+  openPools,
   openTransport,
+  type PooledTransport,
   routeSettings,
   ServiceCaller,
   ServiceHttpClient,
@@ -15,30 +20,46 @@ import {
   type ResolvedCallOptions,
 } from '../http/index.js';
 import { DiscoveryError } from '../model/index.js';
-import { EventHub, EventLog } from '../observability/index.js';
+import { CallTelemetry, EventHub, EventLog, EventTally } from '../observability/index.js';
 import { AppHealth, ServiceRegistry } from '../registration/index.js';
+import { ConfigObjects } from './configuration/config-objects.js';
+import { configSettings } from './configuration/config-settings.js';
 import { nestLogger } from './nest-logger.js';
-import type { ResolvedOptions } from './resolve-options.js';
+import { overridesTold, unknownOverrides } from './startup-advice.js';
+import { goesByRequests, type ResolvedOptions } from './resolve-options.js';
 
 /** Everything of one app, put together: the one place that knows all the parts. */
 export class DiscoveryRuntime {
   private readonly appId = randomUUID();
   readonly events: EventHub;
+  /** What the events add up to. */
+  readonly tally: EventTally;
+  /** Hears of the calls of all clients. */
+  readonly calls: CallTelemetry;
   readonly logger: Logger = nestLogger('DiscoveryModule');
   readonly backends: BackendSet;
   readonly views: ServiceViews;
   /** What is seen of the instances, and picks of them. */
-  private readonly balancers: Balancers;
+  readonly balancers: Balancers;
   readonly discovery: DiscoveryClient;
   readonly registry: ServiceRegistry;
   readonly health: AppHealth;
   readonly configStore: ConfigStore;
   readonly configValues: ConfigValues;
+  readonly configObjects: ConfigObjects;
   readonly config: ConfigClient;
   /** Sends the calls of all clients. */
   readonly transport: HttpTransport;
+  /** Sends what comes from undici's callers and from `fetch`: the same connections, where they are undici's. */
+  private readonly pools: PooledTransport;
+  /** The sockets and event streams of those. */
+  readonly lasting = new LastingCalls();
+  private readonly bulkheads = new Bulkheads();
   /** For calls that carry on headers of the request in whose course they are made. */
   readonly incoming = new IncomingHeaders();
+  private laneRules = LaneRules.none;
+  /** What calls go by: their own word, the request in whose course they are made, and rules. */
+  readonly routing = new CallRouting(this.incoming, () => this.laneRules, Math.random);
   private readonly clients = new Map<string, ServiceHttpClient>();
   private forwarding = false;
   private closing: Promise<void> | undefined;
@@ -48,15 +69,27 @@ export class DiscoveryRuntime {
   private constructor(readonly options: ResolvedOptions) {
     const { appId } = this;
     this.transport = openTransport(options.transport);
+    this.pools = openPools(this.transport, options.transport);
     this.events = new EventHub(appId);
     const report = this.events.report.bind(this.events);
     const { clock, nameFor } = options;
     const log = new EventLog(this.logger, clock);
     this.events.subscribe((event) => log.write(event));
+    this.tally = new EventTally(clock);
+    this.events.subscribe(this.tally.take);
+    this.calls = new CallTelemetry((error) =>
+      report({ type: 'listener.failed', where: 'an observer of calls', error }),
+    );
     this.backends = new BackendSet(options.uses, (definition) => this.contextFor(appId, definition));
+    const { overrides } = options;
+    const sources =
+      overrides.names.length === 0
+        ? this.backends.discoveries
+        : [...this.backends.discoveries, { backend: OVERRIDES, driver: overrides }];
     this.views = new ServiceViews({
       clock,
       sources: this.backends.discoveries,
+      overrides,
       nameFor,
       emptyProtectionMs: options.emptyProtectionMs,
       lingerMs: options.lingerMs,
@@ -66,14 +99,17 @@ export class DiscoveryRuntime {
       now: () => clock.now(),
       random: Math.random,
       clientId: appId,
-      onGone: ({ url }) => this.transport.release(url),
+      onGone: ({ url }) => {
+        for (const one of new Set([this.transport, this.pools])) one.release(url);
+      },
     });
     this.discovery = new DiscoveryClient({
       views: this.views,
-      sources: this.backends.discoveries,
+      sources,
       firstSnapshotTimeoutMs: options.firstSnapshotTimeoutMs,
       balancers: this.balancers,
       routeFor: (service) => routeSettings(options.callOptionsFor(service)),
+      contextFor: (service) => this.routing.contextFor(service, options.callOptionsFor(service)),
     });
     this.health = new AppHealth(clock, options.service?.health, (error) =>
       report({ type: 'listener.failed', where: 'health', error }),
@@ -88,16 +124,14 @@ export class DiscoveryRuntime {
     this.configStore = new ConfigStore({
       clock,
       sources: this.backends.configs,
-      scope: { kind: 'application', application: options.application, profiles: options.profiles },
-      optional: options.config.optional,
-      loadTimeoutMs: options.config.loadTimeoutMs,
-      debounceMs: options.config.debounceMs,
+      ...configSettings(options),
       snapshots: options.config.snapshots
-        ? new ConfigSnapshots(new DiskSnapshot(options.snapshotDirectory), this.logger)
+        ? new ConfigSnapshots(new DiskSnapshot(options.snapshotDirectory), this.logger, clock)
         : undefined,
       report,
     });
     this.configValues = new ConfigValues(this.configStore);
+    this.configObjects = new ConfigObjects(this.configStore);
     this.config = new ConfigClient(this.configStore, this.backends.configs);
   }
 
@@ -112,6 +146,8 @@ export class DiscoveryRuntime {
         'registry or config was left out, so local() is used, which works between processes of one machine only',
       );
     }
+    const { overrides } = options;
+    if (overrides.names.length > 0) runtime.logger.warn(overridesTold(overrides));
     try {
       await runtime.backends.open();
       await runtime.loadConfig();
@@ -132,7 +168,7 @@ export class DiscoveryRuntime {
     let client = this.clients.get(token);
     if (client === undefined) {
       const bound = { service, options: this.options.callOptionsFor(service, options) };
-      this.forwarding ||= bound.options.forwardHeaders.length > 0;
+      this.forwarding ||= goesByRequests(bound.options);
       client = new ServiceHttpClient(this.caller(bound), service);
       this.clients.set(token, client);
     }
@@ -147,6 +183,21 @@ export class DiscoveryRuntime {
   /** The client that calls any service. */
   unboundClient(): ServiceHttpClient {
     return new ServiceHttpClient(this.caller(), undefined);
+  }
+
+  /**
+   * Says which overrides name a service that no registry has and no client of this app calls: a slip of the pen, as a rule.
+   * A registry that can't tell is no reason to say anything.
+   */
+  async checkOverrides(): Promise<void> {
+    const { overrides } = this.options;
+    if (overrides.names.length === 0) return;
+    const lists = await Promise.allSettled(this.backends.discoveries.map(({ driver }) => driver.listServices()));
+    if (this.isClosed || lists.some(({ status }) => status === 'rejected')) return;
+    const known = new Set(lists.flatMap((list) => (list.status === 'fulfilled' ? list.value : [])));
+    for (const { service } of this.clients.values()) if (service !== undefined) known.add(service);
+    const unknown = overrides.names.filter((name) => !known.has(name));
+    if (unknown.length > 0) this.logger.warn(unknownOverrides(unknown, [...known]));
   }
 
   /** Opens the watch of a client that somebody in this app uses; one that a test has replaced isn't there. */
@@ -195,7 +246,8 @@ export class DiscoveryRuntime {
     ]);
     await Promise.allSettled([this.views.close(), this.configStore.close()]);
     await this.backends.close();
-    await this.transport.close();
+    this.lasting.closeAll();
+    await Promise.all([...new Set([this.transport, this.pools])].map((one) => one.close()));
     await Promise.allSettled(this.last.map((close) => close()));
     this.events.close();
   }
@@ -203,9 +255,22 @@ export class DiscoveryRuntime {
   private async loadConfig(): Promise<void> {
     const { schema } = this.options.config;
     await this.configStore.load();
+    this.followLaneRules();
     if (schema === undefined) return;
     this.configStore.addValidator((tree) => {
-      coerce('the configuration', tree.get('') ?? {}, { schema });
+      coerce('the configuration', { value: tree.get('') ?? {} }, { schema });
+    });
+  }
+
+  /** Rules that don't parse change nothing, as configuration that doesn't fit: the last good ones stay. */
+  private followLaneRules(): void {
+    const { laneRules: key } = this.options;
+    if (key === undefined) return;
+    const read = (tree: { get(key: string): unknown }): LaneRules => LaneRules.parse(tree.get(key), key);
+    this.configStore.addValidator((tree) => void read(tree));
+    this.laneRules = read(this.configStore.current);
+    this.configStore.subscribe((tree) => {
+      this.laneRules = read(tree);
     });
   }
 
@@ -218,8 +283,13 @@ export class DiscoveryRuntime {
         authorizers: all.flatMap((backend) => backend.callAuthorizer ?? []),
         firstSnapshotTimeoutMs: this.options.firstSnapshotTimeoutMs,
         balancers: this.balancers,
+        pools: this.pools,
+        lasting: this.lasting,
+        bulkheads: this.bulkheads,
         clock: this.options.clock,
+        calls: this.calls,
         incoming: this.incoming,
+        routing: this.routing,
         optionsFor: (service) => this.options.callOptionsFor(service),
       },
       this.transport,
@@ -235,6 +305,7 @@ export class DiscoveryRuntime {
       logger: nestLogger(`Discovery:${definition.name}`),
       clock,
       random: Math.random,
+      instances: (service) => this.discovery.getInstances(service),
       report: (event) => this.events.report(event),
     };
   }

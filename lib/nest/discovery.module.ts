@@ -24,6 +24,8 @@ import type {
 } from './discovery-options.interface.js';
 import { DiscoveryCoreModule } from './discovery-core.module.js';
 import { DiscoveryRuntime } from './discovery-runtime.js';
+import { AppInstances } from './app-instances.js';
+import { declared } from './declared-providers.js';
 import { HandlerExplorer } from './handler-explorer.js';
 import { nestLogger } from './nest-logger.js';
 import { IncomingRequests } from './incoming-requests.js';
@@ -48,6 +50,7 @@ export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationB
   constructor(
     @Optional() @Inject(AppRegistration) private readonly registration: AppRegistration,
     @Optional() @Inject(InstanceBinder) private readonly binder: InstanceBinder,
+    @Optional() @Inject(AppInstances) private readonly instances: AppInstances,
     @Optional() @Inject(HandlerExplorer) private readonly handlers: HandlerExplorer,
     @Optional() @Inject(DiscoveryRuntime) private readonly runtime: DiscoveryRuntime,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
@@ -94,6 +97,9 @@ export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationB
   async onModuleInit(): Promise<void> {
     await this.orCloseAll(() => {
       if (this.binder instanceof AppInstanceBinder) this.binder.start(this.handlers.exploreSoon);
+      for (const type of declared.configClasses) {
+        if (this.instances.injects(type)) this.runtime.configObjects.demand(type);
+      }
     });
   }
 
@@ -103,6 +109,7 @@ export class DiscoveryModule implements NestModule, OnModuleInit, OnApplicationB
       await this.registration.start();
     });
     this.adviseSoon();
+    void this.runtime.checkOverrides();
   }
 
   async onModuleDestroy(): Promise<void> {

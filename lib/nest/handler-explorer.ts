@@ -48,7 +48,7 @@ export class HandlerExplorer {
     for (const release of this.releases.splice(0)) release();
   }
 
-  private subscribe(instance: object, name: string, { kind, subject, method }: Handler): void {
+  private subscribe(instance: object, name: string, { kind, subject, type, method }: Handler): void {
     const call = (...args: readonly unknown[]): void => {
       const where = `${name}.${String(method)}`;
       const failed = (error: unknown): void => this.runtime.events.report({ type: 'listener.failed', where, error });
@@ -61,6 +61,10 @@ export class HandlerExplorer {
     };
     if (kind === 'health') {
       this.runtime.health.add(subject, () => methodOf(instance, method)?.());
+      return;
+    }
+    if (type !== undefined) {
+      this.releases.push(this.runtime.configObjects.onChange(type, call));
       return;
     }
     if (kind === 'config') {

@@ -5,6 +5,9 @@ export { getConfigRefToken, getDiscoverableClientToken } from './declared-provid
 export * from './decorators/config-value.decorator.js';
 export { DiscoverableClient, type DiscoverableClientOptions } from './decorators/discoverable-client.decorator.js';
 export * from './decorators/health-check-of.decorator.js';
+export { ConfigProperties, ConfigProperty } from './configuration/config-properties.decorator.js';
+export type { ConfigPropertiesOptions, ConfigPropertyOptions } from './configuration/config-class.js';
+export type { ConfigObjectChange } from './configuration/config-objects.js';
 export * from './decorators/on-config-change.decorator.js';
 export * from './decorators/on-instances-change.decorator.js';
 export {
@@ -14,6 +17,7 @@ export {
   type HttpServiceClientOptions,
 } from './declarative/http-service-client.decorator.js';
 export * from './declarative/implements-client.decorator.js';
+export { DiscoveryTelemetry } from './discovery-telemetry.js';
 export { DiscoveryExceptionFilter, type DiscoveryExceptionFilterOptions } from './discovery-exception.filter.js';
 export * from './discovery.module.js';
 export * from './discovery-options.interface.js';

@@ -7,6 +7,8 @@ import {
   type HttpTransportOptions,
   type ResolvedCallOptions,
 } from '../http/index.js';
+import { ENVIRONMENT, ServiceOverrides } from '../discovery/index.js';
+import { describe, DiscoveryError } from '../model/index.js';
 import type { RequiredService, ShutdownOptions } from '../registration/index.js';
 import type { ProbeOptions } from './probe-server.js';
 import { defaultProfiles, defaultServiceName, stateFolder } from './app-environment.js';
@@ -33,11 +35,21 @@ export interface ResolvedOptions {
   readonly firstSnapshotTimeoutMs: number;
   readonly lingerMs: number;
   readonly emptyProtectionMs: number | false | undefined;
+  /** Addresses that are called instead of what the registries say. */
+  readonly overrides: ServiceOverrides;
   readonly nameFor: ((service: string, backend: string) => string) | undefined;
-  readonly config: Required<Omit<ConfigOptions, 'schema'>> & Pick<ConfigOptions, 'schema'>;
+  readonly config: Required<Omit<ConfigOptions, 'schema' | 'environment' | 'commandLine'>> &
+    Pick<ConfigOptions, 'schema'> & {
+      /** The variables that are read; undefined when none are. */
+      readonly environment: Readonly<Record<string, string | undefined>> | undefined;
+      /** The arguments that are read. */
+      readonly commandLine: readonly string[];
+    };
   readonly transport: HttpTransportOptions;
-  /** Whether calls carry on headers of the requests in whose course they are made. */
+  /** Whether calls go by, or carry on, headers of the requests in whose course they are made. */
   readonly forwardsHeaders: boolean;
+  /** Where the configuration has rules for lanes; undefined where it has none. */
+  readonly laneRules: string | undefined;
   readonly callOptionsFor: (service?: string, own?: CallOptions) => ResolvedCallOptions;
   readonly shutdown: Required<ShutdownOptions>;
   readonly requires: readonly RequiredService[];
@@ -66,7 +78,8 @@ export function resolveOptions(
   const standIn = options.registry === undefined || options.config === undefined ? standInFor(options) : undefined;
   const { discovery = {}, configOptions = {}, shutdown = {}, http = {}, clients = {} } = options;
   const production = env['NODE_ENV'] === 'production';
-  const uses = [...registryUses(options, standIn), ...configUses(options, standIn)];
+  const uses = [...registryUses(options, standIn, env), ...configUses(options, standIn)];
+  const overrides = overridesFrom(options, env, production);
   const propagationDelayMs =
     shutdown.propagationDelayMs ?? (production && service !== undefined ? slowestNews(uses) : 0);
   return {
@@ -75,24 +88,32 @@ export function resolveOptions(
     uses,
     isLocalInProduction: production && standIn !== undefined,
     isProduction: production,
-    registration: options.registration ?? 'background',
+    registration: registersAtAll(env) ? (options.registration ?? 'background') : 'manual',
     registrationTimeoutMs: options.registrationTimeoutMs ?? 10_000,
     firstSnapshotTimeoutMs: discovery.firstSnapshotTimeoutMs ?? 5000,
     lingerMs: discovery.lingerMs ?? 30_000,
     emptyProtectionMs: discovery.emptyProtectionMs,
+    overrides,
     nameFor: discovery.nameFor,
     config: {
       optional: configOptions.optional ?? false,
       loadTimeoutMs: configOptions.loadTimeoutMs ?? 10_000,
       debounceMs: configOptions.debounceMs ?? 50,
       snapshots: configOptions.snapshots ?? false,
+      documents: configOptions.documents ?? [],
+      layers: configOptions.layers ?? true,
+      environment: environmentOf(configOptions.environment, env),
+      commandLine: argumentsOf(configOptions.commandLine),
+      decoders: configOptions.decoders ?? [],
       ...(configOptions.schema === undefined ? {} : { schema: configOptions.schema }),
     },
     transport: transportOptions(options.transport),
-    forwardsHeaders: [http, ...Object.values(clients)].some(({ forwardHeaders }) => forwardHeaders !== undefined),
+    forwardsHeaders: [http, ...Object.values(clients)].some(goesByRequests),
+    laneRules: options.laneRules,
     callOptionsFor: (name, own) => {
       const forService = name !== undefined && Object.hasOwn(clients, name) ? clients[name] : undefined;
-      return resolveCallOptions([http, forService, own], options.zone);
+      const resolved = resolveCallOptions([http, forService, own], options.zone);
+      return name !== undefined && overrides.has(name) ? toAnybody(resolved) : resolved;
     },
     shutdown: {
       deregisterTimeoutMs: shutdown.deregisterTimeoutMs ?? 5000,
@@ -110,6 +131,69 @@ export function resolveOptions(
       options.snapshotDirectory ?? join(stateFolder(env), 'nestjs-service-discovery', application, 'snapshots'),
     clock: options.clock ?? systemClock,
   };
+}
+
+/** The variables of the environment that configuration is read from. */
+function environmentOf(
+  given: ConfigOptions['environment'] = true,
+  env: NodeJS.ProcessEnv,
+): Readonly<Record<string, string | undefined>> | undefined {
+  if (typeof given === 'object') return given;
+  return given ? env : undefined;
+}
+
+function argumentsOf(given: ConfigOptions['commandLine'] = true): readonly string[] {
+  if (typeof given === 'object') return given;
+  return given ? process.argv.slice(2) : [];
+}
+
+/** @throws DiscoveryError `INVALID_OPTION` in production, unless they are asked for there */
+function overridesFrom(
+  { overrides, discovery = {}, http = {} }: DiscoveryModuleOptions,
+  env: NodeJS.ProcessEnv,
+  production: boolean,
+): ServiceOverrides {
+  const found = ServiceOverrides.of(overrides, env[ENVIRONMENT], http.basePathMetadata);
+  if (production && found.names.length > 0 && discovery.overridesInProduction !== true) {
+    const field = (env[ENVIRONMENT] ?? '') === '' ? 'overrides' : ENVIRONMENT;
+    throw new DiscoveryError(
+      'INVALID_OPTION',
+      `${field} is for development, and this is production (NODE_ENV): take it away, or set discovery.overridesInProduction`,
+      { field },
+    );
+  }
+  return found;
+}
+
+/** What stands in for a service is called whatever is wanted of the service's own instances; the lane goes on with the call. */
+function toAnybody(options: ResolvedCallOptions): ResolvedCallOptions {
+  const { lane, warmUpMs } = options.routing;
+  return {
+    ...options,
+    routing: {
+      ...(lane === undefined ? {} : { lane: { ...lane, isolate: false, fallback: 'any' as const } }),
+      ...(warmUpMs === undefined ? {} : { warmUpMs }),
+    },
+  };
+}
+
+/** `DISCOVERY_REGISTER=false` lets a laptop find the others without being found. */
+function registersAtAll(env: NodeJS.ProcessEnv): boolean {
+  const field = 'DISCOVERY_REGISTER';
+  const text = env[field] ?? '';
+  if (text === '' || text === 'true') return true;
+  const problem =
+    text === 'false' ? 'false is for development, and this is production (NODE_ENV)' : 'must be true or false';
+  if (text === 'false' && env['NODE_ENV'] !== 'production') return false;
+  throw new DiscoveryError('INVALID_OPTION', `${field} ${problem}, got ${describe(text)}`, { field });
+}
+
+/** Whether calls with these options need to know the request in whose course they are made. */
+export function goesByRequests({
+  forwardHeaders = [],
+  routing = {},
+}: Pick<CallOptions, 'forwardHeaders' | 'routing'>): boolean {
+  return forwardHeaders.length > 0 || routing.lane !== undefined || routing.version !== undefined;
 }
 
 /** How long the slowest of the registries needs until all callers know that an instance is gone. */
@@ -130,13 +214,23 @@ function standInFor({ registry = [], config = [] }: DiscoveryModuleOptions): Bac
   return definitions.find(({ kind }) => kind === 'local') ?? local();
 }
 
-function registryUses(options: DiscoveryModuleOptions, standIn: BackendDefinition | undefined): readonly BackendUse[] {
+function registryUses(
+  options: DiscoveryModuleOptions,
+  standIn: BackendDefinition | undefined,
+  env: NodeJS.ProcessEnv,
+): readonly BackendUse[] {
+  const register = registersAtAll(env);
   const given = options.registry ?? standIn ?? [];
   const list: readonly (BackendDefinition | NarrowedBackend)[] = isList(given) ? given : [given];
   return list.map((entry) =>
     'backend' in entry
-      ? { definition: entry.backend, register: entry.register ?? true, discover: entry.discover ?? true, config: false }
-      : { definition: entry, register: true, discover: true, config: false },
+      ? {
+          definition: entry.backend,
+          register: register && (entry.register ?? true),
+          discover: entry.discover ?? true,
+          config: false,
+        }
+      : { definition: entry, register, discover: true, config: false },
   );
 }
 

@@ -1,6 +1,8 @@
 import type { Type } from '@nestjs/common';
 import type { ModulesContainer } from '@nestjs/core';
 import { isLoopback, type BackendUse } from '../backend/index.js';
+import type { ServiceOverrides } from '../discovery/index.js';
+import { describe } from '../model/index.js';
 import { methodOf } from './app-instances.js';
 
 /** What an app's shutdown depends on. */
@@ -68,4 +70,19 @@ function hasDestroyHook(wrapper: { readonly isNotMetatype: boolean; readonly ins
   const { isNotMetatype, instance } = wrapper;
   if (isNotMetatype || typeof instance !== 'object' || instance === null) return false;
   return methodOf(instance, 'onModuleDestroy') !== undefined;
+}
+
+/** Which services this app calls at other addresses than the registries say. */
+export function overridesTold(overrides: ServiceOverrides): string {
+  const each = overrides.names.map((name) => `${name} at ${overrides.urlsOf(name).join(' and ')}`);
+  return `whatever the registries say, this app calls ${each.join(', ')} (overrides)`;
+}
+
+/** What is wrong with overrides that name a service nobody knows. */
+export function unknownOverrides(unknown: readonly string[], known: readonly string[]): string {
+  const each = unknown.map((name) => {
+    const meant = known.find((one) => one.toLowerCase() === name.toLowerCase());
+    return meant === undefined ? describe(name) : `${describe(name)} (there is ${describe(meant)})`;
+  });
+  return `overrides name ${each.join(', ')}, which no registry has and no client of this app calls`;
 }

@@ -1,5 +1,5 @@
 import { messageOf, type BackendState, type DiscoveryError, type DiscoveryEvent } from '../model/index.js';
-import { singleLine, systemClock, type Clock, type Logger } from '../backend/index.js';
+import { durationOf, singleLine, systemClock, type Clock, type Logger } from '../backend/index.js';
 import { OpenTroubles, type PastTrouble } from './open-troubles.js';
 import { kindOf, Outages } from './outages.js';
 
@@ -17,7 +17,10 @@ export class EventLog {
 
   private readonly logger: Logger;
 
-  constructor(logger: Logger, clock: Clock = systemClock) {
+  constructor(
+    logger: Logger,
+    private readonly clock: Clock = systemClock,
+  ) {
     this.logger = singleLine(logger);
     this.troubles = new OpenTroubles(clock);
     this.badRecords = new OpenTroubles(clock);
@@ -41,7 +44,7 @@ export class EventLog {
         break;
       case 'registration.absent':
         this.troubles.end(registrationOf(event));
-        this.log(`${event.instanceId} never was registered at ${event.backend}: there is nothing to take out`);
+        this.log(`${event.instanceId} is not registered at ${event.backend}: there was nothing to take out`);
         break;
       case 'registration.left': {
         this.troubles.end(registrationOf(event));
@@ -85,13 +88,28 @@ export class EventLog {
       case 'config.changed':
         this.log(`configuration changed: ${shortList(event.keys)}`);
         break;
-      case 'config.rejected':
-        if (event.backend !== undefined && isOutage(event.error)) {
-          const { backend, error } = event;
-          const meanwhile = 'the values that are known stay in force, and it is tried again';
-          this.failed(`configuration ${backend}`, { backend, error }, meanwhile);
-        } else this.error(`configuration rejected, the values before stay: ${event.error.message}`);
+      case 'config.failed': {
+        const meanwhile = 'the values that are known stay in force, and it is tried again';
+        this.failed(configurationOf(event), event, meanwhile);
         break;
+      }
+      case 'config.recovered':
+        this.recovered(configurationOf(event));
+        break;
+      case 'config.restored': {
+        const { backend, savedAt } = event;
+        const age = durationOf(Math.max(0, this.clock.now() - savedAt));
+        const at = new Date(savedAt).toISOString();
+        this.warn(`configuration ${backend}: started with the snapshot of ${at}, ${age} old`);
+        break;
+      }
+      case 'config.rejected': {
+        const { document, kept, error } = event;
+        if (document === undefined) this.error(`configuration rejected, the values before stay: ${error.message}`);
+        else if (kept === undefined) this.error(`${document} is left out until it can be read: ${error.message}`);
+        else this.error(`${document} keeps its last good version (revision ${kept}): ${error.message}`);
+        break;
+      }
       case 'listener.failed':
         this.error(`${event.where} threw: ${messageOf(event.error)}`);
         break;
@@ -112,8 +130,6 @@ export class EventLog {
     }
     if (phase === 'connecting') return;
     this.outages.end(backend);
-    // Of which no other event says that it is over.
-    this.troubles.end(`configuration ${backend}`);
     if (phase === 'ready') this.recovered(what);
     else this.troubles.end(what);
   }
@@ -168,19 +184,13 @@ function tooMany(what: string): string {
   return `${what} and more fail: too many to tell of each`;
 }
 
-/** Whether the documents could not be asked for, rather than not be used. */
-function isOutage({ code }: DiscoveryError): boolean {
-  return code === 'BACKEND_UNAVAILABLE' || code === 'BACKEND_REFUSED' || code === 'TIMEOUT';
+function configurationOf({ backend }: { readonly backend: string }): string {
+  return `configuration ${backend}`;
 }
 
 /** How long it was so, for people. */
 function after(past: PastTrouble | undefined): string {
-  if (past === undefined) return '';
-  const seconds = past.lastedMs / 1000;
-  if (seconds < 10) return `, after ${seconds.toFixed(1)} s`;
-  if (seconds < 120) return `, after ${Math.round(seconds)} s`;
-  const minutes = seconds / 60;
-  return minutes < 120 ? `, after ${Math.round(minutes)} min` : `, after ${Math.round(minutes / 60)} h`;
+  return past === undefined ? '' : `, after ${durationOf(past.lastedMs)}`;
 }
 
 function shortList(keys: readonly string[]): string {

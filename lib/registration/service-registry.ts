@@ -13,7 +13,7 @@ export interface ServiceRegistryOptions {
 
 /** The write side: what this app has registered, in all of its registries. Injectable. */
 export class ServiceRegistry {
-  private readonly held = new Set<Lease>();
+  private readonly held = new Set<CompositeLease>();
   private closed = false;
 
   /** @internal Made by the module. */
@@ -22,6 +22,11 @@ export class ServiceRegistry {
   /** Everything that this app keeps registered at present, its own service included. */
   get leases(): readonly Lease[] {
     return [...this.held];
+  }
+
+  /** @internal The same, registry by registry. */
+  get parts(): readonly NamedDriver<Lease>[] {
+    return [...this.held].flatMap(({ leases }) => leases);
   }
 
   /**
@@ -51,7 +56,7 @@ export class ServiceRegistry {
       const own = service === undefined ? registration : createRegistration({ ...registration, service });
       return { backend, driver: driver.register(own) };
     });
-    const lease: Lease = new CompositeLease(
+    const lease = new CompositeLease(
       leases,
       (error) => report({ type: 'listener.failed', where: `lease of ${registration.instanceId}`, error }),
       () => this.held.delete(lease),

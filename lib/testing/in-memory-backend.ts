@@ -107,7 +107,9 @@ class InMemoryBackend extends BackendBase implements Backend {
         mayExist: () => arrived,
         deregister: async ({ service, instanceId }, signal) => {
           await server.request('removals', signal);
-          if (server.instance(service, instanceId)?.owner === owner) server.remove(service, instanceId);
+          if (server.instance(service, instanceId)?.owner !== owner) return 'absent';
+          server.remove(service, instanceId);
+          return 'removed';
         },
       },
       {

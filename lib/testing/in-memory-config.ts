@@ -10,7 +10,7 @@ import {
   type Watch,
   type WriteOptions,
 } from '../backend/index.js';
-import type { ConfigDocument, ConfigScope } from '../model/index.js';
+import type { ConfigDocument, ConfigFormat, ConfigScope } from '../model/index.js';
 import type { InMemoryServer, StoredDocument } from './in-memory-server.js';
 import { watched } from './in-memory-source.js';
 
@@ -33,6 +33,10 @@ export class InMemoryConfigDriver implements ConfigDriver {
     return this.host.documents(() => source, report);
   }
 
+  formatOf(id: string): ConfigFormat {
+    return this.server.document(id)?.format ?? formatByExtension(id) ?? 'yaml';
+  }
+
   async read(id: string, signal?: AbortSignal): Promise<ConfigDocument | undefined> {
     this.host.assertOpen();
     assertDocumentId(id);
@@ -46,7 +50,7 @@ export class InMemoryConfigDriver implements ConfigDriver {
     assertDocumentId(id);
     await this.server.request('writes', options.signal);
     this.assertRevision(id, options);
-    const format = options.format ?? this.server.document(id)?.format ?? formatByExtension(id) ?? 'yaml';
+    const format = options.format ?? this.formatOf(id);
     return this.server.setDocument(id, content, format).revision;
   }
 

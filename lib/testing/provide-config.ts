@@ -1,5 +1,5 @@
 import type { ValueProvider } from '@nestjs/common';
-import { coerce, flattenConfig, PropertyTree } from '../config/index.js';
+import { coerce, entriesOf, PropertyTree, rawValue } from '../config/index.js';
 import { declarationsFor, InstanceBinder } from '../nest/declarations.js';
 
 /**
@@ -14,7 +14,7 @@ import { declarationsFor, InstanceBinder } from '../nest/declarations.js';
  * `CONFIG_VALUE_MISSING`
  */
 export function provideConfig(values: Readonly<Record<string, unknown>> = {}): ValueProvider {
-  return { provide: InstanceBinder, useValue: new FixedBinder(PropertyTree.merge([flattenConfig('test', values)])) };
+  return { provide: InstanceBinder, useValue: new FixedBinder(PropertyTree.merge([entriesOf('test', values)])) };
 }
 
 class FixedBinder extends InstanceBinder {
@@ -24,7 +24,7 @@ class FixedBinder extends InstanceBinder {
 
   override bind(instance: object): void {
     for (const { property, key, expected } of declarationsFor(instance).values) {
-      const get = (): unknown => coerce(key, this.tree.get(key), expected);
+      const get = (): unknown => coerce(key, rawValue(this.tree, key), expected);
       Object.defineProperty(instance, property, { configurable: true, enumerable: true, get });
     }
   }

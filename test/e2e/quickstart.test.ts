@@ -151,9 +151,12 @@ describe('the quickstart', () => {
         return new Set(quotes.map(({ stock }) => stock.limit));
       })
       .toEqual(new Set([7]));
-    // A file that is broken for a moment changes nothing.
+    // A file that is broken for a moment changes nothing but the health checks' answer, which is no failure.
+    const health = async () => (await quickstart.get<{ status: string }>('/health/ready')).status;
+    expect(await health()).toBe('ok');
     await writeFile(join(quickstart.config, 'application.yaml'), 'greeting: [');
     expect((await quickstart.get<Quote>('/')).greeting).toBe('Changed');
+    await expect.poll(health).toBe('degraded');
   });
 
   test('a stock process killed under load fails no request, and is gone from the list', async () => {

@@ -25,9 +25,17 @@ import { parseAsabHost } from '../../lib/backends/zookeeper/asab/asab.address.js
 import { decodeAsabRecord } from '../../lib/backends/zookeeper/asab/asab.codec.js';
 import { parseServers } from '../../lib/backends/zookeeper/client/servers.js';
 import { decodeCuratorInstance } from '../../lib/backends/zookeeper/curator/curator.codec.js';
-import { coerce } from '../../lib/config/coerce.js';
-import { flattenConfig, parseDocument } from '../../lib/config/formats.js';
-import { PropertyTree } from '../../lib/config/property-tree.js';
+import {
+  coerce,
+  commandLineLayers,
+  entriesOf,
+  EnvironmentLayer,
+  PropertyTree,
+  rawValue,
+  readDocument,
+} from '../../lib/config/index.js';
+import { resolvePlaceholders } from '../../lib/config/placeholders.js';
+import { applies } from '../../lib/config/profile-condition.js';
 import { retryAfterMs } from '../../lib/http/failover.js';
 import { assertWithin, fullUrl, parseAddress, serviceUrl } from '../../lib/http/address.js';
 import { toResponseHeaders } from '../../lib/http/transport/response-head.js';
@@ -229,7 +237,7 @@ export const TARGETS: readonly Target[] = [
     (value) => (isRecord(value) ? toConfigItem(value as never, 'id') : undefined),
   ),
   target('Nacos’s ids', text, (value) => toConfigAddress(value, 'g', '')),
-  target('Nacos’s changes', text, (value) => decodeChanged(value)),
+  target('Nacos’s changes', text, (value) => decodeChanged(value, '')),
   target(
     'Nacos’s gRPC payloads',
     bytes,
@@ -271,13 +279,31 @@ export const TARGETS: readonly Target[] = [
     (value) => parse('json', value),
   ),
   target('properties', text, (value) => parse('properties', value)),
+  target(
+    'TOML',
+    fc.array(fc.oneof(text, fc.constantFrom('a = 1', '[a]', '[[b]]', 'c = { d = [1, "x"] }', 'e = 1979-05-27')), {
+      maxLength: 6,
+    }),
+    (lines) => parse('toml', lines.join('\n')),
+  ),
+  target('placeholders', fc.array(fc.constantFrom('${', '}', ':', 'a', 'b', '\\', '${a}', '${b:', '.')), (parts) =>
+    parse('json', JSON.stringify({ a: parts.join(''), b: 'x' })),
+  ),
+  target('conditions of profiles', fc.array(fc.constantFrom('(', ')', '&', '|', '!', 'a', ' b ')), (parts) =>
+    applies(new Map([['spring.config.activate.on-profile', { value: parts.join('') }]]), ['a'], undefined),
+  ),
+  target('variables of the environment', fc.dictionary(text, text), (env) => {
+    const environment = new EnvironmentLayer(env);
+    for (const name of Object.keys(env)) environment.find(name);
+  }),
+  target('arguments', fc.array(text), (args) => commandLineLayers(args)),
   target('configuration data', json(['a', 'b.c', 'a.b']), (value) => {
-    const flat = flattenConfig('id', value);
+    const flat = entriesOf('id', value);
     const tree = PropertyTree.merge([flat, flat]);
     for (const key of tree.keys) tree.get(key);
     tree.get('');
     for (const type of [Number, String, Boolean, Array])
-      attempt(() => coerce('a', tree.get('a'), { designType: type }));
+      attempt(() => coerce('a', rawValue(tree, 'a'), { designType: type }));
   }),
   target('documents’ ids', text, (value) => {
     formatByExtension(value);
@@ -327,9 +353,9 @@ function yaml(): fc.Arbitrary<string> {
   return fc.array(line, { maxLength: 12 }).map((lines) => lines.map((parts) => parts.join('')).join('\n'));
 }
 
-function parse(format: 'yaml' | 'json' | 'properties', value: string): Promise<unknown> {
-  return parseDocument({ id: 'id', revision: '1', content: { format, text: value } }).then((flat) =>
-    PropertyTree.merge([flat]).get(''),
+function parse(format: 'yaml' | 'json' | 'properties' | 'toml', value: string): Promise<unknown> {
+  return readDocument({ id: 'id', revision: '1', content: { format, text: value } }).then((parts) =>
+    resolvePlaceholders(PropertyTree.merge(parts), () => undefined).get(''),
   );
 }
 

@@ -328,7 +328,13 @@ describe('ConfigClient', () => {
     config.changes('a').subscribe((change) => changes.push(change));
     registry.setDocument('application.yaml', 'a: { x: 2, y: 1 }\nb: 1', 'yaml');
     await expect.poll(() => changes.length).toBe(1);
-    expect(changes[0]).toEqual({ path: 'a', oldValue: { x: 1, y: 1 }, newValue: { x: 2, y: 1 }, keys: ['a.x'] });
+    expect(changes[0]).toEqual({
+      path: 'a',
+      oldValue: { x: 1, y: 1 },
+      newValue: { x: 2, y: 1 },
+      keys: ['a.x'],
+      changes: [{ key: 'a.x', oldValue: 1, newValue: 2 }],
+    });
     registry.setDocument('application.yaml', 'a: { x: 2, y: 1 }\nb: 2', 'yaml');
     await expect.poll(() => config.get('b')).toBe(2);
     expect(values).toEqual([

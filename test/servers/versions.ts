@@ -9,6 +9,8 @@ export const versions = {
     /** Built with Go. 2.11 brought per-key TTL and delete markers. */
     current: 'v2.14.5',
   },
+  /** Each brings an undici of its own, which its `fetch` is: 6, 6, 7 and 8. */
+  node: { 20: '20.20.2', 22: '22.23.3', 24: '24.21.0', 26: '26.10.0' },
   go: {
     /** What the programs below are built with where the machine's own Go is older than `oldest`, or missing. */
     toolchain: '1.25.5',

@@ -7,8 +7,7 @@ import {
 } from '../../lib/model/index.js';
 import { parseServiceInfo } from '../../lib/backends/nacos/client/naming/model.js';
 import { withoutSecretUrls } from '../../lib/backend/machinery/log-text.js';
-import { parseDocument } from '../../lib/config/formats.js';
-import { readYaml } from '../../lib/config/yaml.js';
+import { readDocument } from '../../lib/config/index.js';
 import { fuzz } from '../fuzz/fuzz.js';
 import { TARGETS } from '../fuzz/targets.js';
 
@@ -45,7 +44,9 @@ describe('what was found', () => {
   });
 
   it('each of many errors of a YAML text is not looked for from the beginning', async () => {
-    const texts = await Promise.all([1, 8].map((times) => readYaml('&a [*a,*a]'.repeat(500 * times)).catch(String)));
+    const texts = await Promise.all(
+      [1, 8].map((times) => readDocument(documentOf('yaml', '&a [*a,*a]'.repeat(500 * times))).catch(String)),
+    );
     expect(texts).toEqual([expect.stringContaining('at line 1, column'), expect.stringContaining('at line 1, column')]);
   });
 
@@ -53,14 +54,14 @@ describe('what was found', () => {
   it.each(['{', '[', '- ', '? ', 'a: [', '- - ', '{a: ', '[{', '!!map {', '&a {', '"', '"{', '\\', '|', '> '])(
     'YAML of nothing but %o is refused, however long',
     async (unit) => {
-      const problem = await parseDocument(documentOf('yaml', unit.repeat(100_000))).catch((error: unknown) => error);
+      const problem = await readDocument(documentOf('yaml', unit.repeat(100_000))).catch((error: unknown) => error);
       expect(problem instanceof DiscoveryError ? problem.code : problem).toBe('CONFIG_DOCUMENT_INVALID');
     },
   );
 
   it.each(['[', '{"a":'])('JSON that is nested as deep as can be is refused (%s)', async (unit) => {
     const text = `${unit.repeat(100_000)}1${(unit === '[' ? ']' : '}').repeat(100_000)}`;
-    await expect(parseDocument(documentOf('json', `{"a":${text}}`))).rejects.toMatchObject({
+    await expect(readDocument(documentOf('json', `{"a":${text}}`))).rejects.toMatchObject({
       code: 'CONFIG_DOCUMENT_INVALID',
       message: expect.stringContaining('nested deeper than 100') as string,
     });
@@ -71,7 +72,7 @@ describe('what was found', () => {
     const listen = (warning: unknown): void => void warnings.push(warning);
     process.on('warning', listen);
     try {
-      await readYaml('? {a: 1}\n: b').catch(() => {});
+      await readDocument(documentOf('yaml', '? {a: 1}\n: b')).catch(() => {});
       await new Promise((resolve) => setImmediate(resolve));
     } finally {
       process.removeListener('warning', listen);

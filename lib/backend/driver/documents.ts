@@ -2,12 +2,13 @@ import { createHash } from 'node:crypto';
 import { describe, DiscoveryError, nameProblem, type ConfigDocument, type ConfigFormat } from '../../model/index.js';
 
 /** Extensions of documents that are parsed, in the order in which those of one name are merged: the later wins. */
-export const CONFIG_EXTENSIONS: readonly string[] = ['.yaml', '.yml', '.json', '.properties'];
+export const CONFIG_EXTENSIONS: readonly string[] = ['.yaml', '.yml', '.json', '.toml', '.properties'];
 
 const FORMATS: ReadonlyMap<string, ConfigFormat> = new Map([
   ['.yaml', 'yaml'],
   ['.yml', 'yaml'],
   ['.json', 'json'],
+  ['.toml', 'toml'],
   ['.properties', 'properties'],
 ]);
 

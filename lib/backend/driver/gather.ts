@@ -73,6 +73,10 @@ export class GatheredFeed<T, R> implements Watch {
     if (this.feeds.length === 0) void Promise.resolve().then(() => this.tell(false));
   }
 
+  get readAgainAt(): number | undefined {
+    return earliest(this.feeds.map((feed) => feed.readAgainAt));
+  }
+
   async refresh(): Promise<void> {
     if (this.closing !== undefined) throw this.outlet.closedError();
     this.refreshing += 1;
@@ -127,4 +131,10 @@ export class GatheredFeed<T, R> implements Watch {
     await Promise.allSettled(this.feeds.map((feed) => feed.close()));
     this.home.onClosed?.();
   }
+}
+
+/** The first of several times, where there is one. */
+export function earliest(times: readonly (number | undefined)[]): number | undefined {
+  const known = times.filter((time) => time !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
 }

@@ -29,14 +29,17 @@ export interface LeaseOperations {
   renew?(registration: Registration, signal: AbortSignal): Promise<'renewed' | 'forgotten'>;
   /** Changes what the registry has. @default `register` */
   change?(registration: Registration, previous: Registration, signal: AbortSignal): Promise<void>;
-  /** Makes the registry not have it; must succeed when it doesn't. */
-  deregister(registration: Registration, signal: AbortSignal): Promise<void>;
+  /** Makes the registry not have it; `absent` when the registry says that it hadn't anyway. */
+  deregister(registration: Registration, signal: AbortSignal): Promise<Removal>;
   /**
    * Whether anything may be at the registry: false as long as all that was sent surely never arrived, or was refused.
    * {@link neverArrived} tells of errors. What isn't there needs no removal. @default true once `register` was called
    */
   mayExist?(): boolean;
 }
+
+/** How a removal ended: `absent` when there was nothing of ours to remove, as far as the registry tells. */
+export type Removal = 'removed' | 'absent';
 
 /** Options of a {@link LeaseKeeper}. */
 export interface LeaseKeeperOptions {
@@ -83,6 +86,7 @@ export class LeaseKeeper implements Lease {
   /** Counts the times that the registry lost everything; what began before doesn't count as registered. */
   private epoch = 0;
   private renewAt = Infinity;
+  private answeredAt: number | undefined;
   private readonly revoking = new AbortController();
   /** Cuts off what is in flight, when whoever revokes can't wait for it. */
   private readonly cutting = new AbortController();
@@ -142,6 +146,12 @@ export class LeaseKeeper implements Lease {
 
   get state(): View<LeaseState> {
     return this.stateView;
+  }
+
+  get confirmedAt(): number | undefined {
+    const { operations, clock } = this.options;
+    const isKept = operations.renew === undefined && this.state.current.phase === 'registered';
+    return isKept ? clock.now() : this.answeredAt;
   }
 
   update(patch: RegistrationPatch): Promise<void> {
@@ -261,6 +271,7 @@ export class LeaseKeeper implements Lease {
     this.confirmed = true;
     this.actual = registration;
     const { renewEveryMs, clock, report, backend, operations } = this.options;
+    this.answeredAt = clock.now();
     this.renewAt = Infinity;
     if (renewEveryMs !== undefined && operations.renew !== undefined) {
       const random = this.options.random ?? Math.random;
@@ -312,7 +323,7 @@ export class LeaseKeeper implements Lease {
     return result;
   }
 
-  private async removeRecord(signal: AbortSignal | undefined): Promise<'removed' | 'absent' | 'left'> {
+  private async removeRecord(signal: AbortSignal | undefined): Promise<Removal | 'left'> {
     const { operations, clock, timeoutMs, backend } = this.options;
     this.backoff.reset();
     try {
@@ -325,16 +336,18 @@ export class LeaseKeeper implements Lease {
     // A request whose time was up may still be on its way; the removal must come after it.
     await this.stragglers(signal);
     if (this.underWay.size === 0 && !this.mayExist()) return 'absent';
-    while (signal?.aborted !== true) {
+    for (let tries = 1; signal?.aborted !== true; tries += 1) {
       try {
-        await withDeadline(
+        const removal = await withDeadline(
           clock,
           timeoutMs ?? 10_000,
           signal,
           `deregister ${this.desired.service} at ${backend}`,
           (cut) => operations.deregister(this.desired, cut),
         );
-        return this.underWay.size === 0 ? 'removed' : 'left';
+        if (this.underWay.size > 0) return 'left';
+        // One that failed before may have done it.
+        return tries > 1 ? 'removed' : removal;
       } catch (error) {
         this.leftBy = this.failed(error, 'deregistered');
         // Without a limit of the caller's one failure is enough: nobody would ever end this loop.

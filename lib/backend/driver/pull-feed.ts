@@ -34,6 +34,8 @@ export class PullFeed<T> implements Feed {
   private hints = new Set<string>();
   /** When everything is to be read again. */
   private dueAt = Infinity;
+  /** When the present rest ends by itself. */
+  private restsUntil: number | undefined;
   /** Counts the outages that the source told of: a reading from before one doesn't say that it is over. */
   private outages = 0;
   /** Ends a rest. */
@@ -66,6 +68,10 @@ export class PullFeed<T> implements Feed {
     });
     // Not at once: a source may want its watch, which is still being made.
     this.loop = Promise.resolve().then(() => this.run());
+  }
+
+  get readAgainAt(): number | undefined {
+    return this.restsUntil ?? (this.dueAt === Infinity ? undefined : this.dueAt);
   }
 
   refresh(): Promise<void> {
@@ -148,9 +154,11 @@ export class PullFeed<T> implements Feed {
       // Something was missed, nobody knows what.
       this.everything = true;
       if (this.waiting !== undefined) return this.cut(error, this.home.clock.now() - beganAt);
-      const failure = await this.failed(error, asked.waiting);
-      asked.settle(failure);
-      await this.backoff.wait(this.wake.signal);
+      const pauseMs = this.backoff.next();
+      // Who hears of the failure may ask for how long.
+      this.restsUntil = this.home.clock.now() + pauseMs;
+      asked.settle(await this.failed(error, asked.waiting));
+      await this.sleep(pauseMs, this.wake.signal);
       return;
     } finally {
       this.waiting = undefined;
@@ -200,7 +208,15 @@ export class PullFeed<T> implements Feed {
     const restMs = Math.min(untilDue, untilTick);
     const { signal } = this.wake;
     if (restMs === Infinity) await aborted(signal);
-    else if ((await sleep(clock, restMs, signal)) && untilDue <= untilTick) this.everything = true;
+    else if ((await this.sleep(restMs, signal)) && untilDue <= untilTick) this.everything = true;
+  }
+
+  private async sleep(restMs: number, signal: AbortSignal): Promise<boolean> {
+    const { clock } = this.home;
+    this.restsUntil = clock.now() + restMs;
+    const slept = await sleep(clock, restMs, signal);
+    this.restsUntil = undefined;
+    return slept;
   }
 
   private async pause(): Promise<void> {

@@ -48,6 +48,10 @@ export class PushFeed<T> implements Feed {
     });
   }
 
+  get readAgainAt(): number | undefined {
+    return this.source.readAgainAt?.();
+  }
+
   refresh(): Promise<void> {
     if (this.closing !== undefined) return Promise.reject(this.outlet.closedError());
     const answered = this.waiters.join();

@@ -45,6 +45,7 @@ export class SharedFeed<T> {
         this.join((word) => (word.error === undefined ? value(select(word.value)) : failed(word.error))),
       // Others may wait for the same answer.
       refresh: (signal) => abandonOnAbort(this.refresh(), signal, what),
+      readAgainAt: () => this.feed?.readAgainAt,
     };
   }
 

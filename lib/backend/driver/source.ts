@@ -72,6 +72,8 @@ export interface PushSource<T> extends Source<T> {
   follow(events: { value(value: T): void; failed(error: unknown): void }): () => unknown;
   /** Asks the server now. Resolves when `value` was told the answer, or when the answer is what was told last. */
   refresh(signal: AbortSignal): Promise<void>;
+  /** When it is read again, in milliseconds since the epoch, where it is read at intervals. */
+  readAgainAt?(): number | undefined;
 }
 
 /** Where a feed gets its values: one that is read or one that tells, never a mixture. */

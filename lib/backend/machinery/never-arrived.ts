@@ -19,7 +19,9 @@ export function neverArrived(error: unknown): boolean {
     if (error.code === 'BACKEND_REFUSED') return true;
     if (error.code === 'TIMEOUT' || error.code === 'ABORTED') return false;
     const { attempts = [] } = error;
-    if (attempts.length > 0) return attempts.every(({ code }) => NOT_CONNECTED.has(code ?? ''));
+    if (attempts.length > 0) {
+      return attempts.every(({ code = '' }) => code === 'BACKEND_REFUSED' || NOT_CONNECTED.has(code));
+    }
   }
   if (error instanceof AggregateError && error.errors.length > 0) return error.errors.every((one) => neverArrived(one));
   if (NOT_CONNECTED.has(codeOf(error) ?? '')) return true;

@@ -1,8 +1,9 @@
 import { codeOf, DiscoveryError, messageOf } from '../../model/index.js';
 
 /**
- * What to throw when an npm package that only one backend needs could not be imported: `MISSING_PEER` with the command
- * that installs it, or `PEER_UNUSABLE` for a package that is there and fails to load, with its own error as the cause.
+ * What to throw when an npm package that only one backend, or one entry (`/terminus`), needs could not be imported:
+ * `MISSING_PEER` with the command that installs it, or `PEER_UNUSABLE` for a package that is there and fails to load, with
+ * its own error as the cause.
  *
  * The import itself is written where it is needed, `try { return await import('nats'); } catch (error) { throw
  * peerError('nats', 'nats', error); }`: bundlers see it, and as it stands in a `try` they warn of a package that an app
@@ -15,11 +16,13 @@ export function peerError(backend: string, packageName: string, error: unknown):
     [`'${packageName}'`, `'${packageName}/`, `tried to access ${packageName},`].some((words) =>
       messageOf(error).includes(words),
     );
+  const isEntry = backend.startsWith('/');
+  const who = isEntry ? `nestjs-service-discovery${backend}` : `the ${backend} backend`;
   return new DiscoveryError(
     missing ? 'MISSING_PEER' : 'PEER_UNUSABLE',
     missing
-      ? `the ${backend} backend needs the package ${packageName}: npm install ${packageName}`
-      : `the package ${packageName}, which the ${backend} backend needs, could not be loaded: ${messageOf(error)}`,
-    { backend, field: packageName, cause: error },
+      ? `${who} needs the package ${packageName}: npm install ${packageName}`
+      : `the package ${packageName}, which ${who} needs, could not be loaded: ${messageOf(error)}`,
+    { ...(isEntry ? {} : { backend }), field: packageName, cause: error },
   );
 }

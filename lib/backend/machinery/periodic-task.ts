@@ -36,11 +36,17 @@ export class PeriodicTask {
   private waiters: ((error: unknown) => void)[] = [];
   private triggered = false;
   private failed = false;
+  private sleepsUntil: number | undefined;
   private running: { readonly ended: Promise<void>; readonly timeoutMs: number } | undefined;
 
   constructor(private readonly options: PeriodicTaskOptions) {
     const { retry, clock, random = Math.random } = options;
     this.backoff = retry && new Backoff({ ...retry, clock, random });
+  }
+
+  /** When the next run begins by itself, in milliseconds since the epoch; undefined while one is going on. */
+  get nextRunAt(): number | undefined {
+    return this.sleepsUntil;
   }
 
   /** Starts it: the first run comes at once, or after one interval. Starting again does nothing. */
@@ -73,7 +79,7 @@ export class PeriodicTask {
   private async runForever(now: boolean): Promise<void> {
     let skipSleep = now;
     while (!this.stopping.signal.aborted) {
-      if (!skipSleep && !this.triggered) await sleep(this.options.clock, this.delay(), this.wake.signal);
+      if (!skipSleep && !this.triggered) await this.sleep();
       skipSleep = false;
       if (this.stopping.signal.aborted) return;
       this.wake = new AbortController();
@@ -111,6 +117,14 @@ export class PeriodicTask {
 
   private stopped(): DiscoveryError {
     return new DiscoveryError('ABORTED', `${this.options.what} was stopped`);
+  }
+
+  private async sleep(): Promise<void> {
+    const { clock } = this.options;
+    const delay = this.delay();
+    this.sleepsUntil = clock.now() + delay;
+    await sleep(clock, delay, this.wake.signal);
+    this.sleepsUntil = undefined;
   }
 
   private delay(): number {

@@ -1,4 +1,4 @@
-import type { BackendState, DiscoveryEvent } from '../../model/index.js';
+import type { BackendState, DiscoveryEvent, ServiceInstance } from '../../model/index.js';
 import type { Clock } from './clock.js';
 import type { ConfigDriver } from './config-driver.js';
 import type { DiscoveryDriver } from './discovery-driver.js';
@@ -21,6 +21,12 @@ export interface BackendContext {
   readonly clock: Clock;
   /** A number from 0 (inclusive) to 1 (exclusive). */
   random(): number;
+  /**
+   * The instances of a service that may be called, as the app's registries know them: for a product whose own servers are found
+   * there. The first question about a service waits for an answer. Absent where nothing is discovered.
+   * @throws DiscoveryError `NO_SNAPSHOT` when no registry answered in time
+   */
+  readonly instances?: (service: string) => Promise<readonly ServiceInstance[]>;
   /** Tells the app's event stream. Never throws. */
   report(event: DiscoveryEvent): void;
 }

@@ -42,6 +42,8 @@ export interface ConfigDriver {
    * @throws DiscoveryError `UNSUPPORTED` for a kind of scope that the product doesn't have
    */
   watch(scope: ConfigScope, report: (report: ConfigReport) => void): Watch;
+  /** The format that a document of this name is read in, where its name or the backend's options say it. */
+  formatOf?(id: string): ConfigFormat | undefined;
   /** One document, or undefined when there is none. */
   read(id: string, signal?: AbortSignal): Promise<ConfigDocument | undefined>;
   /** Creates or replaces a document; resolves with its new revision. */

@@ -17,6 +17,11 @@ export interface Watch {
    * reported too).
    */
   refresh(): Promise<void>;
+  /**
+   * When the registry is read again if nothing happens before, in milliseconds since the epoch; undefined where it tells by
+   * itself, and where that isn't known.
+   */
+  readonly readAgainAt?: number | undefined;
   /** Ends it. No report comes after this resolved. Never rejects; may be called again. */
   close(): Promise<void>;
 }

@@ -32,6 +32,11 @@ export interface Lease {
   readonly registered: Promise<void>;
   readonly state: View<LeaseState>;
   /**
+   * When the registry last confirmed that it has it, in milliseconds since the epoch: by a heartbeat, or now, where a
+   * connection that stands keeps it alive. @default never, or not known
+   */
+  readonly confirmedAt?: number | undefined;
+  /**
    * Changes what is wanted; resolves when the registry has it.
    * @throws DiscoveryError `UNSUPPORTED` for what the driver doesn't declare, `LEASE_REVOKED` after a revocation
    */

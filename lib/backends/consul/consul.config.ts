@@ -12,7 +12,13 @@ import {
   type Watch,
   type WriteOptions,
 } from '../../backend/index.js';
-import { DiscoveryError, toDiscoveryError, type ConfigDocument, type ConfigScope } from '../../model/index.js';
+import {
+  DiscoveryError,
+  toDiscoveryError,
+  type ConfigDocument,
+  type ConfigFormat,
+  type ConfigScope,
+} from '../../model/index.js';
 import type { ConsulClient } from './client/consul-client.js';
 import { isConsulError } from './client/errors.js';
 import type { KVEntry } from './client/kv-entry.js';
@@ -56,6 +62,10 @@ export class ConsulConfigDriver implements ConfigDriver {
       },
     };
     return this.host.documents(() => gathering, report);
+  }
+
+  formatOf(id: string): ConfigFormat {
+    return formatOf(id, this.settings.config);
   }
 
   async read(id: string, signal?: AbortSignal): Promise<ConfigDocument | undefined> {

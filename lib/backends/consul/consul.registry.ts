@@ -6,6 +6,7 @@ import {
   type LeaseKeeper,
   type LeaseOperations,
   type RegistryDriver,
+  type Removal,
 } from '../../backend/index.js';
 import { DiscoveryError, type Registration } from '../../model/index.js';
 import type { ConsulClient } from './client/consul-client.js';
@@ -119,19 +120,19 @@ class AgentRegistration implements LeaseOperations {
     return this.arrived;
   }
 
-  async deregister({ instanceId }: Registration, signal: AbortSignal): Promise<void> {
-    await this.take(instanceId, signal);
-    if (!this.uncertain) return;
+  async deregister({ instanceId }: Registration, signal: AbortSignal): Promise<Removal> {
+    const removal = await this.take(instanceId, signal);
+    if (!this.uncertain) return removal;
     // An agent that was stopped for a while reads what was given up together with the removal, in any order.
     const { client } = this;
     if (!(await sleep(this.host.context.clock, SETTLE_MS, signal))) throw this.unconfirmed(instanceId);
     try {
       await client.services.info(instanceId, { signal });
     } catch (error) {
-      if (isForgotten(error)) return;
+      if (isForgotten(error)) return removal;
       throw error;
     }
-    await this.take(instanceId, signal);
+    return this.take(instanceId, signal);
   }
 
   private async put(registration: Registration, signal: AbortSignal): Promise<void> {
@@ -147,12 +148,14 @@ class AgentRegistration implements LeaseOperations {
     }
   }
 
-  private async take(instanceId: string, signal: AbortSignal): Promise<void> {
+  private async take(instanceId: string, signal: AbortSignal): Promise<Removal> {
     try {
       await this.client.services.deregister(instanceId, { signal });
+      return 'removed';
     } catch (error) {
       // Gone is gone; older agents answer 500 to that.
-      if (!isForgotten(error)) throw error;
+      if (isForgotten(error)) return 'absent';
+      throw error;
     }
   }
 

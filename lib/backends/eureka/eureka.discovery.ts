@@ -78,7 +78,13 @@ export class EurekaDiscoveryDriver implements DiscoveryDriver {
     });
     // In a moment: a refresh of who joins now is answered by the same read.
     void Promise.resolve().then(() => poller.start());
-    return { refresh: () => poller.refresh(), close: () => poller.stop() };
+    return {
+      refresh: () => poller.refresh(),
+      close: () => poller.stop(),
+      get readAgainAt() {
+        return poller.readAgainAt;
+      },
+    };
   }
 
   private sourceOf(service: string): PushSource<Instances> {

@@ -6,6 +6,7 @@ import {
   type LeaseKeeper,
   type LeaseOperations,
   type RegistryDriver,
+  type Removal,
 } from '../../backend/index.js';
 import { DiscoveryError, messageOf, type InstanceStatus, type Registration } from '../../model/index.js';
 import type { EurekaSession } from './client/session.js';
@@ -89,6 +90,8 @@ export class OwnRecord implements LeaseOperations {
   /** A registration was sent and never answered: it may arrive late. */
   private unanswered = false;
   private arrived = false;
+  /** The last registration was refused: a proxy whose way leads elsewhere, say. Whoever refuses that knows no instance. */
+  private refused = false;
 
   constructor(
     private readonly host: DriverHost,
@@ -155,17 +158,25 @@ export class OwnRecord implements LeaseOperations {
     return this.arrived;
   }
 
-  async deregister({ service, instanceId }: Registration, signal: AbortSignal): Promise<void> {
+  async deregister({ service, instanceId }: Registration, signal: AbortSignal): Promise<Removal> {
     const { session } = this;
     const { clock } = this.host.context;
-    await session.api.cancel(service, instanceId, signal);
+    let removed = await session.api.cancel(service, instanceId, signal);
+    if (!removed && this.refused) throw this.unknown(instanceId);
     // What was never answered may be read by the server after the removal.
     for (let check = 0; this.unanswered && check < REMOVAL_CHECKS; check += 1) {
-      if (!(await sleep(clock, REMOVAL_CHECK_MS, signal))) return;
+      if (!(await sleep(clock, REMOVAL_CHECK_MS, signal))) break;
       const found = await this.look({ app: service, instanceId }, signal);
-      if (found?.instance !== undefined) await session.api.cancel(service, instanceId, signal);
+      if (found?.instance !== undefined) removed = (await session.api.cancel(service, instanceId, signal)) || removed;
     }
     this.unanswered = false;
+    return removed ? 'removed' : 'absent';
+  }
+
+  private unknown(instanceId: string): DiscoveryError {
+    const { name } = this.host;
+    const problem = `${name} knows no ${instanceId}, and refuses to register it too: its address may lead elsewhere`;
+    return new DiscoveryError('BACKEND_REFUSED', problem, { backend: name });
   }
 
   private async toInstance(registration: Registration, signal: AbortSignal): Promise<OutgoingInstance> {
@@ -190,9 +201,12 @@ export class OwnRecord implements LeaseOperations {
       );
       this.unanswered = false;
       this.arrived = true;
+      this.refused = false;
     } catch (error) {
-      if (neverArrived(error)) this.unanswered = before;
-      else this.arrived = true;
+      if (neverArrived(error)) {
+        this.unanswered = before;
+        this.refused = wasAnswered(error);
+      } else this.arrived = true;
       throw error;
     }
   }
@@ -231,4 +245,10 @@ export class OwnRecord implements LeaseOperations {
         : `${name}: the status of ${instanceId} was set to ${overriddenStatus} at the server; it stays so`,
     );
   }
+}
+
+/** Whether any of the servers refused what never arrived, rather than not being there. */
+function wasAnswered(error: unknown): boolean {
+  if (!(error instanceof DiscoveryError)) return false;
+  return error.code === 'BACKEND_REFUSED' || error.attempts?.some(({ code }) => code === 'BACKEND_REFUSED') === true;
 }

@@ -1,5 +1,4 @@
-import type { Changed, PullSource } from '../../backend/index.js';
-import { FolderEvents } from './local.folder-events.js';
+import { FolderEvents, type Changed, type PullSource } from '../../backend/index.js';
 
 /** After a failure everything is read again at least this often, in milliseconds. */
 const RETRY_MS = 500;

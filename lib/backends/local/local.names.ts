@@ -1,8 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PullSource } from '../../backend/index.js';
+import { FolderEvents, type PullSource } from '../../backend/index.js';
 import { fromFileName } from '../../model/index.js';
-import { FolderEvents } from './local.folder-events.js';
 import type { RecordFolder } from './local.records.js';
 
 /** How often the processes behind the records are looked at, in milliseconds. */

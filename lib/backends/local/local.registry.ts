@@ -6,6 +6,7 @@ import {
   type Lease,
   type LeaseOperations,
   type RegistryDriver,
+  type Removal,
 } from '../../backend/index.js';
 import { codeOf, type Registration } from '../../model/index.js';
 import { decodeRecord, encodeRecord, type LocalRecord } from './local.codec.js';
@@ -89,15 +90,18 @@ class RecordFile implements LeaseOperations {
     });
   }
 
-  deregister(registration: Registration, signal: AbortSignal): Promise<void> {
+  deregister(registration: Registration, signal: AbortSignal): Promise<Removal> {
     return this.inOrder(signal, async () => {
       const path = this.directory.recordPath(registration.service, registration.instanceId);
       try {
         const record = await readRecord(path);
         // Under our name and unreadable: nobody else would remove it.
-        if (record === undefined || record.owner === this.owner) await unlink(path);
+        if (record !== undefined && record.owner !== this.owner) return 'absent';
+        await unlink(path);
+        return 'removed';
       } catch (error) {
-        if (codeOf(error) !== 'ENOENT') throw error;
+        if (codeOf(error) === 'ENOENT') return 'absent';
+        throw error;
       }
     });
   }

@@ -187,10 +187,13 @@ export function toDocumentId(address: Pick<ConfigAddress, 'dataId' | 'group'>, g
   return address.group === group ? address.dataId : `${address.group}/${address.dataId}`;
 }
 
-/** The format of a content: by the type that it was published with, else by the data id's ending, else text. */
-export function formatOf(dataId: string, type: string | undefined): ConfigFormat {
+/**
+ * The format of a content: by the type that it was published with, else by the data id's ending, else text.
+ * @param plain what a plain text is read as; clients that tell no type publish text
+ */
+export function formatOf(dataId: string, type: string | undefined, plain: ConfigFormat = 'text'): ConfigFormat {
   const told = TYPES.get(type?.toLowerCase() ?? '');
-  return told === undefined ? (formatByExtension(dataId) ?? 'text') : parsedAs(told);
+  return told === undefined ? (formatByExtension(dataId) ?? plain) : parsedAs(told);
 }
 
 /** The type to publish with. */
@@ -203,12 +206,18 @@ export function typeOf(dataId: string, format: ConfigFormat | undefined): NacosC
 
 /** What we don't parse is text. */
 function parsedAs(type: NacosConfigType): ConfigFormat {
-  return type === 'yaml' || type === 'json' || type === 'properties' ? type : 'text';
+  return type === 'yaml' || type === 'json' || type === 'properties' || type === 'toml' ? type : 'text';
 }
 
 /** A document of ours; its revision is that of the content as it is stored: what a compare-and-set has to name. */
-export function toDocument(id: string, dataId: string, item: NacosConfigItem, text: string): ConfigDocument {
-  return textDocument(id, item.md5, formatOf(dataId, item.type), text);
+export function toDocument(
+  id: string,
+  dataId: string,
+  item: NacosConfigItem,
+  text: string,
+  plain?: ConfigFormat,
+): ConfigDocument {
+  return textDocument(id, item.md5, formatOf(dataId, item.type, plain), text);
 }
 
 function endingOf(dataId: string): string {

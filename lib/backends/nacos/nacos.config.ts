@@ -2,6 +2,7 @@ import {
   abandonOnAbort,
   allOf,
   conflict,
+  formatByExtension,
   keepDocuments,
   sleep,
   type ConfigDriver,
@@ -32,6 +33,8 @@ type Documents = readonly ConfigDocument[];
 interface WatchedDocument {
   readonly id: string;
   readonly address: ConfigAddress;
+  /** What it is read as when neither its type nor its ending says. */
+  readonly plain?: ConfigFormat | undefined;
 }
 
 /** No MD5 is like this: publishing on this condition works only where nothing is. */
@@ -80,7 +83,7 @@ export class NacosConfigDriver implements ConfigDriver {
       {
         dataId,
         group,
-        type: typeOf(dataId, options.format ?? this.formatOf(before)),
+        type: typeOf(dataId, options.format ?? this.typeOf(before)),
         ...stored,
         ...(ifRevision === undefined ? {} : { casMd5: ifRevision ?? ABSENT }),
       },
@@ -122,7 +125,7 @@ export class NacosConfigDriver implements ConfigDriver {
   }
 
   /** One document: a list of one, or of none. */
-  private sourceOf({ id, address }: WatchedDocument): PushSource<Documents> {
+  private sourceOf({ id, address, plain }: WatchedDocument): PushSource<Documents> {
     const { protocol, settings } = this;
     const what = `the document ${id}`;
     let observation: ConfigObservation | undefined;
@@ -141,10 +144,11 @@ export class NacosConfigDriver implements ConfigDriver {
       follow: ({ value, failed }) => {
         const tell = async (item: NacosConfigItem | undefined, mine: number): Promise<void> => {
           let document: ConfigDocument | undefined;
+          let text: string | undefined;
           try {
-            const plain = item === undefined || settings.client.configFilter === undefined;
-            const text = plain ? item?.content : await protocol.readable(address, item);
-            if (item !== undefined && text !== undefined) document = toDocument(id, address.dataId, item, text);
+            const readable = item === undefined || settings.client.configFilter === undefined;
+            text = readable ? item?.content : await protocol.readable(address, item);
+            if (item !== undefined && text !== undefined) document = toDocument(id, address.dataId, item, text, plain);
           } catch (error) {
             const problem = toDiscoveryError(error, 'CONFIG_DOCUMENT_INVALID', `${id} could not be read`);
             if (mine === heard) {
@@ -153,6 +157,8 @@ export class NacosConfigDriver implements ConfigDriver {
                 hear(tell(item, (heard += 1)));
               };
               failed(problem);
+              // Not readable rather than not right: the key that it needs may come.
+              if (text === undefined) observation?.again();
             }
             throw problem;
           }
@@ -208,15 +214,17 @@ export class NacosConfigDriver implements ConfigDriver {
     const { client, config } = this.settings;
     const { group, fileExtension } = config;
     const unique = [...new Set(profiles)];
-    const layer = (dataId: string): WatchedDocument => this.document(toConfigAddress(dataId, group, client.namespace));
+    const layer = (dataId: string): WatchedDocument =>
+      this.document(toConfigAddress(dataId, group, client.namespaces.config));
     const listed = ({ dataId, group: own }: { dataId: string; group?: string }): WatchedDocument =>
-      this.document({ dataId, group: own ?? group, tenant: client.namespace });
+      this.document({ dataId, group: own ?? group, tenant: client.namespaces.config });
     const all = [
       layer(`application.${fileExtension}`),
       ...unique.map((profile) => layer(`application-${profile}.${fileExtension}`)),
       ...config.shared.map(listed),
       ...config.extensions.map(listed),
-      layer(application),
+      // Clients that tell no type publish text: the ending that the app's documents have says what it is.
+      { ...layer(application), plain: formatByExtension(`x.${fileExtension}`) },
       layer(`${application}.${fileExtension}`),
       ...unique.map((profile) => layer(`${application}-${profile}.${fileExtension}`)),
     ];
@@ -233,11 +241,11 @@ export class NacosConfigDriver implements ConfigDriver {
 
   private address(id: string): ConfigAddress {
     const { config, client } = this.settings;
-    return toConfigAddress(id, config.group, client.namespace);
+    return toConfigAddress(id, config.group, client.namespaces.config);
   }
 
   /** A document keeps its type when nothing else is said. */
-  private formatOf(item: NacosConfigItem | undefined): ConfigFormat | undefined {
+  private typeOf(item: NacosConfigItem | undefined): ConfigFormat | undefined {
     return item?.type === 'json' || item?.type === 'yaml' || item?.type === 'properties' ? item.type : undefined;
   }
 

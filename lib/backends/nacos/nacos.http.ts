@@ -78,7 +78,7 @@ export function httpProtocol(settings: NacosSettings, context: BackendContext): 
     publish: (param, signal) =>
       config.publish(
         param,
-        { dataId: param.dataId, group: param.group ?? 'DEFAULT_GROUP', tenant: client.namespace },
+        { dataId: param.dataId, group: param.group ?? 'DEFAULT_GROUP', tenant: client.namespaces.config },
         signal === undefined ? {} : { signal },
       ),
     remove: (address, signal) => config.remove(address, signal === undefined ? {} : { signal }),

@@ -31,7 +31,7 @@ export interface NacosConfigOptions {
   /** Group of the documents. @default 'DEFAULT_GROUP' */
   readonly group?: string;
   /** Ending of the layers' data ids, without the dot; says their format. @default 'yaml' */
-  readonly fileExtension?: 'yaml' | 'yml' | 'json' | 'properties';
+  readonly fileExtension?: 'yaml' | 'yml' | 'json' | 'toml' | 'properties';
   /** Documents that many apps share; they lose against everything that follows. @default [] */
   readonly shared?: readonly NacosDocument[];
   /** Further documents of this app; they win over the shared ones and lose against its own. @default [] */
@@ -83,7 +83,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   metadata: recordOf(text),
   config: object({
     group: text,
-    fileExtension: oneOf('yaml', 'yml', 'json', 'properties'),
+    fileExtension: oneOf('yaml', 'yml', 'json', 'toml', 'properties'),
     shared: documents,
     extensions: documents,
   }),

@@ -27,6 +27,7 @@ export interface NacosProtocol {
 /** One registration at the server. */
 export interface ProtocolLease {
   register(instance: NacosInstance, signal: AbortSignal): Promise<void>;
+  /** Servers don't tell whether there was an instance. */
   deregister(instance: NacosInstance, signal: AbortSignal): Promise<void>;
   /** Absent when the connection keeps it alive. */
   readonly beat?: {

@@ -36,7 +36,10 @@ export class NacosRegistryDriver implements RegistryDriver {
           }
         },
         mayExist: () => arrived,
-        deregister: (wanted, signal) => server.deregister(toNacos(wanted, settings), signal),
+        deregister: async (wanted, signal) => {
+          await server.deregister(toNacos(wanted, settings), signal);
+          return 'removed';
+        },
         ...(beat === undefined ? {} : { renew: (wanted, signal) => beat.renew(toNacos(wanted, settings), signal) }),
       },
       {

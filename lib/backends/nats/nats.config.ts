@@ -2,6 +2,7 @@ import {
   assertDocumentId,
   CONFIG_EXTENSIONS,
   conflict,
+  formatByExtension,
   layerNames,
   textDocument,
   type ConfigDriver,
@@ -11,7 +12,14 @@ import {
   type Watch,
   type WriteOptions,
 } from '../../backend/index.js';
-import { defined, describe, DiscoveryError, type ConfigDocument, type ConfigScope } from '../../model/index.js';
+import {
+  defined,
+  describe,
+  DiscoveryError,
+  type ConfigDocument,
+  type ConfigFormat,
+  type ConfigScope,
+} from '../../model/index.js';
 import type { KeyValueEntry } from './jetstream/key-value.codec.js';
 import { KeyValueWatch, readAll } from './jetstream/key-value-watch.js';
 import { configKey, FORMAT_HEADER, formatOfEntry, idOfConfigKey, sequenceOf, toRevision } from './nats.codec.js';
@@ -31,6 +39,10 @@ export class NatsConfigDriver implements ConfigDriver {
   watch(scope: ConfigScope, report: (report: ConfigReport) => void): Watch {
     if (scope.kind === 'document') assertDocumentId(scope.id);
     return this.shared.host.documents(() => new ConfigEntries(this.shared, scope).source(), report);
+  }
+
+  formatOf(id: string): ConfigFormat {
+    return formatByExtension(id) ?? 'yaml';
   }
 
   async read(id: string, signal?: AbortSignal): Promise<ConfigDocument | undefined> {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Lease, LeaseOperations, LeaseRecord, RegistryDriver } from '../../backend/index.js';
+import type { Lease, LeaseOperations, LeaseRecord, RegistryDriver, Removal } from '../../backend/index.js';
 import { codeOf, messageOf, type Registration } from '../../model/index.js';
 import { decodePresence, encodePresence, presenceKey, toHttpMetadata } from './nats.codec.js';
 import type { NatsShared } from './nats.shared.js';
@@ -104,17 +104,17 @@ class PresenceOperations implements LeaseOperations {
     return this.sent;
   }
 
-  async deregister(registration: Registration, signal: AbortSignal): Promise<void> {
+  async deregister(registration: Registration, signal: AbortSignal): Promise<Removal> {
     const key = this.keyOf(registration);
     for (let attempt = 0; ; attempt += 1) {
       const present = await this.bucket.get(key, signal);
-      if (present === undefined || present.operation !== 'PUT') return;
+      if (present === undefined || present.operation !== 'PUT') return 'absent';
       const record = readRecord(present);
       // Unreadable under our name: nobody else would remove it.
-      if (record !== undefined && record.owner !== this.owner) return;
+      if (record !== undefined && record.owner !== this.owner) return 'absent';
       try {
         await this.bucket.purge(key, { ...this.options(signal), ifRevision: present.revision });
-        return;
+        return 'removed';
       } catch (error) {
         if (codeOf(error) !== 'CONFIG_CONFLICT' || attempt >= 3) throw error;
       }
@@ -201,9 +201,10 @@ class ServiceOperations implements LeaseOperations {
     return this.started;
   }
 
-  async deregister(_registration: Registration, signal: AbortSignal): Promise<void> {
+  async deregister(_registration: Registration, signal: AbortSignal): Promise<Removal> {
     await this.stop();
     await this.shared.session.flush(signal);
+    return 'removed';
   }
 
   async stop(): Promise<void> {

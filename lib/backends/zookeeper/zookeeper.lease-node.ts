@@ -1,4 +1,4 @@
-import type { DriverHost, LeaseOperations } from '../../backend/index.js';
+import type { DriverHost, LeaseOperations, Removal } from '../../backend/index.js';
 import type { Registration } from '../../model/index.js';
 import { isFailure } from './client/errors.js';
 import type { NodeStat } from './client/node-stat.js';
@@ -9,6 +9,9 @@ export interface LeaseNodeOptions {
   readonly host: DriverHost;
   readonly client: ZooKeeperClient;
 }
+
+/** How often a node is removed at most when it is written in between. */
+const MAX_REMOVALS = 3;
 
 /** A lease's node, as far as the two layouts have it in common. */
 export abstract class LeaseNode implements LeaseOperations {
@@ -25,7 +28,7 @@ export abstract class LeaseNode implements LeaseOperations {
   ) {}
 
   abstract register(registration: Registration, signal: AbortSignal): Promise<void>;
-  abstract deregister(registration: Registration, signal: AbortSignal): Promise<void>;
+  abstract deregister(registration: Registration, signal: AbortSignal): Promise<Removal>;
   abstract renew(registration: Registration, signal: AbortSignal): Promise<'renewed' | 'forgotten'>;
 
   mayExist(): boolean {
@@ -78,17 +81,16 @@ export abstract class LeaseNode implements LeaseOperations {
   }
 
   /** Removes the node unless it is somebody else's. */
-  protected async removeOwn(path: string, signal: AbortSignal): Promise<void> {
+  protected async removeOwn(path: string, signal: AbortSignal): Promise<Removal> {
     const { client } = this.options;
-    for (let tries = 0; tries < 3; tries += 1) {
+    for (let tries = 1; ; tries += 1) {
       const stat = await client.exists(path, { signal });
-      if (stat === undefined || !this.isOurs(stat)) return;
+      if (stat === undefined || !this.isOurs(stat)) return 'absent';
       try {
-        await client.remove(path, { version: stat.version, signal });
-        return;
+        return (await client.remove(path, { version: stat.version, signal })) ? 'removed' : 'absent';
       } catch (error) {
         // Written or replaced in between: look again whose it is.
-        if (!isFailure(error, 'BAD_VERSION')) throw error;
+        if (!isFailure(error, 'BAD_VERSION') || tries >= MAX_REMOVALS) throw error;
       }
     }
   }

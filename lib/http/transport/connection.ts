@@ -5,6 +5,7 @@ import type {
   WireClientOptions,
   WireHandler,
   WireRequest,
+  WireRequestOptions,
   WireSocket,
 } from './undici-port.js';
 
@@ -38,7 +39,7 @@ export class Connection {
     this.client.on('disconnect', () => owner.disconnected(this));
   }
 
-  send(request: WireRequest, handler: WireHandler): void {
+  send(request: WireRequest | WireRequestOptions, handler: WireHandler): void {
     this.client.dispatch(request, handler);
   }
 

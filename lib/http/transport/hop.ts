@@ -1,6 +1,7 @@
+import type { Duplex } from 'node:stream';
 import type { Connection } from './connection.js';
 import type { Job, OriginPool } from './origin-pool.js';
-import type { WireRequest } from './undici-port.js';
+import type { WireRequest, WireRequestOptions } from './undici-port.js';
 
 /** Who hears what becomes of a hop. */
 export interface HopListener {
@@ -8,10 +9,14 @@ export interface HopListener {
   onHead(hop: Hop, status: number, headers: readonly Buffer[], statusText: string): boolean;
   onData(chunk: Buffer): boolean;
   /** @param trailers names and values in turn */
-  onEnd(trailers: readonly Buffer[]): void;
+  onEnd(trailers?: readonly Buffer[]): void;
   onFailure(error: Error): void;
-  /** An answer that precedes the answer: 103 and such. */
-  onInformation?(status: number, headers: readonly Buffer[]): void;
+  /** The request goes to a socket. */
+  onSent?(hop: Hop): void;
+  /** An informational answer. */
+  onInformation?(status: number, headers: readonly Buffer[], statusText: string): void;
+  /** The connection is no longer HTTP, and the listener's. */
+  onUpgrade?(hop: Hop, status: number, headers: readonly Buffer[], socket: Duplex): void;
 }
 
 /** The rest of a redirect's answer that is worth reading, to keep its socket. */
@@ -28,7 +33,7 @@ export class Hop implements Job {
 
   constructor(
     private readonly pool: OriginPool,
-    readonly request: WireRequest,
+    readonly request: WireRequest | WireRequestOptions,
     listener: HopListener,
   ) {
     this.listener = listener;
@@ -54,11 +59,11 @@ export class Hop implements Job {
   }
 
   /** Gives the request up, wherever it is: waiting, connecting, sent or half answered. */
-  cancel(): void {
+  cancel(reason?: Error): void {
     this.listener = undefined;
     if (this.over) return;
     if (this.abortWire !== undefined) {
-      this.abortWire();
+      this.abortWire(reason);
     } else {
       this.over = true;
       this.pool.failed(this);
@@ -66,13 +71,17 @@ export class Hop implements Job {
   }
 
   onConnect(abort: (reason?: Error) => void): void {
-    if (this.over) abort();
-    else this.abortWire = abort;
+    if (this.over) {
+      abort();
+      return;
+    }
+    this.abortWire = abort;
+    this.listener?.onSent?.(this);
   }
 
   onHeaders(status: number, headers: readonly Buffer[], resume: () => void, statusText: string): boolean {
     if (status < 200) {
-      this.listener?.onInformation?.(status, headers);
+      this.listener?.onInformation?.(status, headers, statusText);
       return true;
     }
     this.resumeWire = resume;
@@ -86,11 +95,19 @@ export class Hop implements Job {
     return true;
   }
 
-  onComplete(trailers: readonly Buffer[]): void {
+  onComplete(trailers?: readonly Buffer[]): void {
     if (this.over) return;
     this.over = true;
     this.pool.done(this);
     this.listener?.onEnd(trailers);
+  }
+
+  onUpgrade(status: number, headers: readonly Buffer[], socket: Duplex): void {
+    if (this.over) return;
+    this.over = true;
+    this.pool.failed(this);
+    if (this.listener?.onUpgrade === undefined) socket.destroy();
+    else this.listener.onUpgrade(this, status, headers, socket);
   }
 
   onError(error: Error): void {

@@ -18,7 +18,7 @@ export interface Destination {
   /** @default as axios does */
   readonly redirects?: Redirects;
   /** More headers, which don't replace the call's own. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** The time-out of this try instead of the config's, in milliseconds; 0: for ever. @default the config's */
   readonly timeoutMs?: number;
 }

@@ -2,7 +2,7 @@ export * from './axios-transport.js';
 export * from './call-signal.js';
 export * from './direct-path.js';
 export { isUntyped } from './form-data.js';
-export type { HopListener } from './hop.js';
+export { Hop, type HopListener } from './hop.js';
 export * from './http-transport.js';
 export * from './pooled-transport.js';
 export type { SentRequest } from './sent-request.js';
@@ -15,5 +15,6 @@ export {
   type TransportOptions,
 } from './transport.options.js';
 export { isStream, StreamSource } from './stream-source.js';
+export { isHarmless, leaves } from './redirect.js';
 export { isUnsent, markUnsent } from './transport-errors.js';
-export type { WireRequest } from './undici-port.js';
+export type { WireRequest, WireRequestOptions } from './undici-port.js';

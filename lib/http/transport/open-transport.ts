@@ -10,3 +10,8 @@ import type { HttpTransportOptions } from './transport.options.js';
 export function openTransport({ client = 'undici', ...options }: HttpTransportOptions): HttpTransport {
   return client === 'axios' ? new AxiosTransport(options) : new PooledTransport(options);
 }
+
+/** The connections of undici's that go with a transport: its own, or, where it has none, some beside it. */
+export function openPools(transport: HttpTransport, options: HttpTransportOptions): PooledTransport {
+  return transport instanceof PooledTransport ? transport : new PooledTransport(options);
+}

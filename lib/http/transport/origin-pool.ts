@@ -1,9 +1,9 @@
 import { Connection, type ConnectionOwner } from './connection.js';
-import type { Wire, WireClientOptions, WireHandler, WireRequest } from './undici-port.js';
+import type { Wire, WireClientOptions, WireHandler, WireRequest, WireRequestOptions } from './undici-port.js';
 
 /** A request that the pool finds a connection for. */
 export interface Job extends WireHandler {
-  readonly request: WireRequest;
+  readonly request: WireRequest | WireRequestOptions;
   /** Set by the pool while the job has a connection. */
   connection: Connection | undefined;
 }

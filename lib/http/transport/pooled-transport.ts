@@ -180,7 +180,16 @@ export class PooledTransport implements HttpTransport {
     this.wire = wire;
   }
 
-  private readonly poolFor = (origin: string): OriginPool => {
+  /** Whether {@link poolFor} may be called: undici is loaded, and there is one. */
+  get isWired(): boolean {
+    return this.wire !== undefined;
+  }
+
+  /**
+   * The connections to an origin, for requests that come from undici's own callers.
+   * @throws DiscoveryError `BACKEND_CLOSED` after `close()`, or before undici was loaded
+   */
+  readonly poolFor = (origin: string): OriginPool => {
     let pool = this.pools.get(origin);
     if (pool === undefined) {
       const { wire, clientOptions } = this;

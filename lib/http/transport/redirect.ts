@@ -32,15 +32,25 @@ export function followsRedirects(config: InternalAxiosRequestConfig, redirects: 
 
 /** Takes the headers out that only the instance which was called may see. */
 export function keepHarmless(headers: Record<string, unknown>): void {
-  for (const name of Object.keys(headers)) if (!HARMLESS.test(name.toLowerCase())) delete headers[name];
+  for (const name of Object.keys(headers)) if (!isHarmless(name.toLowerCase())) delete headers[name];
 }
 
 /** @throws TypeError when a call may not leave `from` for `to` */
 export function assertSameOrigin(from: string, to: string): void {
   if (to === from) return;
-  throw new TypeError(
+  throw leaves(from, to);
+}
+
+/** The error of a call that may not leave `from` for `to`. */
+export function leaves(from: string, to: string): TypeError {
+  return new TypeError(
     `${from} redirects to ${to}, where calls to its service don't follow: they do with the option redirects: 'any'`,
   );
+}
+
+/** Whether another origin may see a header of a call to an instance, by its name in lower case. */
+export function isHarmless(name: string): boolean {
+  return HARMLESS.test(name);
 }
 
 /** Whether an answer sends the call elsewhere. */

@@ -1,3 +1,5 @@
+import type { Duplex } from 'node:stream';
+
 /**
  * The little of undici that the transport uses, in types of our own: undici's would end up in the package's
  * declarations, and they don't fit what undici 7 passes at run time (`onBodySent`, raw headers).
@@ -13,6 +15,13 @@ export interface WireRequest {
   readonly body: Buffer | AsyncIterable<Uint8Array> | null;
 }
 
+/** What else undici takes of a request, for those that come from its own callers: it is passed on unread. */
+export type WireRequestOptions = Readonly<Record<string, unknown>> & {
+  readonly method: string;
+  readonly path: string;
+  readonly origin: string;
+};
+
 /** What undici tells about a request: the raw form, which costs no parsing that is thrown away. */
 export interface WireHandler {
   /** Called when the request goes to a socket. */
@@ -22,13 +31,15 @@ export interface WireHandler {
   /** False pauses the body. */
   onData(chunk: Buffer): boolean;
   /** @param trailers names and values in turn */
-  onComplete(trailers: readonly Buffer[]): void;
+  onComplete(trailers?: readonly Buffer[]): void;
   onError(error: Error): void;
+  /** The connection is no longer HTTP, and the handler's. */
+  onUpgrade?(status: number, headers: readonly Buffer[], socket: Duplex): void;
 }
 
 /** One connection of undici's, with at most one request on it. */
 export interface WireClient {
-  dispatch(request: WireRequest, handler: WireHandler): boolean;
+  dispatch(request: WireRequest | WireRequestOptions, handler: WireHandler): boolean;
   destroy(reason?: Error): Promise<void>;
   on(event: 'connect' | 'disconnect', listener: () => void): unknown;
 }

@@ -221,6 +221,7 @@ export class ServiceProxy {
           isCallersFault: body.isCallersFault,
           signal,
           context: contextOf(options),
+          path: journey.path,
           header: (name) => {
             const value = headers[name.toLowerCase()];
             return typeof value === 'string' ? value : undefined;

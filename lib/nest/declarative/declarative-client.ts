@@ -1,8 +1,7 @@
 import type { Type, VersioningOptions } from '@nestjs/common';
-import type { AxiosRequestConfig } from 'axios';
 import { from, Observable } from 'rxjs';
 import { describeIssues, type StandardSchema } from '../../config/index.js';
-import type { ServiceHttpClient } from '../../http/index.js';
+import type { ServiceHttpClient, ServiceRequestConfig } from '../../http/index.js';
 import { describe, DiscoveryError } from '../../model/index.js';
 import { requestParts } from './request-parts.js';
 import { routesOf, type Route } from './route-metadata.js';
@@ -54,7 +53,7 @@ function requestOf(
   common: Readonly<Record<string, string>>,
   route: Route,
   args: readonly unknown[],
-): AxiosRequestConfig {
+): ServiceRequestConfig {
   const where = `${service}.${name}`;
   const parts = requestParts(where, route, args, common);
   const url = path.replace(/:(\w+)(?:\([^)]*\))?|\*(\w+)/g, (_, parameter?: string, wildcard?: string) => {
@@ -66,6 +65,7 @@ function requestOf(
   return {
     method: route.method,
     url,
+    urlTemplate: path,
     params: parts.query,
     // Repeated keys are what Nest's platforms make lists of.
     paramsSerializer: { indexes: null },

@@ -1,5 +1,5 @@
 import { checkOptions } from '../../backend/index.js';
-import { isStandardSchema, type ConfigExpectation, type StandardSchema } from '../../config/index.js';
+import { isStandardSchema, type ConfigExpectation, type ElementType, type StandardSchema } from '../../config/index.js';
 import { DiscoveryError } from '../../model/index.js';
 import { configDeclarationsOf } from '../declarations.js';
 import { declareConfigRef } from '../declared-providers.js';
@@ -11,6 +11,8 @@ export interface ConfigValueOptions<T = unknown> {
   readonly default?: T;
   /** Checks and turns the value; any Standard Schema that answers synchronously. */
   readonly schema?: StandardSchema<T>;
+  /** The type of a list's elements: `String`, `Number` or `Boolean`. @default that of the default's first element */
+  readonly of?: ElementType;
 }
 
 /**
@@ -40,7 +42,7 @@ export function ConfigValue<T = unknown>(
   return (target: object, property: string | symbol | undefined, index?: number) => {
     const declarations = configDeclarationsOf(prototypeOf(target));
     if (index !== undefined) {
-      const expected: ConfigExpectation = { default: given.default, schema: given.schema };
+      const expected: ConfigExpectation = { default: given.default, schema: given.schema, elementType: given.of };
       injectToken(declareConfigRef(key, expected), target, property, index);
       declarations.refs.push({ key, expected });
     } else if (property !== undefined) {
@@ -48,15 +50,15 @@ export function ConfigValue<T = unknown>(
       declarations.values.push({
         property,
         key,
-        expected: { default: given.default, schema: given.schema, designType },
+        expected: { default: given.default, schema: given.schema, elementType: given.of, designType },
       });
     }
   };
 }
 
-/** An object with nothing but `default` and `schema` is options; any other one is a default. */
+/** An object with nothing but `default`, `schema` and `of` is options; any other one is a default. */
 function isOptions(value: unknown): value is ConfigValueOptions {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
   const keys = Object.keys(value);
-  return keys.length > 0 && keys.every((key) => key === 'default' || key === 'schema');
+  return keys.length > 0 && keys.every((key) => key === 'default' || key === 'schema' || key === 'of');
 }

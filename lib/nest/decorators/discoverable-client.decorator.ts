@@ -8,7 +8,7 @@ import { declareClient } from '../declared-providers.js';
 import { CALL_OPTIONS } from '../check-module-options.js';
 
 /** Options of one injected client: all but functions, which go into `forRoot({ clients })`. */
-export type DiscoverableClientOptions = Omit<CallOptions, 'balancing' | 'fallback'> & {
+export type DiscoverableClientOptions = Omit<CallOptions, 'balancing' | 'fallback' | 'policy'> & {
   readonly balancing?: (typeof STRATEGIES)[number];
 };
 

@@ -41,8 +41,8 @@ function open() {
   });
 }
 
-process.on('message', async ({ start, stop }) => {
-  if (start) process.send({ started: await open() });
+process.on('message', ({ start, stop }) => {
+  if (start) void open().then((port) => process.send({ started: port }));
   // As a graceful shutdown: nothing new, and what is under way is answered.
   if (stop !== undefined) servers.get(stop).close(() => process.send({ stopped: stop }));
 });

@@ -59,6 +59,27 @@ describe('LeaseKeeper registers and renews', () => {
     expect(clock.pending).toBe(0);
   });
 
+  it('says when the registry last confirmed it: at a heartbeat, or now where there are none', async () => {
+    const { clock, registry, lease } = setUp();
+    expect(lease.confirmedAt).toBeUndefined();
+    await lease.registered;
+    expect(lease.confirmedAt).toBe(0);
+    await clock.advance(12_000);
+    expect(lease.confirmedAt).toBe(10_000);
+    registry.failure = () => new Error('refused');
+    await clock.advance(8000);
+    expect(lease.confirmedAt).toBe(10_000);
+    registry.failure = undefined;
+    await lease.revoke();
+
+    const { register, deregister } = new ScriptedRegistry(clock).operations();
+    const kept = setUp({ operations: { register, deregister } });
+    await kept.lease.registered;
+    await kept.clock.advance(60_000);
+    expect(kept.lease.confirmedAt).toBe(60_000);
+    await kept.lease.revoke();
+  });
+
   it.each([
     [0, 10_000],
     [0.5, 9500],
@@ -249,7 +270,7 @@ describe('LeaseKeeper registers and renews', () => {
           if (times === 1) throw new Error('at once');
           return Promise.resolve();
         },
-        deregister: async () => {},
+        deregister: async () => 'removed',
       },
       report: (event) => events.push(event),
     });
@@ -492,6 +513,24 @@ describe('LeaseKeeper.revoke', () => {
     expect((await rejectionOf(lease.registered)).code).toBe('LEASE_REVOKED');
   });
 
+  it('of what the registry has lost says that it was not there, and after a failure that may have removed it, not', async () => {
+    const lost = setUp();
+    await turn();
+    lost.registry.record = undefined;
+    expect(await lost.lease.revoke()).toBe('removed');
+    expect(lost.types()).toEqual(['registration.registered', 'registration.absent']);
+    const unheard = setUp();
+    await turn();
+    unheard.registry.behaviour = 'loses-answers';
+    const revoked = unheard.lease.revoke(new AbortController().signal);
+    await turn();
+    unheard.registry.behaviour = 'answers';
+    await unheard.clock.advance(60_000);
+    expect(await revoked).toBe('removed');
+    expect(unheard.registry.take()).toEqual(['register UP', 'deregister UP', 'deregister UP']);
+    expect(unheard.types().at(-1)).toBe('registration.removed');
+  });
+
   it('of what surely never arrived sends nothing, and says so at once', async () => {
     const clock = new ManualClock(0);
     const registry = new ScriptedRegistry(clock);
@@ -558,6 +597,7 @@ describe('LeaseKeeper.revoke', () => {
         deregister: async () => {
           calls.push('deregister');
           record = false;
+          return 'removed';
         },
       },
       backoff: { initialMs: 60_000, maxMs: 60_000 },
@@ -582,7 +622,7 @@ describe('LeaseKeeper.revoke', () => {
       clock,
       backend: 'consul',
       capabilities: { status: 'native', metadata: 'native' },
-      operations: { register: () => new Promise(() => {}), deregister: async () => {} },
+      operations: { register: () => new Promise(() => {}), deregister: async () => 'removed' },
     });
     await turn();
     const revoked = lease.revoke();

@@ -18,6 +18,12 @@ describe('whether a failed write surely changed nothing', () => {
       true,
       ours('BACKEND_UNAVAILABLE', { attempts: [attempt('ECONNREFUSED'), attempt('EAI_AGAIN')] }),
     ],
+    [
+      'refused by the servers that listen',
+      true,
+      ours('BACKEND_UNAVAILABLE', { attempts: [attempt('BACKEND_REFUSED'), attempt('ECONNREFUSED')] }),
+    ],
+    ['a proxy had no answer', false, ours('BACKEND_UNAVAILABLE', { attempts: [attempt('BACKEND_UNAVAILABLE')] })],
     ['reset', false, ours('BACKEND_UNAVAILABLE', { cause: coded('ECONNRESET') })],
     [
       'one of the servers reset it',

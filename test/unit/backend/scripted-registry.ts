@@ -44,7 +44,9 @@ export class ScriptedRegistry {
         ),
       deregister: (wanted, signal) =>
         this.answer(`deregister ${wanted.status}`, signal, () => {
+          const removal = this.record === undefined ? ('absent' as const) : ('removed' as const);
           this.record = undefined;
+          return removal;
         }),
     };
   }

@@ -1,11 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { coerce, flattenConfig, parseDocument, PropertyTree } from '../../../lib/config/index.js';
+import { coerce, entriesOf, PropertyTree, readDocument, type ConfigEntries } from '../../../lib/config/index.js';
 import type { ConfigFormat } from '../../../lib/model/index.js';
 
-const parse = (format: ConfigFormat, text: string) =>
-  parseDocument({ id: 'doc', revision: '1', content: { format, text } });
-const tree = (...layers: object[]) => PropertyTree.merge(layers.map((layer) => flattenConfig('doc', layer)));
+const parse = async (format: ConfigFormat, text: string) => {
+  const [first = new Map()] = await readDocument({ id: 'doc', revision: '1', content: { format, text } });
+  return first;
+};
+const valuesOf = (entries: ConfigEntries) => Object.fromEntries([...entries].map(([key, { value }]) => [key, value]));
+const tree = (...layers: object[]) => PropertyTree.merge(layers.map((layer) => entriesOf('doc', layer)));
 
 describe('documents', () => {
   test.for([
@@ -20,13 +23,13 @@ describe('documents', () => {
 
   test('properties, with escapes, comments and continued lines', async () => {
     const flat = await parse('properties', '# no\na.b = 1\nc: two \\\n  lines\ne\\ f=\\u00e9\n! no\n');
-    expect(Object.fromEntries(flat)).toEqual({ 'a.b': '1', c: 'two lines', 'e f': 'é' });
+    expect(valuesOf(flat)).toEqual({ 'a.b': '1', c: 'two lines', 'e f': 'é' });
   });
 
   test('a text is one value, entries are keys', async () => {
-    expect(await parse('text', 'x')).toEqual(new Map([['doc', 'x']]));
+    expect(valuesOf(await parse('text', 'x'))).toEqual({ doc: 'x' });
     const entries = { id: 'doc', revision: '1', content: { format: 'entries', entries: { 'a.b': 'x' } } } as const;
-    expect(await parseDocument(entries)).toEqual(new Map([['a.b', 'x']]));
+    expect((await readDocument(entries)).map(valuesOf)).toEqual([{ 'a.b': 'x' }]);
   });
 
   test.for([
@@ -134,7 +137,7 @@ describe('coerce', () => {
     ['5', { designType: Object }, '5'],
     [null, { default: 3 }, 3],
   ] as const)('%j as %j is %j', ([raw, expected, value]) => {
-    expect(coerce('k', raw as never, expected as never)).toEqual(value);
+    expect(coerce('k', { value: raw as never }, expected as never)).toEqual(value);
   });
 
   test.for([
@@ -145,13 +148,13 @@ describe('coerce', () => {
     [5, { designType: Array }],
     ['x', { default: {} }],
   ] as const)('%j is no %j, and the message does not tell the value', ([raw, expected]) => {
-    expect(() => coerce('k', raw as never, expected as never)).toThrow(
+    expect(() => coerce('k', { value: raw as never }, expected as never)).toThrow(
       expect.objectContaining({ code: 'CONFIG_VALUE_INVALID', field: 'k' }),
     );
   });
 
   test('a schema that answers later is refused', () => {
     const schema = { '~standard': { version: 1, vendor: 'test', validate: async () => ({ value: 1 }) } } as const;
-    expect(() => coerce('k', 1, { schema })).toThrow(/asynchronously/);
+    expect(() => coerce('k', { value: 1 }, { schema })).toThrow(/asynchronously/);
   });
 });

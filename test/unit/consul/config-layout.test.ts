@@ -13,7 +13,7 @@ import {
   type ConfigLayout,
 } from '../../../lib/backends/consul/consul.config-layout.js';
 import { resolveConsulOptions } from '../../../lib/backends/consul/consul.options.js';
-import { parseDocument } from '../../../lib/config/index.js';
+import { readDocument } from '../../../lib/config/index.js';
 
 const layout = (config = {}): ConfigLayout => resolveConsulOptions({ config }).config;
 const entry = (Key: string, value: string | Uint8Array, ModifyIndex = 1): KVEntry => ({
@@ -119,7 +119,7 @@ describe('documents', () => {
         expect(bytes.every((byte) => byte < 128)).toBe(true);
         const read = decodeText(bytes, 'properties') ?? '';
         const content = { format: 'properties' as const, text: read };
-        expect((await parseDocument({ id: 'x', revision: '1', content })).get('key')).toBe(`x${value}`);
+        expect((await readDocument({ id: 'x', revision: '1', content }))[0]?.get('key')?.value).toBe(`x${value}`);
       }),
     );
     expect(decodeText(Uint8Array.from([0xff]), 'yaml')).toBeUndefined();

@@ -37,6 +37,8 @@ it('the root has what an app needs: an addition is a decision', () => {
   expect(signatures.get('.')?.values).toEqual([
     'AppRegistration',
     'ConfigClient',
+    'ConfigProperties',
+    'ConfigProperty',
     'ConfigRef',
     'ConfigValue',
     'DIAGNOSTICS_CHANNEL',
@@ -45,6 +47,7 @@ it('the root has what an app needs: an addition is a decision', () => {
     'DiscoveryError',
     'DiscoveryExceptionFilter',
     'DiscoveryModule',
+    'DiscoveryTelemetry',
     'EventHub',
     'HealthCheckOf',
     'HttpServiceClient',
@@ -55,6 +58,7 @@ it('the root has what an app needs: an addition is a decision', () => {
     'OnConfigChange',
     'OnInstancesChange',
     'STRATEGIES',
+    'ServiceFetch',
     'ServiceHttpClient',
     'ServiceRegistry',
     'ValidateResponse',
@@ -64,5 +68,7 @@ it('the root has what an app needs: an addition is a decision', () => {
     'getConfigRefToken',
     'getDiscoverableClientToken',
     'remote',
+    'secretFiles',
+    'springCipher',
   ]);
 });

@@ -173,7 +173,9 @@ describe('names', () => {
     expect(formatOf('a.yaml', 'text')).toBe('yaml');
     expect(formatOf('a', 'json')).toBe('json');
     expect(formatOf('a.yaml', 'properties')).toBe('properties');
-    for (const type of ['xml', 'html', 'toml', 'text']) expect(formatOf('a', type)).toBe('text');
+    for (const type of ['xml', 'html', 'text']) expect(formatOf('a', type)).toBe('text');
+    expect(formatOf('a', 'toml')).toBe('toml');
+    expect(formatOf('a', 'text', 'yaml')).toBe('yaml');
     expect(formatOf('a', undefined)).toBe('text');
     expect(typeOf('a.toml', undefined)).toBe('toml');
     expect(typeOf('a.xml', 'text')).toBe('xml');

@@ -21,7 +21,7 @@ describe('options', () => {
       config: { group: 'DEFAULT_GROUP', fileExtension: 'yaml', shared: [], extensions: [] },
     });
     expect(client).toMatchObject({
-      namespace: '',
+      namespaces: { naming: 'public', config: '' },
       contextPath: '/nacos',
       requestTimeoutMs: 3000,
       healthCheckMs: 5000,
@@ -32,6 +32,13 @@ describe('options', () => {
         initialWindowSize: 10_485_760,
       },
     });
+  });
+
+  it('leave the namespace as it is written: each half of the servers calls the public one differently', () => {
+    for (const namespace of ['', 'public', 'ns-1']) {
+      const { namespaces } = resolveNacosOptions({ ...base, namespace }).client;
+      expect(namespaces).toEqual({ naming: namespace, config: namespace });
+    }
   });
 
   it('that are wrong are refused by name', () => {

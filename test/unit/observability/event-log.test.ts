@@ -81,7 +81,7 @@ describe('an outage of a backend', () => {
     state: error === undefined ? { phase } : { phase, error },
   });
   const unregistered = (error: DiscoveryError): DiscoveryEvent => ({ type: 'registration.failed', ...ours, error });
-  const unread = (error: DiscoveryError): DiscoveryEvent => ({ type: 'config.rejected', backend: 'b', error });
+  const unread = (error: DiscoveryError): DiscoveryEvent => ({ type: 'config.failed', backend: 'b', error });
 
   it('is told once for all that it has done, with what goes on, and how long it was', async () => {
     log.write({ type: 'registration.registered', ...ours });
@@ -181,7 +181,7 @@ describe('the end of a registration', () => {
     log.write({ type: 'registration.left', ...ours, error: down('no answer') });
     expect(lines).toEqual([
       'log s-1 was taken out of b',
-      'log s-1 never was registered at b: there is nothing to take out',
+      'log s-1 is not registered at b: there was nothing to take out',
       'warn s-1 could not be taken out of b (no answer); it stays there until its lease ends',
     ]);
   });

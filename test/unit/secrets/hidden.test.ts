@@ -4,6 +4,7 @@ import { consul, ConsulClient } from '../../../lib/backends/consul/index.js';
 import { eureka, EurekaClient } from '../../../lib/backends/eureka/index.js';
 import { nacos, NacosClient, NacosHttpClient } from '../../../lib/backends/nacos/index.js';
 import { nats, NatsClient } from '../../../lib/backends/nats/index.js';
+import { springConfig } from '../../../lib/backends/spring-config/index.js';
 import { zookeeper, ZooKeeperClient } from '../../../lib/backends/zookeeper/index.js';
 import { createContext } from '../../contract/contract-harness.js';
 import { findSecrets } from './find-secrets.js';
@@ -37,6 +38,7 @@ it.each<[string, () => object]>([
   ['eureka()', () => eureka({ serviceUrls, ...login }).create(createContext([]))],
   ['nacos()', () => nacos({ serverAddresses, ...login }).create(createContext([]))],
   ['nats()', () => nats(login).create(createContext([]))],
+  ['springConfig()', () => springConfig({ ...login, token: SECRET }).create(createContext([]))],
   ['zookeeper()', () => zookeeper({ auth }).create(createContext([]))],
 ])('%s shows no secret', async (_, make) => {
   const made = make();

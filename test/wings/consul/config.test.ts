@@ -6,7 +6,7 @@ import {
   type ConsulOptions,
 } from '../../../lib/backends/consul/index.js';
 import type { ConfigReport } from '../../../lib/backend/index.js';
-import { parseDocument, PropertyTree } from '../../../lib/config/index.js';
+import { readDocument, PropertyTree } from '../../../lib/config/index.js';
 import type { DiscoveryEvent } from '../../../lib/model/index.js';
 import { createContext } from '../../contract/contract-harness.js';
 import { withServer } from '../../servers/for-tests.js';
@@ -15,7 +15,7 @@ import { fresh, until } from './support/wait.js';
 /** What the app would see: all documents merged. */
 async function merged(report: ConfigReport | undefined): Promise<PropertyTree | undefined> {
   if (report?.documents === undefined) return undefined;
-  return PropertyTree.merge(await Promise.all(report.documents.map(parseDocument)));
+  return PropertyTree.merge((await Promise.all(report.documents.map((document) => readDocument(document)))).flat());
 }
 
 withServer('consul', { variant: 'dev' }, (server) => {

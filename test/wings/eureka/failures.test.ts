@@ -4,7 +4,7 @@ import { eureka, EurekaClient, type EurekaOptions } from '../../../lib/backends/
 import type { DiscoveryEvent } from '../../../lib/model/index.js';
 import { createContext, freshName, freshPort, portsOf, registrationOf } from '../../contract/contract-harness.js';
 import { withServer } from '../../servers/for-tests.js';
-import { override, rawRecord, until } from './support.js';
+import { override, rawRecord, startMeddlingProxy, until } from './support.js';
 
 const HEARTBEAT_MS = 1000;
 
@@ -186,6 +186,67 @@ withServer('eureka', { private: true }, (server) => {
     await server.restart();
     await lease.registered;
     expect(await rawRecord(server.url, service, lease.registration.instanceId)).toMatchObject({ status: 'UP' });
+  });
+
+  /** How the registration's end was told. */
+  const endOf = (app: Opened): string =>
+    app.events.filter(({ type }) => type.startsWith('registration.')).at(-1)?.type ?? '';
+
+  it('a wrong path: nothing is claimed to have been taken out, and nothing is asked for it', async () => {
+    const proxy = await startMeddlingProxy(server.url);
+    ending.push(() => proxy.close());
+    // The server's own 404, which has the time of day in its text.
+    const app = await open([`${proxy.url}/nowhere`]);
+    const lease = app.register(freshName('Wrong'));
+    await until(() => lease.state.current.phase === 'retrying', 'it tries');
+    expect(await lease.revoke(AbortSignal.timeout(20_000))).toBe('removed');
+    expect(endOf(app)).toBe('registration.absent');
+    expect(proxy.requests.filter((request) => request.startsWith('DELETE'))).toEqual([]);
+  });
+
+  it('a server that has lost the instance says so at the removal', async () => {
+    const service = freshName('Lost');
+    const app = await open([server.url], { heartbeatMs: 30_000, leaseMs: 90_000 });
+    const lease = app.register(service);
+    await lease.registered;
+    const path = `/apps/${service.toUpperCase()}/${lease.registration.instanceId}`;
+    expect((await fetch(`${server.url}${path}`, { method: 'DELETE' })).status).toBe(200);
+    expect(await lease.revoke(AbortSignal.timeout(20_000))).toBe('removed');
+    expect(endOf(app)).toBe('registration.absent');
+  });
+
+  it('a way that leads elsewhere: its 404 does not mean that the record is gone', async () => {
+    const proxy = await startMeddlingProxy(server.url);
+    ending.push(() => proxy.close());
+    const service = freshName('Astray');
+    const app = await open([proxy.url]);
+    const lease = app.register(service);
+    await lease.registered;
+    const { instanceId } = lease.registration;
+    proxy.meddle = (_, response) => {
+      response.writeHead(404, { 'content-type': 'text/html' }).end(`<h1>no route at ${Date.now()}</h1>`);
+      return 'done';
+    };
+    await until(() => lease.state.current.phase === 'retrying', 'it is registered anew, and refused');
+    expect(await lease.revoke()).toBe('left-to-expire');
+    expect(endOf(app)).toBe('registration.left');
+    expect(await rawRecord(server.url, service, instanceId)).toBeDefined();
+  });
+
+  it('a gateway that gave up on the registration: the record may be there, and is removed', async () => {
+    const proxy = await startMeddlingProxy(server.url);
+    ending.push(() => proxy.close());
+    const service = freshName('Gateway');
+    proxy.meddle = ({ method }, response) => {
+      if (method !== 'POST') return 'forward';
+      response.writeHead(504).end();
+      return 'done';
+    };
+    const app = await open([proxy.url]);
+    const lease = app.register(service);
+    await until(() => lease.state.current.phase === 'retrying', 'it tries');
+    await lease.revoke(AbortSignal.timeout(20_000));
+    expect(proxy.requests.filter((request) => request.startsWith('DELETE'))).not.toEqual([]);
   });
 
   it('stopping in an outage ends in time and says that the record is left to expire', async () => {

@@ -7,7 +7,7 @@ import {
   NacosHttpClient,
   type NacosInstance,
 } from '../../../lib/backends/nacos/index.js';
-import { createRegistration } from '../../../lib/model/index.js';
+import { createRegistration, defined } from '../../../lib/model/index.js';
 import { createContext } from '../../contract/contract-harness.js';
 import { withServer } from '../../servers/for-tests.js';
 import type { RunningServer } from '../../servers/types.js';
@@ -39,8 +39,9 @@ interface Party {
 
 const configFilter = kmsCipher({ provider: localKeys() });
 
-const grpc = async (server: RunningServer, closing: Closing, namespace: string): Promise<Party> => {
-  const client = closing.add(new NacosClient({ ...optionsFor(server), configFilter, namespace }));
+/** @param namespace the public one if left out */
+const grpc = async (server: RunningServer, closing: Closing, namespace?: string): Promise<Party> => {
+  const client = closing.add(new NacosClient({ ...optionsFor(server), configFilter, ...defined({ namespace }) }));
   await client.start();
   const { naming, config } = client;
   return {
@@ -208,7 +209,7 @@ withServer('nacos', { variant: 'open' }, (server) => {
       const naming = closing.add(new NacosNamingClient({ logger, serverList, namespace: 'public' }));
       const config = closing.add(new NacosConfigClient({ logger, serverAddr: serverList, namespace: '' }));
       await Promise.all([naming.ready(), config.ready()]);
-      const ours = await grpc(server, closing, '');
+      const ours = await grpc(server, closing);
       const [theirService, ourService, theirDoc, ourDoc] = ['a', 'b', 'c', 'd'].map((name) => freshName(name));
       if (!theirService || !ourService || !theirDoc || !ourDoc) throw new Error('four names');
 

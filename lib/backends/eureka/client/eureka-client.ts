@@ -1,4 +1,4 @@
-import { Host, systemClock, type LeaseKeeper, type Unsubscribe } from '../../../backend/index.js';
+import { Host, systemClock, TroubleLog, type LeaseKeeper, type Unsubscribe } from '../../../backend/index.js';
 import {
   createRegistration,
   describe,
@@ -31,6 +31,10 @@ import { NodePicker, walkNodes, type Walker } from './walker.js';
 /** How long `stop()` tries at most when no server ever had the registration, in milliseconds. */
 const UNREGISTERED_STOP_MS = 500;
 
+/** What fails again and again by itself, as the log calls it. */
+const REGISTRATION = 'the registration';
+const READING = 'reading the registry';
+
 /**
  * A complete Eureka client that needs no framework: registers, keeps the registration, knows the registry, calls
  * services by name.
@@ -56,7 +60,7 @@ export class EurekaClient {
   private record: OwnRecord | undefined;
   private wasRegistered = false;
   /** The last read of the registry failed. */
-  private unread = false;
+  private readonly troubles: TroubleLog;
   private starting: Promise<void> | undefined;
   private stopping: Promise<void> | undefined;
 
@@ -67,6 +71,7 @@ export class EurekaClient {
     const { eureka } = this.settings;
     const outputs = options.logger ?? consoleLogger;
     this.logger = new ClientLogger('error' in outputs ? [outputs] : outputs, options.logLevel ?? 'log');
+    this.troubles = new TroubleLog(this.logger, systemClock);
     this.host = new Host(eureka.name, {
       logger: this.logger,
       clock: systemClock,
@@ -330,8 +335,10 @@ export class EurekaClient {
   }
 
   private heard(event: DiscoveryEvent): void {
-    if (event.type === 'registration.registered') this.wasRegistered = true;
-    else if (event.type === 'registration.failed') {
+    if (event.type === 'registration.registered') {
+      this.wasRegistered = true;
+      this.troubles.works(REGISTRATION);
+    } else if (event.type === 'registration.failed') {
       this.failed(this.record?.isChanging === true ? ERROR_STATUS_UPDATE : ERROR_REGISTER, event.error);
     } else if (event.type === 'record.skipped') {
       this.logger.warn(`${event.record} was left out: ${messageOf(event.error)}`);
@@ -341,7 +348,7 @@ export class EurekaClient {
   }
 
   private failed(type: EurekaErrorType, error: DiscoveryError): void {
-    if (type !== ERROR_DISCOVER) this.logger.warn(messageOf(error));
+    if (type !== ERROR_DISCOVER) this.troubles.failed(REGISTRATION, error);
     const { onError } = this.settings.options;
     // What is given up because of stop() hasn't failed.
     if (onError === undefined || this.stopping !== undefined) return;
@@ -352,14 +359,12 @@ export class EurekaClient {
 
   private pollFailed(error: DiscoveryError): void {
     const kept = this.asOf === undefined ? 'nothing is known yet' : 'what is known is served on';
-    if (!this.unread) this.logger.warn(`the registry could not be read, ${kept}: ${messageOf(error)}`);
-    this.unread = true;
+    this.troubles.failed(READING, error, `${kept}, and it is tried again`);
     this.failed(ERROR_DISCOVER, error);
   }
 
   private tellOf(changed: ReadonlySet<string>): void {
-    if (this.unread) this.logger.log('the registry is read again');
-    this.unread = false;
+    this.troubles.works(READING);
     for (const { app, tell } of Array.from(this.subscriptions)) {
       if (!changed.has(app)) continue;
       try {

@@ -49,7 +49,7 @@ export interface EurekaHttpClient {
   ): Promise<EurekaHttpResponse>;
 }
 
-/** A service or a server answered with an HTTP status that is an error. */
+/** A service or a server answered with an HTTP status that is an error; from 500 on the code is `BACKEND_UNAVAILABLE`. */
 export class HttpStatusError extends DiscoveryError {
   override name = 'HttpStatusError';
   /** The beginning of what it said. */
@@ -62,7 +62,11 @@ export class HttpStatusError extends DiscoveryError {
     target: string,
   ) {
     const said = body.replace(/\s+/g, ' ').trim().slice(0, 200);
-    super('BACKEND_REFUSED', `${target} answered ${status}${said === '' ? '' : `: ${said}`}`);
+    // What a proxy says of a server that doesn't answer tells nothing of what the server did.
+    super(
+      status < 500 ? 'BACKEND_REFUSED' : 'BACKEND_UNAVAILABLE',
+      `${target} answered ${status}${said === '' ? '' : `: ${said}`}`,
+    );
     this.body = body.slice(0, 4096);
   }
 }

@@ -77,6 +77,11 @@ export class RegistryPoller {
     return this.lastSuccess;
   }
 
+  /** When it is read again, in milliseconds since the epoch; undefined while it is being read. */
+  get readAgainAt(): number | undefined {
+    return this.task.nextRunAt;
+  }
+
   /** True when the last read succeeded. */
   get isFresh(): boolean {
     return this.lastSuccess !== undefined && this.lastError === undefined;

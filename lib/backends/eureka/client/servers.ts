@@ -2,6 +2,7 @@ import {
   conceal,
   PeriodicTask,
   ServerList,
+  TroubleLog,
   withoutSecrets,
   abandonOnAbort,
   type Clock,
@@ -120,6 +121,8 @@ export class EurekaServers {
       refreshMs: 300_000,
       nameServers: [],
     };
+    const troubles = new TroubleLog(logger, clock, backend);
+    const what = 'the look-up of servers';
     const lookup = this.options.lookup ?? createTxtLookup(nameServers, connection.requestTimeoutMs);
     return new PeriodicTask({
       clock,
@@ -138,12 +141,13 @@ export class EurekaServers {
         );
         this.arrange();
         this.firstLookupEnded();
+        troubles.works(what);
       },
       onError: (error) => {
         this.lookupError = error;
         this.firstLookupEnded();
         const kept = this.list.all.length > 0 ? 'the servers known are used on' : 'no server is known';
-        logger.warn(`${backend}: the look-up of servers failed, ${kept}: ${messageOf(error)}`);
+        troubles.failed(what, error, `${kept}, and it is tried again`);
       },
     });
   }

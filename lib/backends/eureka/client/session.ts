@@ -1,5 +1,4 @@
-import { abandonOnAbort, SingleFlight, type DriverHost } from '../../../backend/index.js';
-import { messageOf } from '../../../model/index.js';
+import { abandonOnAbort, SingleFlight, TroubleLog, type DriverHost } from '../../../backend/index.js';
 import type { EurekaSettings } from '../eureka.options.js';
 import { readAmazonMetadata, type AmazonMetadata } from './amazon.js';
 import { EurekaApi } from './api.js';
@@ -9,6 +8,8 @@ import { EurekaServers } from './servers.js';
 
 const DEFAULT_METADATA_URL = 'http://169.254.169.254';
 
+const AMAZON = "Amazon's metadata service";
+
 /** One app's connection to Eureka: HTTP, servers, operations. What `EurekaClient` and the backend stand on. */
 export class EurekaSession {
   readonly servers: EurekaServers;
@@ -17,6 +18,7 @@ export class EurekaSession {
   private readonly closeHttp: () => Promise<void>;
   private readonly amazonFlight = new SingleFlight<AmazonMetadata | undefined>();
   private amazonMetadata: AmazonMetadata | undefined;
+  private readonly troubles: TroubleLog;
 
   /** @param appZone the zone that the app says it is in */
   constructor(
@@ -27,6 +29,7 @@ export class EurekaSession {
     const { name, context } = host;
     const { clock, logger } = context;
     const { connection } = settings;
+    this.troubles = new TroubleLog(logger, clock, name);
     const own = new NodeHttpClient({
       tls: connection.tls,
       connectTimeoutMs: connection.connectTimeoutMs,
@@ -93,11 +96,11 @@ export class EurekaSession {
     try {
       const found = await readAmazonMetadata({ url, timeoutMs: instance.amazonTimeoutMs ?? 1000, http: this.http });
       this.amazonMetadata = found;
+      this.troubles.works(AMAZON);
       this.servers.setAmazonZone(found['availability-zone']);
       return found;
     } catch (error) {
-      const { context, name } = this.host;
-      context.logger.warn(`${name}: Amazon's metadata service at ${url} didn't answer: ${messageOf(error)}`);
+      this.troubles.failed(AMAZON, error, 'it is asked again with the next registration');
       return undefined;
     }
   }

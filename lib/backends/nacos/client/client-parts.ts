@@ -1,5 +1,7 @@
+import { TroubleLog } from '../../../backend/index.js';
 import { NacosAuth } from './auth.js';
 import { standaloneEnvironment, type Environment } from './environment.js';
+import { SERVERS } from './errors.js';
 import { HttpTransport } from './http/transport.js';
 import { persistentOverHttp } from './http/api.js';
 import type { NacosInstance } from './naming/model.js';
@@ -25,6 +27,8 @@ export interface ClientParts {
   close(): Promise<void>;
 }
 
+const KEPT = 'what is known is served on, and it is tried again';
+
 /** How long a list that became shorter with a reconnection is doubted, in milliseconds. */
 const SETTLE_MS = 5000;
 
@@ -35,7 +39,15 @@ const SETTLE_MS = 5000;
  */
 export function openParts(options: NacosClientOptions): ClientParts {
   const settings = resolveClientOptions('NacosClient', options);
-  return partsIn(standaloneEnvironment(options.logger, options.logLevel), settings);
+  const env = standaloneEnvironment(options.logger, options.logLevel);
+  const parts = partsIn(env, settings);
+  // An app has its event log for that.
+  const troubles = new TroubleLog(env.logger, env.clock, env.backend);
+  parts.rpc.state.subscribe(({ phase, error }) => {
+    if (phase === 'ready') troubles.works(SERVERS);
+    else if (error !== undefined) troubles.failed(SERVERS, error, KEPT);
+  });
+  return parts;
 }
 
 /** The parts of a client in an environment that somebody lends. Starts nothing. */

@@ -41,6 +41,14 @@ export function isServerFailure(error: unknown): boolean {
   return !(error instanceof DiscoveryError) || error.code === 'BACKEND_UNAVAILABLE' || error.code === 'TIMEOUT';
 }
 
+/** The trouble that one outage is, whatever felt it. */
+export const SERVERS = 'the connection to the servers';
+
+/** What an error of `what` is told as. */
+export function troubleOf(what: string, error: unknown): string {
+  return isServerFailure(error) ? SERVERS : what;
+}
+
 /** True when the server, and not the way to it, said no for want of a right. */
 export function isForbidden(error: unknown): boolean {
   return error instanceof NacosError && (error.status === 403 || error.status === 401);

@@ -72,7 +72,10 @@ export interface NacosClientOptions {
   readonly endpoint?: string;
   /** How often the endpoint is asked again, in milliseconds. @default 30000 */
   readonly endpointRefreshMs?: number;
-  /** Namespace **id**, not its name. @default the public one */
+  /**
+   * Namespace **id**, not its name, sent as it is written: servers before 3.0 take `''` and `public` for two of them over
+   * gRPC. @default the public one: `public` for services, `''` for configuration
+   */
   readonly namespace?: string;
   /** Path of the HTTP API. @default '/nacos' */
   readonly contextPath?: string;
@@ -160,7 +163,6 @@ export const clientChecks: Readonly<Record<keyof NacosClientOptions | 'verifyCer
 
 const DEFAULTS = {
   endpointRefreshMs: 30_000,
-  namespace: '',
   contextPath: '/nacos',
   appName: 'unknown',
   labels: {},
@@ -182,12 +184,19 @@ const GRPC_DEFAULTS: Required<NacosGrpcOptions> = {
   initialWindowSize: 10 * 1024 * 1024,
 };
 
-/** Client options after defaults and checks. The namespace is '' for the public one. */
+/** A namespace as services and as configuration go by it; they differ where none was given. */
+export interface NacosNamespaces {
+  readonly naming: string;
+  readonly config: string;
+}
+
+/** Client options after defaults and checks. */
 export interface NacosClientSettings extends Omit<
   Resolved<NacosClientOptions, typeof DEFAULTS>,
   | 'serverAddresses'
   | 'endpoint'
   | 'endpointRefreshMs'
+  | 'namespace'
   | 'accessKey'
   | 'secretKey'
   | 'credentialsProvider'
@@ -197,6 +206,7 @@ export interface NacosClientSettings extends Omit<
   | 'logLevel'
 > {
   readonly servers: readonly ServerAddress[];
+  readonly namespaces: NacosNamespaces;
   readonly endpoint: { readonly url: string; readonly refreshMs: number } | undefined;
   readonly credentials: NacosCredentialsProvider | undefined;
   readonly grpc: Required<NacosGrpcOptions>;
@@ -215,8 +225,17 @@ export function resolveClientOptions(what: string, options: NacosClientOptions):
 
 /** The settings of options whose types were checked. */
 export function settingsOf(options: NacosClientOptions): NacosClientSettings {
-  const { serverAddresses, endpoint, endpointRefreshMs, accessKey, secretKey, credentialsProvider, ...settings } =
-    withDefaults<NacosClientOptions, typeof DEFAULTS>(options, DEFAULTS);
+  const given = withDefaults<NacosClientOptions, typeof DEFAULTS>(options, DEFAULTS);
+  const {
+    serverAddresses,
+    endpoint,
+    endpointRefreshMs,
+    namespace,
+    accessKey,
+    secretKey,
+    credentialsProvider,
+    ...settings
+  } = given;
   const { username, password } = settings;
   if ((accessKey === undefined) !== (secretKey === undefined)) {
     throw invalid(accessKey === undefined ? 'accessKey' : 'secretKey', 'is required with the other half of the pair');
@@ -235,7 +254,7 @@ export function settingsOf(options: NacosClientOptions): NacosClientSettings {
       servers: serverAddresses === undefined ? [] : parseServerAddresses(serverAddresses, 'serverAddresses'),
       endpoint:
         endpoint === undefined ? undefined : { url: endpointUrl(endpoint, contextPath), refreshMs: endpointRefreshMs },
-      namespace: checkedNamespace(settings.namespace),
+      namespaces: namespacesOf(namespace),
       contextPath,
       credentials: credentialsProvider ?? (keys === undefined ? undefined : () => keys),
       grpc: withDefaults(settings.grpc, GRPC_DEFAULTS),
@@ -244,13 +263,13 @@ export function settingsOf(options: NacosClientOptions): NacosClientSettings {
   );
 }
 
-/** '' for the public namespace, which Nacos also calls `public`. */
-function checkedNamespace(given: unknown): string {
-  if (given === '' || given === 'public') return '';
-  if (typeof given !== 'string' || !/^[\w-]{1,128}$/.test(given)) {
+/** The public namespace is called differently by either half of the servers, and each of its names is a namespace too. */
+function namespacesOf(given: unknown): NacosNamespaces {
+  if (given === undefined) return { naming: 'public', config: '' };
+  if (typeof given !== 'string' || !/^[\w-]{0,128}$/.test(given)) {
     throw invalid('namespace', 'must be the id of a namespace: letters, digits, _ and -');
   }
-  return given;
+  return { naming: given, config: given };
 }
 
 function normalContextPath(given: unknown): string {

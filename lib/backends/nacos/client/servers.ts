@@ -1,5 +1,5 @@
-import { PeriodicTask, ServerList } from '../../../backend/index.js';
-import { authority, DiscoveryError, messageOf } from '../../../model/index.js';
+import { PeriodicTask, ServerList, TroubleLog } from '../../../backend/index.js';
+import { authority, DiscoveryError } from '../../../model/index.js';
 import { baseUrl, parseServerAddress, parseServerListText } from './addresses.js';
 import type { Environment } from './environment.js';
 import { isServerFailure } from './errors.js';
@@ -33,6 +33,8 @@ export class NacosServers {
     this.requests = list();
     const { endpoint } = settings;
     if (endpoint !== undefined) {
+      const troubles = new TroubleLog(env.logger, env.clock, env.backend);
+      const what = 'the address endpoint';
       this.refreshing = new PeriodicTask({
         clock: env.clock,
         what: 'asking the address endpoint',
@@ -40,8 +42,12 @@ export class NacosServers {
         retry: { initialMs: Math.min(1000, endpoint.refreshMs), maxMs: Math.min(10_000, endpoint.refreshMs) },
         timeoutMs: () => settings.requestTimeoutMs,
         random: () => env.random(),
-        run: (signal) => this.refresh(endpoint.url, signal),
-        onError: (error) => env.logger.warn(`${env.backend}: the address endpoint: ${messageOf(error)}`),
+        run: async (signal) => {
+          await this.refresh(endpoint.url, signal);
+          troubles.works(what);
+        },
+        onError: (error) =>
+          troubles.failed(what, error, 'the servers that it named are used on, and it is asked again'),
       });
     }
   }
@@ -77,9 +83,9 @@ export class NacosServers {
   }
 
   private async refresh(url: string, signal: AbortSignal): Promise<void> {
-    const { namespace, requestTimeoutMs } = this.settings;
+    const { namespaces, requestTimeoutMs } = this.settings;
     const target = new URL(url);
-    if (namespace !== '') target.searchParams.set('namespace', namespace);
+    if (namespaces.config !== '') target.searchParams.set('namespace', namespaces.config);
     const answer = await this.http.request({ method: 'GET', url: target.href, timeoutMs: requestTimeoutMs, signal });
     const servers = answer.status === 200 ? parseServerListText(answer.text).map(baseUrl) : [];
     if (servers.length === 0) {

@@ -74,6 +74,13 @@ export function saying(error: unknown): string {
   return withoutSecretUrls(messageOf(error));
 }
 
+/** What a connection's event of an error says; the kind is the same for all of its sort, whatever subject it names. */
+export function reported(event: object): { readonly kind: string; readonly text: string } {
+  const { data, error } = event as { readonly data?: unknown; readonly error?: unknown };
+  if (error === undefined) return { kind: 'an error', text: String(data) };
+  return { kind: error instanceof Error ? `a ${error.name}` : 'an error', text: saying(error) };
+}
+
 function kindOf(error: unknown): 'timeout' | 'closed' | 'refused' | 'unavailable' {
   const signs = [codeOf(error) ?? '', error instanceof Error ? error.name : ''];
   const has = (...names: readonly string[]): boolean => names.some((name) => signs.includes(name));

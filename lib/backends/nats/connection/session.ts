@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import {
   abandonOnAbort,
   Backoff,
+  TroubleLog,
   ValueView,
   withDeadline,
   withoutSecrets,
@@ -13,7 +14,7 @@ import { codeOf, DiscoveryError, messageOf } from '../../../model/index.js';
 import type { ConnectionSettings } from './connection-options.js';
 import { loadNatsLibrary, type NatsLibrary } from './connect.js';
 import { DialSockets } from './dial-sockets.js';
-import { saying, toRequestError } from './errors.js';
+import { reported, saying, toRequestError } from './errors.js';
 import type { EncodableHeaders } from './headers.js';
 import type { NatsConnection, NatsRawMessage, NatsSubscription } from './port.js';
 
@@ -57,6 +58,7 @@ export class NatsSession {
   private readonly backoff: Backoff;
   /** Told when the connection is lost. */
   private readonly waiting = new Set<(error: DiscoveryError) => void>();
+  private readonly reports: TroubleLog;
   private readonly sockets = new DialSockets();
   private stopListening = (): void => {};
   private library: NatsLibrary | undefined;
@@ -68,6 +70,7 @@ export class NatsSession {
     this.stateView = new ValueView<SessionState>({ phase: 'connecting' }, (error) =>
       options.logger.error(`${options.backend}: a listener of the connection's state threw: ${messageOf(error)}`),
     );
+    this.reports = new TroubleLog(options.logger, options.clock, options.backend);
     this.backoff = new Backoff({
       clock: options.clock,
       initialMs: Math.min(200, options.settings.reconnectWaitMs),
@@ -325,7 +328,10 @@ export class NatsSession {
         if (this.closing.signal.aborted || connection !== this.present) return;
         if (event.type === 'disconnect') this.lose(this.lostError(undefined));
         else if (event.type === 'reconnect') this.found(connection);
-        else if (event.type === 'error') logger.warn(`${backend}: the server reported ${eventText(event)}`);
+        else if (event.type === 'error') {
+          const { kind, text } = reported(event);
+          this.reports.failed(`the server reported ${kind}`, text, 'more of it is told for another connection only');
+        }
       }
     } catch (error) {
       logger.warn(`${backend}: the connection's events ended: ${saying(error)}`);
@@ -334,7 +340,9 @@ export class NatsSession {
 
   private found(connection: NatsConnection): void {
     if (connection !== this.present || this.closing.signal.aborted || connection.isClosed()) return;
-    if (this.stateView.current.phase !== 'connected') this.stateView.set({ phase: 'connected' });
+    if (this.stateView.current.phase === 'connected') return;
+    this.reports.forget();
+    this.stateView.set({ phase: 'connected' });
   }
 
   private lose(error: DiscoveryError): void {
@@ -379,9 +387,4 @@ export class NatsSession {
     const { backend } = this.options;
     return new DiscoveryError('BACKEND_CLOSED', `${backend} was closed`, { backend });
   }
-}
-
-function eventText(event: object): string {
-  const { data, error } = event as { readonly data?: unknown; readonly error?: unknown };
-  return error === undefined ? String(data) : saying(error);
 }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Removal } from '../../../backend/index.js';
 import { codeOf, messageOf, type Registration } from '../../../model/index.js';
 import { isFailure } from '../client/errors.js';
 import { inParallel } from '../client/parallel.js';
@@ -62,14 +63,18 @@ export class AsabLeaseNode extends LeaseNode {
     return 'forgotten';
   }
 
-  async deregister(registration: Registration, signal: AbortSignal): Promise<void> {
+  async deregister(registration: Registration, signal: AbortSignal): Promise<Removal> {
     this.release();
     if (this.uncertain) await this.find(registration, signal);
     const { path } = this;
     // Nothing is there; but only a registry that answers has confirmed that.
-    if (path === undefined) return void (await this.options.client.exists(this.runPath, { signal }));
-    await this.removeOwn(path, signal);
+    if (path === undefined) {
+      await this.options.client.exists(this.runPath, { signal });
+      return 'absent';
+    }
+    const removal = await this.removeOwn(path, signal);
     this.path = undefined;
+    return removal;
   }
 
   private async rewrite(path: string, data: Buffer, signal: AbortSignal): Promise<boolean> {

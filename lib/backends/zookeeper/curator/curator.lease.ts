@@ -1,3 +1,4 @@
+import type { Removal } from '../../../backend/index.js';
 import type { Registration } from '../../../model/index.js';
 import { isFailure } from '../client/errors.js';
 import { childPath } from '../client/paths.js';
@@ -52,9 +53,9 @@ export class CuratorLeaseNode extends LeaseNode {
     return this.inPresentSession(stat) || this.yieldsTo(stat.czxid) ? 'renewed' : 'forgotten';
   }
 
-  async deregister(registration: Registration, signal: AbortSignal): Promise<void> {
+  async deregister(registration: Registration, signal: AbortSignal): Promise<Removal> {
     this.release();
-    await this.removeOwn(this.pathOf(registration), signal);
+    return this.removeOwn(this.pathOf(registration), signal);
   }
 
   /** The node's path. */

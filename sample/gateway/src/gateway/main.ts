@@ -27,8 +27,9 @@ class IndexController {
       routesFrom: 'gateway.routes',
       // What isn't included stays inside, whatever is registered.
       locator: { include: ['STOCK'] },
-      onAccess: ({ method, path, status, service, instance, durationMs }) =>
-        console.log(`${method} ${path} ${status} ${service} ${instance ?? '-'} ${durationMs} ms`),
+      onAccess: ({ method, path, status, service, instance, durationMs }) => {
+        process.stdout.write(`${method} ${path} ${status} ${service} ${instance ?? '-'} ${durationMs} ms\n`);
+      },
     }),
     DiscoveryModule.forRoot({ service: { name: 'GATEWAY' }, registry: backend, config: backend }),
   ],

@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { Controller, Get, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { HealthCheck, HealthCheckService, TerminusModule, type HealthCheckResult } from '@nestjs/terminus';
 import {
   ConfigValue,
   DiscoverableClient,
@@ -9,6 +10,7 @@ import {
   enableGracefulShutdown,
   ServiceHttpClient,
 } from 'nestjs-service-discovery';
+import { DiscoveryHealthIndicator, DiscoveryHealthModule } from 'nestjs-service-discovery/terminus';
 import { map, type Observable } from 'rxjs';
 import { backend } from '../backend.js';
 
@@ -32,9 +34,33 @@ class GatewayController {
   }
 }
 
+/** Whether calls may come in; what works on the last known data is `degraded`, with 200. */
+@Controller('health')
+class HealthController {
+  constructor(
+    private readonly health: HealthCheckService,
+    private readonly discovery: DiscoveryHealthIndicator,
+  ) {}
+
+  @Get('ready')
+  @HealthCheck()
+  ready(): Promise<HealthCheckResult> {
+    return this.health.check([
+      () => this.discovery.registration(),
+      () => this.discovery.backends(),
+      () => this.discovery.requires('STOCK', { atLeast: 1 }),
+      () => this.discovery.configuration(),
+    ]);
+  }
+}
+
 @Module({
-  controllers: [GatewayController],
-  imports: [DiscoveryModule.forRoot({ service: { name: 'GATEWAY' }, registry: backend, config: backend })],
+  controllers: [GatewayController, HealthController],
+  imports: [
+    TerminusModule,
+    DiscoveryHealthModule,
+    DiscoveryModule.forRoot({ service: { name: 'GATEWAY' }, registry: backend, config: backend }),
+  ],
 })
 class GatewayModule {}
 

@@ -8,6 +8,7 @@ import { ConfigListeners, Slots } from './listeners.js';
 import {
   assertContent,
   checkConfigKey,
+  ownTenant,
   publishExtras,
   toConfigItem,
   type ConfigAddress,
@@ -123,7 +124,7 @@ export class NacosConfigService {
    * @throws DiscoveryError `INVALID_NAME`, `BACKEND_REFUSED`, or `BACKEND_UNAVAILABLE` when there is no snapshot either
    */
   async getConfig(param: NacosGetConfigParam): Promise<string | undefined> {
-    const address = checkConfigKey(param, this.settings.namespace);
+    const address = checkConfigKey(param, this.settings.namespaces.config);
     return this.reading.get(address, param);
   }
 
@@ -138,7 +139,7 @@ export class NacosConfigService {
     param: NacosPublishParam,
     options: Pick<NacosReadOptions, 'timeoutMs' | 'signal'> = {},
   ): Promise<true> {
-    const address = checkConfigKey(param, this.settings.namespace);
+    const address = checkConfigKey(param, this.settings.namespaces.config);
     assertContent(param.content, param.dataId);
     return this.publishStored(await encrypted(this.settings.configFilter, address, param), options);
   }
@@ -148,7 +149,7 @@ export class NacosConfigService {
     param: NacosPublishParam,
     options: Pick<NacosReadOptions, 'timeoutMs' | 'signal'> = {},
   ): Promise<true> {
-    const address = checkConfigKey(param, this.settings.namespace);
+    const address = checkConfigKey(param, this.settings.namespaces.config);
     try {
       await this.rpc.request(
         'ConfigPublishRequest',
@@ -176,7 +177,7 @@ export class NacosConfigService {
     param: NacosConfigKey & { readonly tag?: string },
     options: Pick<NacosReadOptions, 'timeoutMs' | 'signal'> = {},
   ): Promise<true> {
-    const address = checkConfigKey(param, this.settings.namespace);
+    const address = checkConfigKey(param, this.settings.namespaces.config);
     await this.rpc.request(
       'ConfigRemoveRequest',
       { ...this.base(address), tag: param.tag ?? '' },
@@ -252,7 +253,7 @@ export class NacosConfigService {
 
   /** @internal */
   address(dataId: string, group: string | undefined): ConfigAddress {
-    return checkConfigKey(defined({ dataId, group }), this.settings.namespace);
+    return checkConfigKey(defined({ dataId, group }), this.settings.namespaces.config);
   }
 
   private attempt<T>(run: () => T): Promise<T> {
@@ -303,10 +304,8 @@ export class NacosConfigService {
     );
   }
 
-  /** Servers of 3.x leave the public namespace out, or call it by its name; a client has only one of its own. */
   private tenantOf(body: Json): string {
-    const tenant = textAt(body, 'tenant') ?? '';
-    return tenant === '' ? this.settings.namespace : tenant === 'public' ? '' : tenant;
+    return ownTenant(textAt(body, 'tenant') ?? '', this.settings.namespaces.config);
   }
 
   private base({ dataId, group, tenant }: ConfigAddress): Json {

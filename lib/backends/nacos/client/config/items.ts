@@ -15,6 +15,8 @@ export interface ConfigObserver {
 export interface ConfigObservation {
   /** Asks the server now; resolves when observers have been told. */
   refresh(): Promise<void>;
+  /** What was told could not be decrypted: after a pause it is read, and told to this observer, again. */
+  again(): void;
   close(): void;
 }
 
@@ -102,14 +104,20 @@ export class ConfigItems {
       this.ring();
     }
     const joined = watched;
+    const { clock } = this.env;
     joined.add(observer);
     let open = true;
     return {
       refresh: () => this.refresh(joined),
+      again: () => {
+        if (!open) return;
+        joined.again(observer, clock.now());
+        this.ring();
+      },
       close: () => {
         if (!open) return;
         open = false;
-        joined.observers.delete(observer);
+        joined.leave(observer);
         if (joined.observers.size > 0 || this.byKey.get(key) !== joined) return;
         this.byKey.delete(key);
         this.onListened();
@@ -252,6 +260,8 @@ export class ConfigItems {
 /** One item. */
 class Watched {
   readonly observers = new Set<ConfigObserver>();
+  /** Those who could not use what they were told. */
+  private readonly waiting = new Set<ConfigObserver>();
   item: NacosConfigItem | undefined;
   known = false;
   /** It has to be read, whatever a comparison says. */
@@ -260,6 +270,7 @@ class Watched {
   notBefore = -Infinity;
   readonly backoff: Backoff;
   readonly refusals: Backoff;
+  private readonly unusable: Backoff;
   /** The connection on which the server watches it for us. */
   listeningOn = -1;
   failure: DiscoveryError | undefined;
@@ -272,6 +283,7 @@ class Watched {
   ) {
     this.backoff = new Backoff({ clock: env.clock, initialMs: 200, maxMs: 5000, random: () => env.random() });
     this.refusals = new Backoff({ clock: env.clock, ...REFUSAL_RETRY, random: () => env.random() });
+    this.unusable = new Backoff({ clock: env.clock, ...REFUSAL_RETRY, random: () => env.random() });
   }
 
   /** Whether it has to be compared on a connection. */
@@ -300,16 +312,29 @@ class Watched {
     });
   }
 
+  leave(observer: ConfigObserver): void {
+    this.observers.delete(observer);
+    this.waiting.delete(observer);
+  }
+
+  again(observer: ConfigObserver, now: number): void {
+    this.waiting.add(observer);
+    if (!this.hinted) this.hint(now + this.unusable.next());
+  }
+
   take(item: NacosConfigItem | undefined): void {
-    const news = !this.known || this.failure !== undefined || this.md5 !== (item?.md5 ?? '');
+    const differs = this.md5 !== (item?.md5 ?? '');
+    const news = !this.known || this.failure !== undefined || differs;
+    if (differs) this.unusable.reset();
+    const told = news ? this.observers : new Set(this.waiting);
+    this.waiting.clear();
     this.known = true;
     this.failure = undefined;
     this.notBefore = -Infinity;
     this.backoff.reset();
     this.refusals.reset();
     this.item = item;
-    if (!news) return;
-    for (const observer of this.observers) observer.changed(item);
+    for (const observer of told) observer.changed(item);
   }
 
   fail(error: DiscoveryError): void {

@@ -9,6 +9,8 @@ interface Entry {
   readonly listener: NacosConfigListener;
   readonly observation: ConfigObservation;
   active: boolean;
+  /** Why what came last can't be read, as it was told. */
+  rejected: string | undefined;
 }
 
 /** How many listeners run at one time. */
@@ -55,6 +57,7 @@ export class ConfigListeners {
       key: configKeyText(address),
       listener,
       active: true,
+      rejected: undefined,
       observation: this.items.observe(address, {
         changed: (item) => {
           queue = queue.then(async () => {
@@ -98,6 +101,7 @@ export class ConfigListeners {
       if (!this.noSnapshot()) await reading.keep(address, item);
       const failover = await reading.failover(address);
       const content = failover ?? (item === undefined ? undefined : await reading.readable(address, item));
+      entry.rejected = undefined;
       if (content === last || !entry.active) return undefined;
       await this.slots.run(async () => {
         if (!entry.active) return;
@@ -110,9 +114,12 @@ export class ConfigListeners {
       });
       return { content };
     } catch (error) {
-      // It can't be read: the listener keeps what it has.
+      // It can't be read: the listener keeps what it has. The key that it needs may come.
+      entry.observation.again();
       const rejected =
         error instanceof DiscoveryError ? error : new DiscoveryError('CONFIG_DOCUMENT_INVALID', messageOf(error));
+      if (entry.rejected === rejected.message) return undefined;
+      entry.rejected = rejected.message;
       env.report({ type: 'config.rejected', backend: env.backend, error: rejected });
       env.logger.error(`${env.backend}: ${address.dataId}: ${rejected.message}`);
       return undefined;

@@ -50,7 +50,7 @@ export interface NacosConfigItem {
   readonly beta?: boolean;
 }
 
-/** A key after checks and defaults; `tenant` is '' for the public namespace. */
+/** A key after checks and defaults; `tenant` is the namespace as it is written. */
 export interface ConfigAddress {
   readonly dataId: string;
   readonly group: string;
@@ -67,6 +67,14 @@ export type NacosConfigListener = (
 
 /** Letters and digits of any script, and what Nacos allows besides. */
 const NAME = /^[\p{L}\p{Nd}_.:-]+$/u;
+
+/**
+ * The namespace that a server means by `told`: those of 3.x leave the public one out, or call it by its name, whatever it
+ * was called; a client has only one of its own.
+ */
+export function ownTenant(told: string, own: string): string {
+  return told === '' || told === 'public' ? own : told;
+}
 
 /**
  * Checks a key and fills in the default group.

@@ -72,12 +72,12 @@ function channelOptions({ grpc, tls }: NacosClientSettings): Record<string, stri
 }
 
 /** The first message on the stream. */
-function introduction({ namespace, appName, labels }: NacosClientSettings): Json {
+function introduction({ namespaces, appName, labels }: NacosClientSettings): Json {
   const own = Object.entries(labels).map(([key, value]) => [key.startsWith('app_') ? key : `app_${key}`, value]);
   return {
     headers: {},
     clientVersion: 'Nacos-Nodejs-Client:v3.0.0',
-    tenant: namespace,
+    tenant: namespaces.config,
     labels: {
       source: 'sdk',
       // With the other module, `config`, a server takes no registrations; this one serves both.

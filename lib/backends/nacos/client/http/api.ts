@@ -14,7 +14,7 @@ export interface HttpApi {
   readonly env: Environment;
   readonly settings: Pick<
     NacosClientSettings,
-    'contextPath' | 'namespace' | 'requestTimeoutMs' | 'username' | 'credentials'
+    'contextPath' | 'namespaces' | 'requestTimeoutMs' | 'username' | 'credentials'
   >;
   readonly http: HttpTransport;
   readonly auth: NacosAuth;
@@ -160,7 +160,7 @@ export async function persistentOverHttp(
   await callApi(api, {
     method: operation === 'register' ? 'POST' : 'DELETE',
     path: '/v1/ns/instance',
-    params: instanceParams(service, group, api.settings.namespace, instance),
+    params: instanceParams(service, group, api.settings.namespaces.naming, instance),
     resource: { kind: 'naming', serviceName: service, groupName: group },
     ...defined({ signal }),
   });
@@ -170,13 +170,13 @@ export async function persistentOverHttp(
 export function instanceParams(
   service: string,
   group: string,
-  namespace: string,
+  namespaceId: string,
   instance: NacosInstance,
 ): Record<string, string> {
   return {
     serviceName: service,
     groupName: group,
-    namespaceId: namespace === '' ? 'public' : namespace,
+    namespaceId,
     ip: instance.ip,
     port: String(instance.port),
     clusterName: instance.clusterName,

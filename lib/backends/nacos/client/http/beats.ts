@@ -1,6 +1,6 @@
-import { PeriodicTask } from '../../../../backend/index.js';
-import { messageOf } from '../../../../model/index.js';
+import { PeriodicTask, type TroubleLog } from '../../../../backend/index.js';
 import type { Environment } from '../environment.js';
+import { SERVERS, troubleOf } from '../errors.js';
 import type { HttpNamingApi } from './naming-api.js';
 import { instanceKey, type NacosInstance } from '../naming/model.js';
 
@@ -17,6 +17,7 @@ export class HttpBeats {
     private readonly env: Environment,
     private readonly naming: HttpNamingApi,
     private readonly timeoutMs: () => number,
+    private readonly troubles: TroubleLog,
   ) {}
 
   /**
@@ -29,11 +30,12 @@ export class HttpBeats {
     void this.stop(service, group, instance);
     let asked = 5000;
     let light = false;
+    const what = `the beat of ${service}`;
     const beating: Beating = {
       instance,
       task: new PeriodicTask({
         clock: this.env.clock,
-        what: `the beat of ${service}`,
+        what,
         intervalMs: () => everyMs ?? asked,
         timeoutMs: this.timeoutMs,
         // A missed beat is made up for soon, or the instance expires.
@@ -43,12 +45,14 @@ export class HttpBeats {
           const answer = await this.naming.beat(target, light);
           asked = answer.intervalMs;
           light = answer.light;
+          this.troubles.works(SERVERS);
+          this.troubles.works(what);
           if (answer.known) return;
           light = false;
           this.env.logger.warn(`${this.env.backend}: ${service} was forgotten and is registered again`);
           await this.naming.register(target);
         },
-        onError: (error) => this.env.logger.warn(`${this.env.backend}: the beat of ${service}: ${messageOf(error)}`),
+        onError: (error) => this.troubles.failed(troubleOf(what, error), error),
       }),
     };
     this.byKey.set(key, beating);

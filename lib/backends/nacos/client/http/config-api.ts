@@ -1,6 +1,7 @@
 import { sleep } from '../../../../backend/index.js';
 import { defined, DiscoveryError } from '../../../../model/index.js';
 import {
+  ownTenant,
   publishExtras,
   toConfigItem,
   type ConfigAddress,
@@ -21,7 +22,7 @@ const LINE = '\u0001';
 export function encodeListening(items: readonly ListenedItem[]): string {
   return items
     .map(({ dataId, group, tenant, md5: known }) =>
-      [dataId, group, known, ...(tenant === '' ? [] : [tenant])].join(WORD).concat(LINE),
+      [dataId, group, known, ...(isPublic(tenant) ? [] : [tenant])].join(WORD).concat(LINE),
     )
     .join('');
 }
@@ -29,8 +30,10 @@ export function encodeListening(items: readonly ListenedItem[]): string {
 /**
  * The items that have changed: `dataId ^2 group [^2 tenant] ^1` for each, percent-encoded as a whole. What is malformed is
  * left out.
+ *
+ * @param own the namespace of the client that asked
  */
-export function decodeChanged(text: string): readonly ConfigAddress[] {
+export function decodeChanged(text: string, own: string): readonly ConfigAddress[] {
   let decoded: string;
   try {
     decoded = decodeURIComponent(text.trim().replaceAll('+', '%20'));
@@ -40,7 +43,7 @@ export function decodeChanged(text: string): readonly ConfigAddress[] {
   return decoded.split(LINE).flatMap((line) => {
     const [dataId, group, tenant = ''] = line.split(WORD);
     if (dataId === undefined || dataId === '' || group === undefined || group === '') return [];
-    return [{ dataId, group, tenant: tenant === 'public' ? '' : tenant.trim() }];
+    return [{ dataId, group, tenant: ownTenant(tenant.trim(), own) }];
   });
 }
 
@@ -142,7 +145,7 @@ export class HttpConfigApi {
       timeoutMs: holdMs === 0 ? this.api.settings.requestTimeoutMs : Math.max(holdMs, 10_000) + 10_000,
       signal,
     });
-    return decodeChanged(answer.text);
+    return decodeChanged(answer.text, this.api.settings.namespaces.config);
   }
 
   /** Servers without the old API can't be waited on over HTTP: the items are read and compared. */
@@ -207,12 +210,17 @@ export class HttpConfigApi {
 /** Number of what isn't there, in answers of the newest API. */
 const NOT_FOUND = 20_004;
 
+/** Over HTTP both names are one namespace, but for servers of 2.x that write to the one and read from the other. */
+function isPublic(tenant: string): boolean {
+  return tenant === '' || tenant === 'public';
+}
+
 function olderKey({ dataId, group, tenant }: ConfigAddress) {
-  return { dataId, group, ...(tenant === '' ? {} : { tenant }) };
+  return { dataId, group, ...(isPublic(tenant) ? {} : { tenant }) };
 }
 
 function newerKey({ dataId, group, tenant }: ConfigAddress) {
-  return { dataId, groupName: group, namespaceId: tenant === '' ? 'public' : tenant };
+  return { dataId, groupName: group, namespaceId: isPublic(tenant) ? 'public' : tenant };
 }
 
 function about({ tenant, group }: ConfigAddress, { timeoutMs, signal }: NacosReadOptions) {

@@ -60,7 +60,7 @@ export class HttpCore {
       env,
       settings: {
         contextPath: settings.contextPath,
-        namespace: settings.namespace,
+        namespaces: settings.namespaces,
         username: settings.username,
         credentials: settings.credentials,
         get requestTimeoutMs() {

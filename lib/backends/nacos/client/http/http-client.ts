@@ -1,4 +1,4 @@
-import { checkOptions, text } from '../../../../backend/index.js';
+import { checkOptions, text, TroubleLog } from '../../../../backend/index.js';
 import { defined, DiscoveryError, messageOf } from '../../../../model/index.js';
 import { encrypted } from '../config/cipher.js';
 import { classicFiles, type ConfigFiles } from '../config/files.js';
@@ -127,8 +127,9 @@ export class NacosHttpClient {
       () => this.tuning.noSnapshot,
       new Slots(() => this.tuning.callbackConcurrency),
     );
-    this.beats = new HttpBeats(this.env, this.core.naming, timeoutMs);
-    this.subscribers = new HttpSubscribers(this.env);
+    const troubles = new TroubleLog(this.env.logger, this.env.clock, this.env.backend);
+    this.beats = new HttpBeats(this.env, this.core.naming, timeoutMs, troubles);
+    this.subscribers = new HttpSubscribers(this.env, troubles);
   }
 
   /**
@@ -339,7 +340,7 @@ export class NacosHttpClient {
   }
 
   private address(dataId: string, group: string | undefined): ConfigAddress {
-    return checkConfigKey(defined({ dataId, group }), this.settings.namespace);
+    return checkConfigKey(defined({ dataId, group }), this.settings.namespaces.config);
   }
 
   private target(param: NacosHttpInstance, signal: AbortSignal | undefined) {

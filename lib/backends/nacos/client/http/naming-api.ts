@@ -68,7 +68,7 @@ export class HttpNamingApi {
     skipped: (record: string, error: DiscoveryError) => void,
   ): Promise<NacosServiceInfo> {
     const { service, group, clusters, healthyOnly } = query;
-    const namespace = query.namespace ?? this.api.settings.namespace;
+    const namespace = query.namespace ?? this.api.settings.namespaces.naming;
     const ask = (path: string, nameOfClusters: string): Promise<HttpAnswer> =>
       callApi(this.api, {
         method: 'GET',
@@ -105,7 +105,7 @@ export class HttpNamingApi {
     const answer = await this.eitherPath('get', '/v1/ns/instance', '/v3/admin/ns/instance', {
       method: 'GET',
       params: {
-        ...named(target.service, target.group, this.api.settings.namespace),
+        ...named(target.service, target.group, this.api.settings.namespaces.naming),
         ip,
         port: String(port),
         // The name of servers of 1.x, and of later ones.
@@ -144,7 +144,7 @@ export class HttpNamingApi {
         pageNo: String(pageNo),
         pageSize: String(pageSize),
         groupName: group,
-        namespaceId: namespaceOf(this.api.settings.namespace),
+        namespaceId: this.api.settings.namespaces.naming,
       },
       resource: { kind: 'naming' },
       ...defined({ signal }),
@@ -163,7 +163,7 @@ export class HttpNamingApi {
           pageNo: String(pageNo),
           pageSize: String(PAGE),
           groupNameParam: group,
-          namespaceId: namespaceOf(this.api.settings.namespace),
+          namespaceId: this.api.settings.namespaces.naming,
         },
         resource: { kind: 'naming' },
         ...defined({ signal }),
@@ -195,7 +195,7 @@ export class HttpNamingApi {
       method: 'PUT',
       path: '/v1/ns/instance/beat',
       params: {
-        ...named(serviceName, group, this.api.settings.namespace),
+        ...named(serviceName, group, this.api.settings.namespaces.naming),
         ip,
         port: String(port),
         clusterName,
@@ -242,18 +242,14 @@ export class HttpNamingApi {
   }
 
   private paramsOf({ service, group, instance }: InstanceTarget): Record<string, string> {
-    return instanceParams(service, group, this.api.settings.namespace, instance);
+    return instanceParams(service, group, this.api.settings.namespaces.naming, instance);
   }
 }
 
 const PAGE = 500;
 
-function namespaceOf(namespace: string): string {
-  return namespace === '' ? 'public' : namespace;
-}
-
-function named(serviceName: string, groupName: string, namespace: string) {
-  return { serviceName, groupName, namespaceId: namespaceOf(namespace) };
+function named(serviceName: string, groupName: string, namespaceId: string) {
+  return { serviceName, groupName, namespaceId };
 }
 
 function about({ service, group, signal }: Pick<InstanceTarget, 'service' | 'group' | 'signal'>) {

@@ -1,6 +1,7 @@
-import { PeriodicTask } from '../../../../backend/index.js';
-import { DiscoveryError, messageOf } from '../../../../model/index.js';
+import { PeriodicTask, type TroubleLog } from '../../../../backend/index.js';
+import { DiscoveryError } from '../../../../model/index.js';
 import type { Environment } from '../environment.js';
+import { SERVERS, troubleOf } from '../errors.js';
 import { diffNacosInstances, type NacosInstance } from '../naming/model.js';
 
 /** What happened to an instance. */
@@ -20,7 +21,10 @@ interface Subscriber {
 export class HttpSubscribers {
   private all: Subscriber[] = [];
 
-  constructor(private readonly env: Environment) {}
+  constructor(
+    private readonly env: Environment,
+    private readonly troubles: TroubleLog,
+  ) {}
 
   /**
    * Asks at once, and then every `intervalMs`. Instances that are there at the beginning are `ADDED`.
@@ -41,6 +45,7 @@ export class HttpSubscribers {
       });
     }
     let last: readonly NacosInstance[] = [];
+    const what = `asking for ${service}`;
     const tell = (event: NacosInstanceEvent, instance: NacosInstance): void => {
       if (!subscriber.active) return;
       const failed = (error: unknown): void =>
@@ -57,19 +62,21 @@ export class HttpSubscribers {
       active: true,
       task: new PeriodicTask({
         clock: this.env.clock,
-        what: `asking for ${service}`,
+        what,
         intervalMs: () => intervalMs,
         timeoutMs,
         random: () => this.env.random(),
         run: async (signal) => {
           const next = await list(signal);
+          this.troubles.works(SERVERS);
+          this.troubles.works(what);
           const { added, changed, removed } = diffNacosInstances(last, next);
           last = next;
           for (const instance of added) tell('ADDED', instance);
           for (const instance of changed) tell('MODIFIED', instance);
           for (const instance of removed) tell('DELETED', instance);
         },
-        onError: (error) => this.env.logger.warn(`${this.env.backend}: ${service}: ${messageOf(error)}`),
+        onError: (error) => this.troubles.failed(troubleOf(what, error), error),
       }),
     };
     this.all.push(subscriber);

@@ -13,10 +13,10 @@ export class NamingCache {
   private writing: Promise<void> = Promise.resolve();
 
   constructor(
-    settings: Pick<NacosClientSettings, 'cacheDirectory' | 'namespace'>,
+    settings: Pick<NacosClientSettings, 'cacheDirectory' | 'namespaces'>,
     private readonly env: Environment,
   ) {
-    this.folder = join(settings.cacheDirectory, 'naming', settings.namespace === '' ? 'public' : settings.namespace);
+    this.folder = join(settings.cacheDirectory, 'naming', settings.namespaces.naming);
   }
 
   /** What was last kept, or undefined; a damaged file counts as none. */

@@ -1,6 +1,5 @@
 import { DiscoveryError } from '../../../../model/index.js';
-import { checkOptions, flag, listOf, PeriodicTask, text } from '../../../../backend/index.js';
-import { messageOf } from '../../../../model/index.js';
+import { checkOptions, flag, listOf, PeriodicTask, text, TroubleLog } from '../../../../backend/index.js';
 import { openParts, type ClientParts } from '../client-parts.js';
 import type { Environment } from '../environment.js';
 import type { Json } from '../json.js';
@@ -23,6 +22,8 @@ import type { NacosClientOptions, NacosClientSettings } from '../options.js';
 import { Publications } from './publications.js';
 import type { RpcClient } from '../grpc/rpc-client.js';
 import { Subscriptions, type ServiceObserver, type ServiceSubscription } from './subscriptions.js';
+
+const REDOING = 'repeating the registrations';
 
 /** An instance of a service. */
 export type NacosRegisterParam = NacosServiceName & NacosInstanceInput;
@@ -131,6 +132,7 @@ export class NacosNamingService {
         : { remembered: (service, group) => cache.read(service, group), keep: (info) => cache.keep(info) }),
     });
     this.listeners = new NamingListeners(env, this.subscriptions);
+    const troubles = new TroubleLog(env.logger, env.clock, env.backend);
     this.redoing = new PeriodicTask({
       clock: env.clock,
       what: `repeating the registrations at ${env.backend}`,
@@ -138,9 +140,11 @@ export class NacosNamingService {
       timeoutMs: () => 60_000,
       random: () => env.random(),
       run: async () => {
-        if (rpc.connected) await this.publications.redo();
+        if (!rpc.connected) return;
+        await this.publications.redo();
+        troubles.works(REDOING);
       },
-      onError: (error) => env.logger.warn(`${env.backend}: a registration could not be repeated: ${messageOf(error)}`),
+      onError: (error) => troubles.failed(REDOING, error),
     });
     rpc.onPush('NotifySubscriberRequest', (body) => this.notified(body));
     rpc.onConnected(() => {

@@ -110,8 +110,7 @@ export class NamingRequests {
   }
 
   private named(serviceName: string, groupName: string): Json {
-    const namespace = this.settings.namespace === '' ? 'public' : this.settings.namespace;
-    return { headers: {}, module: 'naming', namespace, serviceName, groupName };
+    return { headers: {}, module: 'naming', namespace: this.settings.namespaces.naming, serviceName, groupName };
   }
 
   private about(serviceName: string, groupName: string) {

@@ -1,0 +1,2 @@
+export * from './secret-files.js';
+export * from './spring-cipher.js';

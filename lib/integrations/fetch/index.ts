@@ -1,0 +1,2 @@
+export type { ServiceHttpClient } from '../../http/index.js';
+export { serviceDispatcher } from './service-dispatcher.js';

@@ -1,0 +1,98 @@
+import type { Unsubscribe } from '../backend/index.js';
+import { routableInstances } from '../balancing/index.js';
+import { defined } from '../model/index.js';
+import {
+  CallMeter,
+  readMetrics,
+  type CallMeterOptions,
+  type CallObserver,
+  type Sample,
+  type ServiceTelemetry,
+  type TelemetrySnapshot,
+} from '../observability/index.js';
+import type { DiscoveryRuntime } from './discovery-runtime.js';
+
+/**
+ * What happens in an app, for those who show it: metrics, traces, health checks, pages. Injectable everywhere. Calls are
+ * told as they are made, whatever their protocol; all else is looked at when somebody asks, and costs nothing before.
+ */
+export class DiscoveryTelemetry {
+  /** @internal Made by the module. */
+  constructor(private readonly runtime: DiscoveryRuntime) {}
+
+  /**
+   * Has `observer` hear of every call to a service that begins from now on; see {@link CallObserver} for what it may do.
+   *
+   * @returns takes it back
+   */
+  onCall(observer: CallObserver): Unsubscribe {
+    return this.runtime.calls.observe(observer);
+  }
+
+  /** The state of everything at this moment: what is known already. Nobody is asked, and no watch is opened. */
+  snapshot(): TelemetrySnapshot {
+    const { backends, tally, views, registry, configStore, options } = this.runtime;
+    return {
+      at: options.clock.now(),
+      backends: backends.all.map(({ name, state: { current } }) => ({
+        name,
+        phase: current.phase,
+        since: tally.since(name),
+        ...defined({ error: current.error }),
+      })),
+      services: views.watched.flatMap((service) => this.service(service) ?? []),
+      registrations: registry.parts.map(({ backend, driver: { registration, state, confirmedAt } }) => ({
+        backend,
+        service: registration.service,
+        instanceId: registration.instanceId,
+        phase: state.current.phase,
+        ...defined({ confirmedAt, error: state.current.error }),
+      })),
+      configuration: {
+        backends: backends.configs.map(({ backend }) => backend),
+        since: configStore.since,
+        problems: configStore.problems,
+      },
+    };
+  }
+
+  /**
+   * @internal For integrations that have metrics: counts calls from now on. `read` tells the ends of calls that were not
+   * told yet, and gives all other metrics.
+   */
+  meter(options: CallMeterOptions): { readonly read: () => readonly Sample[]; readonly stop: Unsubscribe } {
+    const meter = new CallMeter(options);
+    const stop = this.onCall(meter);
+    const read = (): readonly Sample[] => {
+      meter.flush();
+      return readMetrics({ snapshot: this.snapshot(), tally: this.runtime.tally, meter });
+    };
+    return {
+      read,
+      stop: () => {
+        stop();
+        meter.flush();
+      },
+    };
+  }
+
+  /** One of the snapshot's services, if it is watched. */
+  service(service: string): ServiceTelemetry | undefined {
+    const { views, balancers } = this.runtime;
+    const view = views.peek(service);
+    if (view === undefined) return undefined;
+    const { state, instances, partial = [], error } = view.current;
+    const callable = routableInstances(view.current).length;
+    const ejected = balancers.peek(view)?.ejected ?? 0;
+    return {
+      service,
+      state,
+      since: view.since,
+      routable: callable - ejected,
+      ejected,
+      down: instances.length - callable,
+      partial,
+      ...defined({ error }),
+    };
+  }
+}
