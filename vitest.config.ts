@@ -4,12 +4,19 @@ import { defineConfig } from 'vitest/config';
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 
 /** Nest 11 stands beside the root's Nest 12: the tests in test/nest run on both. */
-const nest11 = ['common', 'core', 'microservices', 'platform-express', 'platform-fastify', 'terminus', 'testing'].map(
-  (name) => ({
-    find: new RegExp(`^@nestjs/${name}$`),
-    replacement: path(`test/nest-11/node_modules/@nestjs/${name}`),
-  }),
-);
+const nest11 = [
+  'common',
+  'core',
+  'microservices',
+  'platform-express',
+  'platform-fastify',
+  'terminus',
+  'testing',
+  'throttler',
+].map((name) => ({
+  find: new RegExp(`^@nestjs/${name}$`),
+  replacement: path(`test/nest-11/node_modules/@nestjs/${name}`),
+}));
 
 const project = (name: string, include: string[], more: Record<string, unknown> = {}) => ({
   extends: true as const,

@@ -3,8 +3,8 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * `npm start -- <sample>`: builds a sample and runs it. Each is two apps: `stock`, which runs twice, and the one that
- * calls it.
+ * `npm start -- <sample>`: builds a sample and runs it: `stock`, which runs twice, and the others once, one of which calls
+ * them.
  */
 const samples = readdirSync(import.meta.dirname, { withFileTypes: true })
   .filter((entry) => entry.isDirectory())
@@ -53,13 +53,16 @@ async function run(): Promise<void> {
     child.once('exit', (code, signal) => say(`${name} ${child.pid} has ended (${signal ?? code})`));
     return child;
   };
-  const [caller = ''] = readdirSync(join(folder, 'src')).filter((name) => !/\.ts$|^stock$/.test(name));
+  const others = readdirSync(join(folder, 'src')).filter((name) => !/\.ts$|^stock$/.test(name));
   const stock = start('stock');
-  const children = [stock, start('stock'), start(caller)];
-  children[2]?.once('message', (message) => {
-    const { url } = message as { readonly url: string };
-    void foundBoth(url).then(() => say(hints(url, stock.pid)));
-  });
+  const children = [stock, start('stock'), ...others.map(start)];
+  for (const child of children) {
+    // The one that calls the others says where it is.
+    child.once('message', (message) => {
+      const { url } = message as { readonly url: string };
+      void foundBoth(url).then(() => say(hints(url, stock.pid)));
+    });
+  }
 
   // The terminal sends Ctrl-C to the children too; whoever sends a signal to this process only means them as well.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {

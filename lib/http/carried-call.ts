@@ -2,6 +2,7 @@ import type { PickContext } from '../balancing/index.js';
 import type { ServiceInstance } from '../model/index.js';
 import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
 import type { ResolvedCallOptions } from './call-options.js';
+import type { CallRouting } from './call-routing.js';
 
 /** A call that {@link ServiceCaller.carry} has made by others. */
 export interface CarriedCall extends Pick<CallManner, 'method' | 'isReplayable' | 'isCallersFault' | 'signal'> {
@@ -24,18 +25,30 @@ export type CarriedAttempt<T> = (
   },
 ) => Promise<T>;
 
-/** Makes the call. @param context what its picks go by. @throws what `ServiceCaller.carry` does */
+/** Makes the call. @throws what `ServiceCaller.carry` does */
 export function carryOut<T>(
   callee: Callee,
   call: CarriedCall,
-  context: PickContext,
+  routing: CallRouting,
   now: () => number,
   attempt: CarriedAttempt<T>,
 ): Promise<T> {
-  const { options } = callee;
+  const { options, balancer } = callee;
+  const { service } = balancer.view.current;
   const { totalTimeoutMs } = options;
   const deadline = totalTimeoutMs === 0 ? Infinity : now() + totalTimeoutMs;
-  const manner: CallManner = { ...call, everyFailure: false, deadline, context, now };
+  const context = routing.contextOf(service, options, { header: call.header, path: call.path, given: call.context });
+  // Written out: every request pays for it.
+  const manner: CallManner = {
+    method: call.method,
+    isReplayable: call.isReplayable,
+    isCallersFault: call.isCallersFault,
+    signal: call.signal,
+    everyFailure: false,
+    deadline,
+    context,
+    now,
+  };
   const timeLeft = (own: number | undefined): number => {
     const timeoutMs = own ?? options.timeoutMs;
     if (deadline === Infinity) return timeoutMs;

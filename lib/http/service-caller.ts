@@ -145,12 +145,12 @@ export class ServiceCaller {
    * @throws the last try's error, with `attempts`; NoInstanceError, NoSnapshotError
    */
   carry<T>(service: string, call: CarriedCall, attempt: CarriedAttempt<T>): Promise<T> {
-    return this.callees.with(service, async (view) => {
-      await this.callees.whenKnown(view);
-      const callee = this.callees.of(view, service);
-      const { header, path, context: given } = call;
-      const context = this.options.routing.contextOf(service, callee.options, { header, path, given });
-      return carryOut(callee, call, context, this.now, attempt);
+    const { callees, now, options } = this;
+    const known = callees.known(service);
+    if (known !== undefined) return carryOut(known, call, options.routing, now, attempt);
+    return callees.with(service, async (view) => {
+      await callees.whenKnown(view);
+      return carryOut(callees.of(view, service), call, options.routing, now, attempt);
     });
   }
 

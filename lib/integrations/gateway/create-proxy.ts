@@ -5,13 +5,6 @@ import type { ServiceGatewayOptions } from './gateway.options.js';
 import type { Incoming } from './incoming.js';
 import { ServiceProxy, type ForwardResult } from './service-proxy.js';
 
-const routes = new WeakMap<object, string>();
-
-/** Notes which route a request came by, for the access log. */
-export function noteRoute({ request }: Incoming, route: string): void {
-  routes.set(request, route);
-}
-
 /** The proxy of an app. @throws DiscoveryError `INVALID_OPTION` */
 export function createProxy(runtime: DiscoveryRuntime, options: ServiceGatewayOptions): ServiceProxy {
   const {
@@ -26,9 +19,8 @@ export function createProxy(runtime: DiscoveryRuntime, options: ServiceGatewayOp
   const trusted = trustedProxies.length === 0 ? undefined : new TrustedNetworks(trustedProxies);
   const tell = (incoming: Incoming, result: ForwardResult): void => {
     if (onAccess === undefined) return;
-    const { request, target } = incoming;
+    const { request, target, route } = incoming;
     const client = clientAddress(request, trusted);
-    const route = routes.get(request);
     try {
       onAccess({
         ...result,

@@ -3,7 +3,6 @@ import type { Duplex } from 'node:stream';
 import { HttpException } from '@nestjs/common';
 import type { Logger } from '../../backend/index.js';
 import { messageOf } from '../../model/index.js';
-import { noteRoute } from './create-proxy.js';
 import type { GatewayRoutesState } from './gateway-routes.js';
 import { incomingOf, type Incoming } from './incoming.js';
 import { normalPath, type NormalPath } from './normal-path.js';
@@ -80,7 +79,7 @@ export class GatewayFront {
     }
     const { route, match } = found;
     const incoming = incomingOf(request, response);
-    noteRoute(incoming, route.id);
+    incoming.route = route.id;
     const go = (): Promise<unknown> =>
       proxy.pass(incoming, route.service, route.options, () => route.destination(path, match));
     const done = guards.isOpen(route)

@@ -9,6 +9,8 @@ export interface Incoming {
   readonly parsed: ParsedBody;
   /** The request's target, as it came: before a router took something off. */
   readonly target: string;
+  /** The route that it came by. */
+  route: string | undefined;
   /** Takes the answer over from the framework, with what it has set so far. */
   takeOver(): void;
 }
@@ -49,6 +51,7 @@ export function incomingOf(request: object, response: object): Incoming {
     response,
     parsed: { body, rawBody, decodes: true },
     target: originalUrl ?? request.url ?? '/',
+    route: undefined,
     takeOver: () => {},
   };
 }
@@ -60,6 +63,7 @@ function fromFastify(request: FastifyRequestLike, reply: FastifyReplyLike): Inco
     response: raw,
     parsed: { body: request.body, rawBody: request.rawBody, decodes: false },
     target: request.raw.url ?? '/',
+    route: undefined,
     takeOver: () => {
       const headers = Object.entries(reply.getHeaders());
       reply.hijack();

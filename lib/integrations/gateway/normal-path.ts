@@ -2,7 +2,9 @@
 export interface NormalPath {
   /** The path as it is sent on: no `.` and `..`, no empty segment but a last one; its encoding is left as it was. */
   readonly path: string;
-  /** Its segments, decoded: what routes are matched with. */
+  /** Its segments as they stand there, with an empty one at the end of a path that ends with a slash. */
+  readonly written: readonly string[];
+  /** The same decoded and without that one: what routes are matched with. */
   readonly segments: readonly string[];
   /** With the question mark, or empty. */
   readonly query: string;
@@ -26,7 +28,12 @@ export function normalPath(target: string): NormalPath | undefined {
   const end = relative.indexOf('?');
   const written = end === -1 ? relative : relative.slice(0, end);
   const query = end === -1 ? '' : relative.slice(end);
-  if (SUSPICIOUS.test(written) || /[^\x21-\xff]|#/.test(query)) return undefined;
+  if (query !== '' && /[^\x21-\xff]|#/.test(query)) return undefined;
+  if (PLAIN.test(written)) {
+    const parts = written.slice(1).split('/');
+    return { path: written, written: parts, segments: parts.at(-1) === '' ? parts.slice(0, -1) : parts, query };
+  }
+  if (SUSPICIOUS.test(written)) return undefined;
   const kept: string[] = [];
   const segments: string[] = [];
   const parts = written.split('/');
@@ -51,8 +58,11 @@ export function normalPath(target: string): NormalPath | undefined {
     }
   }
   if (segments.at(-1) === '') segments.pop();
-  return { path: `/${kept.join('/')}`, segments, query };
+  return { path: `/${kept.join('/')}`, written: kept, segments, query };
 }
+
+/** Paths that are as they should be, which most are: no dot begins a segment, nothing is encoded. */
+const PLAIN = /^(?:\/[\w\-~!$&'()*+,=:@][\w\-.~!$&'()*+,=:@]*)+\/?$/;
 
 /** Encoded slashes and backslashes, plain ones, control characters, a fragment, what no path may hold. */
 const SUSPICIOUS = /%2f|%5c|%00|\\|#|[^\x21-\x7e]/i;

@@ -27,6 +27,11 @@ export interface PassageParts {
   readonly onAnswer: () => void;
 }
 
+/** What was answered. */
+export interface Answered {
+  readonly status: number;
+}
+
 /** An answer that isn't given yet: thrown, in the shape of an HTTP client's error, for the one who judges tries. */
 export class HeldAnswer extends Error {
   readonly response: { readonly status: number; readonly headers: object; readonly data: { destroy(): void } };
@@ -58,7 +63,7 @@ export class Passage implements HopListener {
   /** Resolves when the answer has ended, with why it broke off if it did. */
   readonly finished: Promise<Error | undefined>;
   private finish: (error?: Error) => void = () => {};
-  private settle: ((status: number) => void) | undefined;
+  private settle: ((answered: Answered) => void) | undefined;
   private fail: ((error: unknown) => void) | undefined;
   private exchange: RawExchange | undefined;
   private timer: Timer | undefined;
@@ -66,13 +71,17 @@ export class Passage implements HopListener {
   private head: ResponseHead | undefined;
   private answered = false;
   private wrote = false;
+  /** The length of an answer that is small enough to be written in one piece with its head; -1 for any other. */
+  private smallLength = -1;
+  /** Its body, once it has come. */
+  private whole: Buffer | undefined;
 
   constructor(private readonly parts: PassageParts) {
     this.finished = new Promise((resolve) => (this.finish = resolve));
   }
 
-  /** Sends it. @returns the status, once the head of an answer is written. @throws what the try failed by, or a {@link HeldAnswer} */
-  start(): Promise<number> {
+  /** Sends it. @returns once the head of an answer is written. @throws what the try failed by, or a {@link HeldAnswer} */
+  start(): Promise<Answered> {
     const { transport, origin, request, timeoutMs, clock } = this.parts;
     return new Promise((resolve, reject) => {
       this.settle = resolve;
@@ -131,6 +140,10 @@ export class Passage implements HopListener {
 
   onData(chunk: Buffer): boolean {
     const { response } = this.parts;
+    if (!this.wrote && chunk.length === this.smallLength) {
+      this.whole = chunk;
+      return true;
+    }
     this.wrote = true;
     if (response.destroyed || response.write(chunk)) return true;
     response.once('drain', this.onDrain);
@@ -144,7 +157,9 @@ export class Passage implements HopListener {
     } catch {
       // What is no header is left out: the answer itself is complete.
     }
-    response.end();
+    if (this.whole === undefined) response.end();
+    // As a text it goes out with the head, in one piece and one call to the system.
+    else response.end(this.whole.toString('latin1'), 'latin1');
     this.finish();
   }
 
@@ -172,14 +187,20 @@ export class Passage implements HopListener {
       return true;
     }
     this.answered = true;
-    this.settle?.(head.status);
+    this.smallLength = smallLengthOf(head);
+    this.settle?.(head);
     // What a stream says first may be long in coming, and its reader waits for the head.
     queueMicrotask(this.flush);
     return true;
   }
 
   private readonly flush = (): void => {
-    if (!this.wrote && !this.parts.response.writableEnded) this.parts.response.flushHeaders();
+    const { response } = this.parts;
+    if (this.wrote || response.writableEnded) return;
+    this.wrote = true;
+    if (this.whole === undefined) response.flushHeaders();
+    else response.write(this.whole);
+    this.whole = undefined;
   };
 
   private readonly onDrain = (): void => this.exchange?.resume();
@@ -198,4 +219,18 @@ export class Passage implements HopListener {
     this.fail = undefined;
     this.finish(error instanceof Error ? error : new Error(String(error)));
   }
+}
+
+/** The longest body that is worth making a text of, in bytes. */
+const SMALL = 16 * 1024;
+
+function smallLengthOf({ raw }: ResponseHead): number {
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    // `content-length`
+    if (raw[i]?.length !== 14) continue;
+    if (raw[i]?.toString('latin1').toLowerCase() !== 'content-length') continue;
+    const length = Number(raw[i + 1]?.toString('latin1'));
+    return length > 0 && length <= SMALL ? length : -1;
+  }
+  return -1;
 }

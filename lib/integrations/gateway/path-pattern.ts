@@ -36,8 +36,7 @@ export class PathPattern {
   }
 
   match(path: NormalPath): PathMatch | undefined {
-    const { segments } = path;
-    const written = path.path.slice(1).split('/');
+    const { segments, written } = path;
     let named: Map<string, string> | undefined;
     for (let at = 0; at < this.pieces.length; at += 1) {
       const piece = this.pieces[at];

@@ -1,4 +1,11 @@
-import { ForbiddenException, HttpException, type CanActivate, type ExecutionContext, type Type } from '@nestjs/common';
+import {
+  ForbiddenException,
+  HttpException,
+  type CanActivate,
+  type ExecutionContext,
+  type OnModuleInit,
+  type Type,
+} from '@nestjs/common';
 import type { ApplicationConfig, ModuleRef } from '@nestjs/core';
 import { from, isObservable, lastValueFrom } from 'rxjs';
 import { DiscoveryError } from '../../model/index.js';
@@ -69,8 +76,10 @@ export class RouteGuards {
     try {
       return this.modules.get<CanActivate>(guard, { strict: false });
     } catch {
-      // No module provides it: made here, as @UseGuards does.
-      return this.modules.create<CanActivate>(guard);
+      // No module provides it: made and begun here, as @UseGuards does.
+      const made = await this.modules.create<CanActivate & Partial<OnModuleInit>>(guard);
+      await made.onModuleInit?.();
+      return made;
     }
   }
 }

@@ -64,9 +64,11 @@ export class Route {
   destination(path: NormalPath, match: PathMatch): Destination {
     if (this.template !== undefined) return { path: this.template.fill(match) + path.query };
     if (this.strip === 0) return { path: path.path + path.query };
-    const written = path.path.slice(1).split('/');
-    const prefix = `/${written.slice(0, this.strip).join('/')}`;
-    return { path: `/${written.slice(this.strip).join('/')}${path.query}`, prefix };
+    const { written } = path;
+    let length = 0;
+    for (let at = 0; at < this.strip; at += 1) length += 1 + (written[at]?.length ?? -1);
+    const rest = path.path.slice(length);
+    return { path: (rest === '' ? '/' : rest) + path.query, prefix: path.path.slice(0, length) };
   }
 }
 

@@ -5,7 +5,7 @@ import { FORWARD_CHECKS, type ForwardOptions } from './forward-options.js';
 import type { ForwardedHeaders, TrustedNetworks } from './forwarded.js';
 import { incomingOf, type Incoming } from './incoming.js';
 import { normalPath } from './normal-path.js';
-import { ClientGone, HeldAnswer, Passage } from './passage.js';
+import { ClientGone, HeldAnswer, Passage, type Answered } from './passage.js';
 import { answerProblem, problemOf, RequestRefused, type Problem } from './problem.js';
 import { forwardBody, type ForwardBody } from './request-body.js';
 import { hostFor, pathAt, requestHeaders, type RequestHeadPlan } from './request-head.js';
@@ -152,7 +152,7 @@ export class ServiceProxy {
     beganAt: number,
   ): Journey {
     const { defaults } = this.parts;
-    if (destination === undefined || normalPath(destination.path) === undefined) {
+    if (destination === undefined) {
       throw new RequestRefused({ status: 400, code: 'BAD_PATH', detail: 'the path can be read in more than one way' });
     }
     const limit = options.maxRequestBytes ?? Infinity;
@@ -227,9 +227,8 @@ export class ServiceProxy {
             return typeof value === 'string' ? value : undefined;
           },
         },
-        async (instance, { timeLeft, basePath, options: { retry } }) => ({
-          status: await this.attempt(journey, instance, basePath, timeLeft(options.timeoutMs), retry.statuses),
-        }),
+        (instance, { timeLeft, basePath, options: { retry } }) =>
+          this.attempt(journey, instance, basePath, timeLeft(options.timeoutMs), retry.statuses),
       );
       return status;
     } catch (error) {
@@ -246,7 +245,7 @@ export class ServiceProxy {
     basePath: string | undefined,
     timeoutMs: number,
     held: readonly number[],
-  ): Promise<number> {
+  ): Promise<Answered> {
     const { transport, clock } = this.parts;
     const { incoming, head, body, options } = journey;
     const { request, response } = incoming;
@@ -325,7 +324,7 @@ function badTarget(problem: string): DiscoveryError {
 }
 
 function destinationOf(target: string, base: string, { path, prefix = '' }: ForwardOptions): Destination | undefined {
-  if (path !== undefined) return { path: base + path };
+  if (path !== undefined) return normalPath(base + path) === undefined ? undefined : { path: base + path };
   const own = normalPath(target);
   if (own === undefined) return undefined;
   const mounted = prefix.replace(/\/+$/, '');
