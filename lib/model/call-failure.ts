@@ -1,11 +1,8 @@
 import { codeOf } from './errors.js';
+import { failedSystemCall, networkFailureOf } from './network-failure.js';
 
 /** What a failed call failed by: nobody answered (no connection, a broken one, a time-out), or an HTTP error was answered. */
 export type CallFailure = 'unanswered' | 'http';
-
-/** Codes of Node, of TLS and of HTTP clients for calls that nobody answered. */
-const UNANSWERED =
-  /^(?:ECONN[A-Z]+|EHOST[A-Z]+|ENET[A-Z]+|EAI_[A-Z]+|ENOTFOUND|EADDRNOTAVAIL|EPIPE|EPROTO|ETIMEDOUT|ESOCKETTIMEDOUT|TIMEOUT|ERR_NETWORK|ERR_SOCKET_CLOSED|ERR_SSL_\w+|ERR_TLS_\w+|ERR_HTTP2_\w+|HPE_\w+|UND_ERR_(?!INVALID_ARG|ABORTED)\w+|CERT_\w+|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_(?:GET|VERIFY)_\w+)$/;
 
 /**
  * Tells the failure of a call, as axios, `fetch`, undici, Node and gRPC throw it, from any other exception of the code that
@@ -14,11 +11,15 @@ const UNANSWERED =
 export function callFailureOf(error: unknown): CallFailure | undefined {
   for (let at = error, depth = 0; at instanceof Error && depth < 4; at = at.cause, depth += 1) {
     if (isHttpError(at)) return 'http';
-    if (at.name === 'TimeoutError' || UNANSWERED.test(codeOf(at) ?? '') || isFetchFailure(at) || isGrpcOutage(at)) {
+    if (at.name === 'TimeoutError' || isOfNetwork(at) || isFetchFailure(at) || isGrpcOutage(at)) {
       return 'unanswered';
     }
   }
   return undefined;
+}
+
+function isOfNetwork(error: Error): boolean {
+  return networkFailureOf(codeOf(error), failedSystemCall(error)) !== undefined;
 }
 
 /** An error that stands for an answer: of axios and those like it, which carry it, or of those who note its status. */

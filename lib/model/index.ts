@@ -5,6 +5,7 @@ export * from './errors.js';
 export * from './events.js';
 export * from './merge-snapshots.js';
 export * from './names.js';
+export * from './network-failure.js';
 export * from './registration.js';
 export * from './service-instance.js';
 export * from './service-list.js';

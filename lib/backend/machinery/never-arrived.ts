@@ -1,14 +1,4 @@
-import { codeOf, DiscoveryError } from '../../model/index.js';
-
-/** No connection came about: nothing was sent. */
-const NOT_CONNECTED: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'EHOSTDOWN',
-  'ENETUNREACH',
-]);
+import { codeOf, DiscoveryError, failedSystemCall, networkFailureOf } from '../../model/index.js';
 
 /**
  * Whether a failed write surely changed nothing: the server refused it, or none could be connected to. A time-out and a
@@ -20,10 +10,10 @@ export function neverArrived(error: unknown): boolean {
     if (error.code === 'TIMEOUT' || error.code === 'ABORTED') return false;
     const { attempts = [] } = error;
     if (attempts.length > 0) {
-      return attempts.every(({ code = '' }) => code === 'BACKEND_REFUSED' || NOT_CONNECTED.has(code));
+      return attempts.every(({ code = '' }) => code === 'BACKEND_REFUSED' || networkFailureOf(code) === 'unsent');
     }
   }
   if (error instanceof AggregateError && error.errors.length > 0) return error.errors.every((one) => neverArrived(one));
-  if (NOT_CONNECTED.has(codeOf(error) ?? '')) return true;
+  if (networkFailureOf(codeOf(error), failedSystemCall(error)) === 'unsent') return true;
   return error instanceof Error && error.cause !== undefined && neverArrived(error.cause);
 }
