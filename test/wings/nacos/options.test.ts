@@ -81,7 +81,7 @@ withServer('nacos', { variant: 'open' }, (server) => {
     expect(documents.map(({ content }) => ('format' in content ? content.format : undefined))).toEqual([
       'yaml',
       'json',
-      'text',
+      'toml',
       'yaml',
       'yaml',
       'yaml',
