@@ -128,7 +128,8 @@ export async function tryEach<T>(
         (manner.everyFailure || options.maxAttempts === 'all' || tried.size < options.maxAttempts) &&
         manner.now() < manner.deadline;
       // Picked from the newest list, which may have changed while the call failed.
-      const next = allowed ? callee.route.select({ ...manner.context, tried }) : undefined;
+      const last = !manner.everyFailure && tried.size + 1 === options.maxAttempts;
+      const next = allowed ? callee.route.select({ ...manner.context, tried, last }) : undefined;
       if (next === undefined || tried.has(next.instance.url))
         throw withAttempts(error, attempts, callee, verdict.outcome);
       if (elsewhere === 'within-budget' && !budget.withdraw()) {
