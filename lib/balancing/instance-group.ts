@@ -1,6 +1,6 @@
 import type { ServiceInstance } from '../model/index.js';
 import type { TrackedEndpoint } from './endpoint.js';
-import type { LoadBalancer, PickContext, Picker } from './picker.js';
+import { wasTried, type LoadBalancer, type PickContext, type Picker } from './picker.js';
 import type { Routing } from './routing.js';
 
 /** Hints that get a picker of their own. */
@@ -23,6 +23,8 @@ interface Pickers {
   readonly near: Picker;
   readonly far: Picker | undefined;
   readonly nearShare: number;
+  /** Those of the far picker. */
+  readonly others: readonly TrackedEndpoint[];
 }
 
 const NOBODY: GroupMembers = { endpoints: [], usable: [], reserve: [], members: [] };
@@ -52,6 +54,7 @@ export class InstanceGroup {
       near: loadBalancer.createPicker(zones?.near ?? of.usable, pickers?.near),
       far: zones && loadBalancer.createPicker(zones.far, pickers?.far),
       nearShare: zones?.nearShare ?? 1,
+      others: zones?.far ?? [],
     };
     this.hinted = new Map();
   }
@@ -64,11 +67,11 @@ export class InstanceGroup {
       const hinted = this.hintedPicker(context.hint);
       if (hinted !== undefined) return hinted;
     }
-    const { near, far, nearShare } = pickers;
+    const { near, far, nearShare, others } = pickers;
     if (far === undefined) return near;
     const { random } = this;
     // A retry may leave the zone: what failed there may have failed for the zone's sake.
-    if (context.tried !== undefined && random() < 0.5) return far;
+    if (context.tried !== undefined && (random() < 0.5 || isLastWay(context, others))) return far;
     return nearShare === 1 || random() < nearShare ? near : far;
   }
 
@@ -105,4 +108,9 @@ export class InstanceGroup {
   private fitting(hint: string): readonly TrackedEndpoint[] {
     return this.routing.hinted(this.of.endpoints, hint).filter((endpoint) => !this.isEjected(endpoint));
   }
+}
+
+/** Whether the last try has still to leave the zone: otherwise a zone that is out could use up all tries of a call. */
+function isLastWay(context: PickContext, others: readonly TrackedEndpoint[]): boolean {
+  return context.last === true && !others.some((endpoint) => wasTried(context, endpoint));
 }

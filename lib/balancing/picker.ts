@@ -5,6 +5,8 @@ import type { Endpoint } from './endpoint.js';
 export interface PickContext {
   /** URLs of the instances that this call has tried already. */
   readonly tried?: ReadonlySet<string>;
+  /** No other try follows: where all that was tried is of the own zone, it leaves that. @default false */
+  readonly last?: boolean;
   /** What calls that belong together have in common (a user, a shopping cart), for strategies that keep them together. */
   readonly key?: string;
   /** Only instances with this value of the hint's metadata, if there are any. */

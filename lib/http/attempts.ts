@@ -143,7 +143,8 @@ export function pickNext(
     (manner.everyFailure || options.maxAttempts === 'all' || tried.size < options.maxAttempts) &&
     manner.now() < manner.deadline;
   // Picked from the newest list, which may have changed while the call failed.
-  const next = allowed ? route.select({ ...manner.context, tried }) : undefined;
+  const last = !manner.everyFailure && tried.size + 1 === options.maxAttempts;
+  const next = allowed ? route.select({ ...manner.context, tried, last }) : undefined;
   if (next === undefined || tried.has(next.instance.url)) return undefined;
   if (elsewhere !== 'within-budget' || budget.withdraw()) return route.begin(next);
   manner.observed?.retryRefused();
