@@ -1,3 +1,4 @@
+import { AxiosError, type InternalAxiosRequestConfig } from 'axios';
 import { DiscoveryError, describe } from '../model/index.js';
 
 /** Scheme of addresses that name a service: `lb://STOCK/quote`. */
@@ -108,4 +109,14 @@ function decodeName(name: string, url: string): string {
 export function basePath(path: string | undefined): string {
   if (path === undefined || path === '' || path === '/') return '';
   return `/${path.replace(/^\/+|\/+$/g, '')}`;
+}
+
+/** The error for a relative address that nobody has said the service of. */
+export function relative(url: string, config: InternalAxiosRequestConfig): AxiosError {
+  return new AxiosError(
+    `Invalid URL: ${describe(url.replace(/[?#].*$/s, ''))} names no service. Say which: lb://SERVICE/path, or inject the ` +
+      "service's own client by @DiscoverableClient('SERVICE')",
+    'ERR_INVALID_URL',
+    config,
+  );
 }

@@ -8,9 +8,9 @@ import {
 import { until, type AddressResolver, type CallAuthorizer } from '../backend/index.js';
 import { FIRST_TRY } from '../balancing/index.js';
 import { isNobodyToCall, type ServiceView } from '../discovery/index.js';
-import { codeOf, describe, NoInstanceError, type ServiceInstance } from '../model/index.js';
+import { codeOf, NoInstanceError, type ServiceInstance } from '../model/index.js';
 import type { CallFollower, CallTelemetry } from '../observability/index.js';
-import { assertWithin, basePath, fullUrl, parseAddress, type CallAddress } from './address.js';
+import { assertWithin, basePath, fullUrl, parseAddress, relative, type CallAddress } from './address.js';
 import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
 import {
   fallbackResponse,
@@ -171,6 +171,8 @@ export class ServiceCaller {
   private call(config: InternalAxiosRequestConfig, bound?: BoundService): Promise<AxiosResponse> {
     const url = fullUrl(config.baseURL, config.url, config.allowAbsoluteUrls !== false);
     const address = parseAddress(url);
+    // It may fail while the instances are still looked up.
+    if (isStream(config.data)) StreamSource.of(config.data);
     if (bound !== undefined) assertWithin(bound.service, url, address, config.url, bound.options.allowAbsoluteUrls);
     if (address?.isService === true) return this.callService(address, config);
     const resolver = address && this.options.resolvers.find((candidate) => candidate.handles(address.host));
@@ -385,15 +387,6 @@ export class ServiceCaller {
     if (left <= 0) throw new AxiosError(`timeout of ${options.totalTimeoutMs}ms exceeded`, 'ECONNABORTED', config);
     return own === 0 ? left : Math.min(own, left);
   }
-}
-
-function relative(url: string, config: InternalAxiosRequestConfig): AxiosError {
-  return new AxiosError(
-    `Invalid URL: ${describe(url.replace(/[?#].*$/s, ''))} names no service. Say which: lb://SERVICE/path, or inject the ` +
-      "service's own client by @DiscoverableClient('SERVICE')",
-    'ERR_INVALID_URL',
-    config,
-  );
 }
 
 /** The instance's own host name means nothing here. */

@@ -38,7 +38,8 @@ export class StreamSource {
   }
 
   private constructor(private readonly stream: Pipeable) {
-    if (!isModern(stream)) stream.on?.('error', (error) => this.fail(error));
+    // From now on and for good, as axios does: it may fail before it is read, and after, and nobody else may listen.
+    stream.on?.('error', this.fail);
   }
 
   /** Whether nothing was taken of it. */
@@ -80,7 +81,7 @@ export class StreamSource {
     if (reader === undefined) return;
     this.reader = undefined;
     this.releases += 1;
-    reader.off('readable', this.onNews).off('end', this.onNews).off('close', this.onNews).off('error', this.fail);
+    reader.off('readable', this.onNews).off('end', this.onNews).off('close', this.onNews);
     if (reader !== (this.stream as unknown)) {
       this.stream.unpipe?.(reader as PassThrough);
       reader.destroy();
@@ -119,7 +120,7 @@ export class StreamSource {
       reader = through;
     }
     this.reader = reader;
-    return reader.on('readable', this.onNews).on('end', this.onNews).on('close', this.onNews).on('error', this.fail);
+    return reader.on('readable', this.onNews).on('end', this.onNews).on('close', this.onNews);
   }
 
   private keep(chunk: Buffer): void {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
 import { request, type IncomingMessage } from 'node:http';
 import { PassThrough, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -89,6 +90,32 @@ describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const
       expect(body.destroyed).toBe(false);
       body.end('bc');
       expect(await text(body)).toBe('bc');
+    });
+
+    it('that fail before they are read, or when the call is over, end the call and not the process', async () => {
+      const gone = Object.assign(new Error('no such file'), { code: 'ENOENT' });
+      // Nobody listens but the client: a failure that it misses is an uncaught exception, which fails the run.
+      const file = (): Readable => new Readable({ read() {} });
+      const live = await node(digest);
+      const stock = await service([live], { ...transport, http: { ejection: false } });
+      const early = file();
+      const call = stock.client.axiosRef.post('/', early);
+      early.destroy(gone);
+      await expect(call).rejects.toMatchObject({ code: 'ENOENT' });
+      const missing = createReadStream('/does/not/exist');
+      await expect(stock.client.axiosRef.post('/', missing)).rejects.toMatchObject({ code: 'ENOENT' });
+      const plain = stock.runtime.unboundClient().axiosRef.post(live.url, createReadStream('/does/not/exist'));
+      await expect(plain).rejects.toMatchObject({ code: 'ENOENT' });
+      // The instances aren't known before it fails.
+      const unknown = file();
+      const waiting = stock.runtime.unboundClient().axiosRef.post('lb://STOCK/', unknown);
+      unknown.destroy(gone);
+      await expect(waiting).rejects.toMatchObject({ code: 'ENOENT' });
+      const late = file();
+      const dead = await service([await refusing()], transport);
+      await expect(dead.client.axiosRef.post('/', late)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+      late.destroy(gone);
+      await new Promise((resolve) => late.once('close', resolve));
     });
 
     it('that break are held against nobody, and sent once', async () => {
