@@ -19,10 +19,10 @@ export function serviceUrl(service: string): string {
   return SERVICE_SCHEME + encodeURIComponent(service);
 }
 
-/** The URL that axios would build from the two. */
+/** The URL that axios would build from the two; `//host` is one without a scheme, which is no path of the base, and none at all. */
 export function fullUrl(baseUrl: string | undefined, url: string | undefined, allowAbsolute: boolean): string {
   const relative = url ?? '';
-  if (baseUrl === undefined || baseUrl === '' || (allowAbsolute && /^[a-z][a-z\d+.-]*:\/\//i.test(relative)))
+  if (baseUrl === undefined || baseUrl === '' || (allowAbsolute && /^(?:[a-z][a-z\d+.-]*:)?\/\//i.test(relative)))
     return relative;
   return relative === '' ? baseUrl : `${baseUrl.replace(/\/+$/, '')}/${relative.replace(/^\/+/, '')}`;
 }

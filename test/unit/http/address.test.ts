@@ -39,6 +39,7 @@ describe('addresses', () => {
       ['http://a', ''],
       ['', 'http://b/x'],
       ['http://a', 'http://b/x'],
+      ['http://a', '//b/x'],
     ] as const) {
       expect(fullUrl(base, url, true)).toBe(axios.getUri({ baseURL: base, url }));
     }
