@@ -1,5 +1,4 @@
-import type { ConfigLayer, ConfigOrigin } from './config-layer.js';
-import { originOfLayer } from './config-layer.js';
+import { originOfLayer, type ConfigLayer, type ConfigOrigin } from './config-layer.js';
 import type { PropertyTree } from './property-tree.js';
 import type { ConfigData } from './reading/index.js';
 import { isSecretKey } from './secret-keys.js';

@@ -125,7 +125,7 @@ export class ConfigSource {
     return this.parts.flatMap(({ documents }) => documents ?? []);
   }
 
-  /** The ids of declared documents that are asked for here, and not there. */
+  /** Whether a declared document is there. */
   has(id: string): boolean {
     return this.parts.some(({ declared, documents }) => declared?.id === id && (documents ?? []).length > 0);
   }

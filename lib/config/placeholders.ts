@@ -29,11 +29,6 @@ export function resolvePlaceholders(tree: PropertyTree, fallback: PlaceholderFal
   return tree.with(changed);
 }
 
-/** A property that didn't come from the tree, resolved against it: a default, a variable of the environment. */
-export function resolveOne(tree: PropertyTree, property: Property, fallback: PlaceholderFallback): Property {
-  return holdsPlaceholder(property.value) ? new Resolver(tree, fallback).resolved(property) : property;
-}
-
 function holdsPlaceholder(value: ConfigData): boolean {
   if (typeof value === 'string') return value.includes('${');
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return false;

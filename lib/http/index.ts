@@ -14,6 +14,7 @@ export * from './hedging.js';
 export * from './incoming-headers.js';
 export * from './retry-budget.js';
 export * from './instance-stats.js';
+export * from './message-headers.js';
 export * from './service-caller.js';
 export * from './service-http-client.js';
 export * from './transport/index.js';

@@ -28,6 +28,7 @@ import {
 } from '../backend/index.js';
 import {
   HTTP_CLIENTS,
+  MESSAGE_HEADERS,
   isCallPolicy,
   TRANSPORT_OPTIONS,
   type BulkheadOptions,
@@ -72,19 +73,7 @@ const ejection = object({
 } satisfies Record<keyof EjectionOptions, Check>);
 
 /** Headers of one connection or one body, which mean something else, or nothing, in another request. */
-const NOT_FORWARDED = new Set([
-  'connection',
-  'content-encoding',
-  'content-length',
-  'content-type',
-  'expect',
-  'host',
-  'keep-alive',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
+const NOT_FORWARDED: ReadonlySet<string> = new Set([...MESSAGE_HEADERS, 'content-encoding', 'content-type']);
 
 const forwardable = satisfying(
   'the name of a header that another request may have, such as authorization',

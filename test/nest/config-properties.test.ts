@@ -1,31 +1,16 @@
-import { Injectable, Module, type Type } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
 import {
   ConfigProperties,
   ConfigProperty,
   ConfigValue,
-  DiscoveryModule,
   EventHub,
   OnConfigChange,
   type ConfigObjectChange,
-  type DiscoveryModuleOptions,
 } from '../../lib/index.js';
-import { InMemoryRegistry } from '../../lib/testing/index.js';
+import { configured, moduleWith } from './configured.js';
 import { init } from './support.js';
-
-function configured(yaml: string): InMemoryRegistry {
-  const registry = new InMemoryRegistry();
-  registry.setDocument('application.yaml', yaml, 'yaml');
-  return registry;
-}
-
-function moduleWith(registry: InMemoryRegistry, providers: Type[], options: DiscoveryModuleOptions = {}): Type {
-  const backend = registry.backend();
-  @Module({ providers, imports: [DiscoveryModule.forRoot({ registry: backend, config: backend, ...options })] })
-  class AppModule {}
-  return AppModule;
-}
 
 class Pool {
   @ConfigProperty() readonly size: number = 5;

@@ -1,4 +1,4 @@
-import { Controller, Get, Injectable, Module, Scope, type Type } from '@nestjs/common';
+import { Controller, Get, Injectable, Module, Scope } from '@nestjs/common';
 import { LazyModuleLoader } from '@nestjs/core';
 import { Test } from '@nestjs/testing';
 import { describe, expect, test } from 'vitest';
@@ -12,23 +12,10 @@ import {
   getConfigRefToken,
   OnConfigChange,
   type ConfigChange,
-  type DiscoveryModuleOptions,
 } from '../../lib/index.js';
 import { InMemoryRegistry } from '../../lib/testing/index.js';
+import { configured, moduleWith } from './configured.js';
 import { createApp, init, listen, LogCollector } from './support.js';
-
-function configured(yaml: string): InMemoryRegistry {
-  const registry = new InMemoryRegistry();
-  registry.setDocument('application.yaml', yaml, 'yaml');
-  return registry;
-}
-
-function moduleWith(registry: InMemoryRegistry, providers: Type[], options: DiscoveryModuleOptions = {}): Type {
-  const backend = registry.backend();
-  @Module({ providers, imports: [DiscoveryModule.forRoot({ registry: backend, config: backend, ...options })] })
-  class AppModule {}
-  return AppModule;
-}
 
 describe('@ConfigValue on properties', () => {
   test('reads the newest value, in every scope, over ES2022 fields and in subclasses', async () => {

@@ -22,11 +22,6 @@ export interface ConfigEntry {
 /** Dotted keys, each with a value that isn't an object, unless it is an empty one. */
 export type ConfigEntries = ReadonlyMap<string, ConfigEntry>;
 
-/** One document of a text, which may hold several. */
-export interface DocumentPart {
-  readonly entries: ConfigEntries;
-}
-
 /** What reads one format. */
 export interface FormatReader {
   /**
@@ -44,6 +39,8 @@ export interface EntrySink {
    * @throws DiscoveryError `CONFIG_DOCUMENT_INVALID`, naming the key
    */
   put(key: string, entry: ConfigEntry): void;
+  /** Takes data that was read already: nested objects become dotted keys. */
+  putObject(data: object): void;
   /** Refuses a name within a value that is an object, as {@link put} does with keys. */
   checkName(name: string): void;
 }

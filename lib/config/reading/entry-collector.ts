@@ -20,7 +20,6 @@ export class EntryCollector implements EntrySink {
     this.entries.set(key, entry);
   }
 
-  /** Takes data that was read already: nested objects become dotted keys. */
   putObject(data: object, prefix = '', depth = 0): void {
     for (const [key, value] of Object.entries(data)) {
       const path = prefix === '' ? key : `${prefix}.${key}`;

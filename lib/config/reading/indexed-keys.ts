@@ -1,8 +1,5 @@
 import type { ConfigData, ConfigEntry, EntrySink } from './config-entry.js';
 
-/** The highest index that a list may be written with. */
-const MAX_INDEX = 9999;
-
 /** A list or an object that is being put together. */
 type Building = Map<string | number, Building | string>;
 
@@ -64,7 +61,7 @@ function built(path: string, items: Building): ConfigData {
     const list: ConfigData[] = [];
     for (let index = 0; index < items.size; index += 1) {
       const item = items.get(index);
-      if (item === undefined || index > MAX_INDEX) throw new Error(`has no ${path}[${index}], but a later one`);
+      if (item === undefined) throw new Error(`has no ${path}[${index}], but a later one`);
       list.push(typeof item === 'string' ? item : built(`${path}[${index}]`, item));
     }
     return Object.freeze(list);

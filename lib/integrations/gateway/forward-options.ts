@@ -1,4 +1,5 @@
 import { flag, integerBetween, milliseconds, oneOf, either, text, type Check } from '../../backend/index.js';
+import { MESSAGE_HEADERS } from '../../http/index.js';
 import { describe, DiscoveryError } from '../../model/index.js';
 import type { HeaderChanges } from './header-list.js';
 
@@ -56,17 +57,7 @@ const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** Headers that are the connection's, or the message's own. */
-const NOT_SETTABLE: ReadonlySet<string> = new Set([
-  'connection',
-  'content-length',
-  'expect',
-  'host',
-  'keep-alive',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
+const NOT_SETTABLE: ReadonlySet<string> = new Set(MESSAGE_HEADERS);
 
 /** Changes of headers: names and values that can stand in a message. */
 export const headerChanges: Check = (value, path) => {

@@ -18,6 +18,8 @@ class LiveObject {
   private tree: PropertyTree | undefined;
   private bound: object = {};
   private demanded = false;
+  /** What was bound last, perhaps for a tree that is still looked at. */
+  private last: { readonly tree: PropertyTree; readonly value: object } | undefined;
 
   constructor(
     private readonly type: Type,
@@ -26,7 +28,7 @@ class LiveObject {
 
   demand(): void {
     if (this.demanded) return;
-    this.store.addValidator((tree) => void bindConfig(this.type, tree));
+    this.store.addValidator((tree) => void this.bind(tree));
     this.demanded = true;
   }
 
@@ -35,11 +37,16 @@ class LiveObject {
     this.demand();
     const tree = this.store.current;
     if (tree !== this.tree) {
-      const next = bindConfig(this.type, tree);
+      const next = this.bind(tree);
       if (!isDeepStrictEqual(next, this.bound)) this.bound = next;
       this.tree = tree;
     }
     return this.bound;
+  }
+
+  private bind(tree: PropertyTree): object {
+    if (this.last?.tree !== tree) this.last = { tree, value: bindConfig(this.type, tree) };
+    return this.last.value;
   }
 }
 
