@@ -64,11 +64,12 @@ const answers = {
   },
   list: async () => {
     try {
-      const { state, instances } = await app.get(DiscoveryClient).getSnapshot(service);
+      const { state, instances, error } = await app.get(DiscoveryClient).getSnapshot(service);
       return {
         state,
         ids: instances.filter(({ status }) => status === 'UP').map(({ id }) => id),
         phases: [...phases.values()],
+        reason: error?.message,
       };
     } catch (error) {
       return { state: 'unknown', ids: [], phases: [...phases.values()], reason: error.message };
