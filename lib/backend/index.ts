@@ -99,6 +99,7 @@ export {
   assertDocumentId,
   assertFormat,
   CONFIG_EXTENSIONS,
+  bytesDocument,
   conflict,
   digestOf,
   entriesDocument,
@@ -106,6 +107,7 @@ export {
   keepDocuments,
   layerNames,
   textDocument,
+  textOf,
 } from './driver/index.js';
 
 // The machinery: time and trying again.

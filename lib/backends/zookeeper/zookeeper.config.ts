@@ -165,8 +165,8 @@ export class ZooKeeperConfigDriver implements ConfigDriver {
       };
     }
     const contexts = layerNames(scope.application, scope.profiles, defaultContext, profileSeparator);
-    const skip = (path: string): void =>
-      this.host.skip(path, `${path} can't be the name of a property`, undefined, 'CONFIG_DOCUMENT_INVALID');
+    const skip = (path: string, problem: string, version?: string): void =>
+      this.host.skip(path, `${path} ${problem}`, version, 'CONFIG_DOCUMENT_INVALID');
     return {
       what: `the configuration of ${scope.application}`,
       roots: contexts.map((name) => this.pathOf(name)),
