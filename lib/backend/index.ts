@@ -123,7 +123,7 @@ export {
   systemClock,
   until,
 } from './machinery/index.js';
-export { ServerList, ValueView, WatchLoop, withDeadline } from './machinery/index.js';
+export { inParallel, ServerList, ValueView, WatchLoop, withDeadline } from './machinery/index.js';
 export type {
   BackoffOptions,
   PeriodicTaskOptions,

@@ -174,7 +174,7 @@ function entriesPart(prefix: string): ConfigPart {
 function filesPart(prefix: string, layout: ConfigLayout, wanted: (key: string) => boolean = () => true): ConfigPart {
   return {
     read: { kind: 'tree', key: prefix },
-    documents: (all, skip) =>
+    documents: (all) =>
       all
         .filter(({ Key }) => wanted(Key) && !Key.endsWith('/'))
         .sort((a, b) => rankOf(a.Key) - rankOf(b.Key) || (a.Key < b.Key ? -1 : 1))

@@ -1,20 +1,21 @@
 import {
   assertDocumentId,
   assertFormat,
-  conflict,
-  formatByExtension,
-  layerNames,
-  mapped,
   type ConfigDriver,
   type ConfigReport,
+  conflict,
   type DriverHost,
+  formatByExtension,
+  inParallel,
+  layerNames,
+  mapped,
   type Watch,
   type WriteOptions,
 } from '../../backend/index.js';
 import { defined, type ConfigDocument, type ConfigScope } from '../../model/index.js';
 import { isFailure } from './client/errors.js';
 import type { NodeStat } from './client/node-stat.js';
-import { inParallel } from './client/parallel.js';
+
 import { childPath, parentPath } from './client/paths.js';
 import { watchedTree, type TreeNode } from './client/watched-tree.js';
 import type { ZooKeeperClient } from './client/zookeeper-client.js';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Module, type INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import type { BackendDefinition } from '../../../lib/backend/index.js';
+import type { BackendDefinition, ConfigRevision } from '../../../lib/backend/index.js';
 import { consul } from '../../../lib/backends/consul/index.js';
 import { local } from '../../../lib/backends/local/index.js';
 import { nacos } from '../../../lib/backends/nacos/index.js';
@@ -61,6 +61,13 @@ const ROWS: readonly Row[] = [
     definition: (address, place) =>
       consul({ address: `http://${address}`, config: { prefixes: [place], format: 'FILES' } }),
     ...files((place, name) => `${place}/${name}`),
+  },
+  {
+    name: 'nacos 3',
+    server: { product: 'nacos', variant: '3' },
+    definition: (serverAddresses, group) =>
+      nacos({ serverAddresses, username: 'nacos', password: 'nacos-password', config: { group } }),
+    ...files(),
   },
   ...(['grpc', 'http'] as const).map((protocol): Row => ({
     name: `nacos, ${protocol}`,
@@ -191,6 +198,27 @@ function suite({ definition, id, layer }: Row, addressOf: () => string): void {
     expect(await config.read(name)).toMatchObject({ revision: second, content: { format: 'json', text: '{"a":3}' } });
     expect(await config.remove(name, { ifRevision: second })).toBe(true);
     expect(await config.read(name)).toBeUndefined();
+  });
+
+  it('names its documents, and tells what became of one where the product remembers', async () => {
+    const place = freshName('history');
+    const { config } = await started(at(place));
+    const [name, other] = [id(place, 'orders.json'), id(place, 'stock.json')];
+    await config.publish(other, '{}');
+    for (const text of ['{"a":1}', '{"a":2}', '{"a":3}']) await config.publish(name, text);
+    await config.remove(name);
+    const last = await config.publish(name, '{"a":4}');
+    const own = (await config.list(id(place, ''))).filter((one) => one === name || one === other);
+    expect(own).toEqual([name, other]);
+    const told = await config.history(name).catch((error: { code: string }) => error);
+    if (!Array.isArray(told)) {
+      expect(told).toMatchObject({ code: 'UNSUPPORTED' });
+      return;
+    }
+    const history = told as readonly ConfigRevision[];
+    expect(history.map(({ content }) => content)).toEqual(['{"a":4}', undefined, '{"a":3}', '{"a":2}', '{"a":1}']);
+    expect(history[0]?.revision).toBe(last);
+    expect(history.every(({ at: when }, index) => (when ?? 0) <= (history[index - 1]?.at ?? Infinity))).toBe(true);
   });
 
   it('is loaded before there is an app', async () => {
