@@ -58,7 +58,8 @@ export async function tryFaults(
       server,
       server.nodes.map(({ url, ports }) => ({ url, port: Object.values(ports)[0] ?? 0 })),
     ),
-    shutdown: { propagationDelayMs: 3000 },
+    // As long as callers that ask often need; for others the product's own default.
+    shutdown: options.quick === true ? { propagationDelayMs: 3000 } : {},
   });
   try {
     for (const fault of faultsFor(backend, faults)) {
