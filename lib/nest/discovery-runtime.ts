@@ -30,7 +30,8 @@ import { goesByRequests, type ResolvedOptions } from './resolve-options.js';
 
 /** Everything of one app, put together: the one place that knows all the parts. */
 export class DiscoveryRuntime {
-  private readonly appId = randomUUID();
+  /** Tells the apps of one process apart. */
+  readonly appId = randomUUID();
   readonly events: EventHub;
   /** What the events add up to. */
   readonly tally: EventTally;
@@ -167,12 +168,18 @@ export class DiscoveryRuntime {
   clientFor(token: string, service: string, options: CallOptions): ServiceHttpClient {
     let client = this.clients.get(token);
     if (client === undefined) {
-      const bound = { service, options: this.options.callOptionsFor(service, options) };
-      this.forwarding ||= goesByRequests(bound.options);
+      const bound = { service, options: this.callOptionsFor(service, options) };
       client = new ServiceHttpClient(this.caller(bound), service);
       this.clients.set(token, client);
     }
     return client;
+  }
+
+  /** The options of a client's calls to a service, whatever they are made by. */
+  callOptionsFor(service: string, own: CallOptions): ResolvedCallOptions {
+    const options = this.options.callOptionsFor(service, own);
+    this.forwarding ||= goesByRequests(options);
+    return options;
   }
 
   /** What makes the calls that others carry out: a gateway. */

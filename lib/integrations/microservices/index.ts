@@ -1,0 +1,11 @@
+/** Nest's other protocols by the names of services: gRPC, TCP, and whatever else has a client of its own for each instance. */
+
+export { GrpcDiscovery } from './grpc/grpc-discovery.js';
+export type { GrpcTarget, GrpcTargetOptions } from './grpc/grpc-target.js';
+export {
+  getGrpcServiceClientToken,
+  GrpcServiceClient,
+  type GrpcServiceClientOptions,
+} from './grpc/grpc-service-client.decorator.js';
+export type { PointCallOptions } from './point-options.js';
+export type { CallOptions } from '../../http/index.js';
