@@ -8,13 +8,13 @@ export class CalledService implements Callee {
   private ownRoute: Route | undefined;
 
   /**
-   * @param schemes of the instances that are called
+   * @param schemes of the instances that are called; undefined: any
    * @param time milliseconds since the epoch
    */
   constructor(
     readonly balancer: Balancer,
     readonly options: ResolvedCallOptions,
-    readonly schemes: readonly string[],
+    readonly schemes: readonly string[] | undefined,
     readonly time: () => number,
   ) {
     const { retry } = options;
@@ -24,8 +24,9 @@ export class CalledService implements Callee {
 
   /** As a rule all instances may, and calls are picked by the route of all others. */
   get route(): Route {
-    if (!this.balancer.hasOthersThan(this.schemes)) return this.anyRoute;
-    this.ownRoute ??= this.balancer.route({ ...routeSettings(this.options), schemes: this.schemes });
+    const { schemes } = this;
+    if (schemes === undefined || !this.balancer.hasOthersThan(schemes)) return this.anyRoute;
+    this.ownRoute ??= this.balancer.route({ ...routeSettings(this.options), schemes });
     return this.ownRoute;
   }
 }

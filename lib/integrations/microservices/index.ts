@@ -7,5 +7,13 @@ export {
   GrpcServiceClient,
   type GrpcServiceClientOptions,
 } from './grpc/grpc-service-client.decorator.js';
+export { MessageDiscovery, type MessageTarget } from './messages/message-discovery.js';
+export type { MessageTargetOptions } from './messages/messages.options.js';
+export type { MessageAddress } from './messages/instance-client.js';
+export {
+  DiscoverableClientProxy,
+  getDiscoverableClientProxyToken,
+} from './messages/discoverable-client-proxy.decorator.js';
 export type { PointCallOptions } from './point-options.js';
 export type { CallOptions } from '../../http/index.js';
+export type { ServiceInstance } from '../../model/index.js';

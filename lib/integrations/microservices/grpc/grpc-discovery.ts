@@ -2,6 +2,7 @@ import type { DiscoveryRuntime } from '../../../nest/discovery-runtime.js';
 import { declare } from '../../../nest/declared-providers.js';
 import { assertServiceName } from '../../../model/index.js';
 import { callOptionsOf } from '../point-options.js';
+import { callAppOf } from '../watched-service.js';
 import { callInterceptor } from './call-interceptor.js';
 import { assertPolicy, loadGrpc } from './grpc-library.js';
 import { SCHEME, SERVICE_KEY, type GrpcLibrary } from './grpc-port.js';
@@ -44,10 +45,8 @@ export class GrpcDiscovery {
     const library = await loadGrpc(options.grpc as GrpcLibrary | undefined);
     if (loadBalancing !== undefined) assertPolicy(library.experimental, loadBalancing);
     const { runtime } = this;
-    const { views, balancers, routing, incoming, calls } = runtime;
-    const { clock, firstSnapshotTimeoutMs } = runtime.options;
     const known = new GrpcService(
-      { views, balancers, clock, firstSnapshotTimeoutMs, routing, incoming, calls },
+      callAppOf(runtime),
       library,
       service,
       runtime.callOptionsFor(service, callOptionsOf(options)),

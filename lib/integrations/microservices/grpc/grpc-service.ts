@@ -1,25 +1,10 @@
-import type { Balancers, PickContext } from '../../../balancing/index.js';
-import { FIRST_TRY } from '../../../balancing/index.js';
-import type { Clock } from '../../../backend/index.js';
-import type { ServiceView, ServiceViews, ViewLease } from '../../../discovery/index.js';
-import type { CallRouting, IncomingHeaders, ResolvedCallOptions } from '../../../http/index.js';
+import { FIRST_TRY, type PickContext } from '../../../balancing/index.js';
+import type { ResolvedCallOptions } from '../../../http/index.js';
 import { DiscoveryError, type ServiceInstance } from '../../../model/index.js';
-import type { CallTelemetry } from '../../../observability/index.js';
-import { CalledService } from '../called-service.js';
 import { portOf } from '../port-metadata.js';
+import { WatchedService, type CallApp } from '../watched-service.js';
 import type { GrpcCall } from './grpc-call.js';
 import { POLICY, SERVICE_KEY, type CallMetadata, type GrpcLibrary } from './grpc-port.js';
-
-/** What gRPC needs of an app. */
-export interface GrpcApp {
-  readonly views: ServiceViews;
-  readonly balancers: Balancers;
-  readonly clock: Clock;
-  readonly firstSnapshotTimeoutMs: number;
-  readonly routing: CallRouting;
-  readonly incoming: IncomingHeaders;
-  readonly calls: CallTelemetry;
-}
 
 /** What is said of a target besides how its calls are made. */
 export interface GrpcServiceSettings {
@@ -55,18 +40,15 @@ interface MethodDefinition {
 }
 
 /** One service, as the gRPC clients of one target call it. */
-export class GrpcService {
+export class GrpcService extends WatchedService {
   /** Calls under way, by the id that their metadata has. */
   private readonly calls = new Map<string, GrpcCall>();
-  private readonly callees = new WeakMap<ServiceView, CalledService>();
-  private current: CalledService | undefined;
   /** Paths of methods that may be called again, as their definitions say. */
   private readonly idempotent = new Set<string>();
   private lastId = 0;
   private refreshedAt = -Infinity;
   /** Whether a channel was made that knows this. */
   private hasChannel = false;
-  private view: ServiceView | undefined;
   /** Which policy grpc-js is to use; its retries are chosen call by call. */
   readonly config: object;
   readonly attributes: Readonly<Record<string, unknown>>;
@@ -74,12 +56,13 @@ export class GrpcService {
   readonly selector: object;
 
   constructor(
-    readonly app: GrpcApp,
+    app: CallApp,
     readonly library: GrpcLibrary,
-    readonly name: string,
-    readonly options: ResolvedCallOptions,
+    name: string,
+    options: ResolvedCallOptions,
     private readonly settings: GrpcServiceSettings,
   ) {
+    super(app, name, options, SCHEMES);
     this.config = { loadBalancingConfig: [settings.policy ?? { [POLICY]: {} }], methodConfig: [] };
     this.attributes = { [SERVICE_KEY]: this };
     this.selector = selectorOf(this);
@@ -88,26 +71,6 @@ export class GrpcService {
   /** Not what it holds, where channel options are written to a log. */
   toJSON(): string {
     return this.name;
-  }
-
-  /** Takes part in the watch of the service. @throws DiscoveryError `BACKEND_CLOSED` */
-  acquire(): ViewLease {
-    const lease = this.app.views.acquire(this.name);
-    this.view = lease.view;
-    let called = this.callees.get(lease.view);
-    if (called === undefined) {
-      const { balancers, clock } = this.app;
-      called = new CalledService(balancers.of(lease.view), this.options, SCHEMES, () => clock.now());
-      this.callees.set(lease.view, called);
-    }
-    this.current = called;
-    return lease;
-  }
-
-  /** Whom calls go to. */
-  get called(): CalledService {
-    if (this.current === undefined) throw new Error(`${this.name} isn't watched`);
-    return this.current;
   }
 
   /** Those that calls may go to, and where. */
@@ -157,7 +120,10 @@ export class GrpcService {
     const now = this.app.clock.now();
     if (now - this.refreshedAt < REFRESH_EVERY_MS) return;
     this.refreshedAt = now;
-    this.view?.refresh().catch(() => {});
+    this.app.views
+      .peek(this.name)
+      ?.refresh()
+      .catch(() => {});
   }
 
   /** A call begins. @returns the id by which it is found */
