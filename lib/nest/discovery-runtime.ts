@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { BackendContext, BackendDefinition, Logger } from '../backend/index.js';
 import { BackendSet, until } from '../backend/machinery/index.js';
-import { Balancers, LaneRules } from '../balancing/index.js';
+import { Balancers, isLaneName, LaneRules } from '../balancing/index.js';
 import { coerce, ConfigClient, ConfigSnapshots, ConfigStore, ConfigValues, DiskSnapshot } from '../config/index.js';
 import { DiscoveryClient, OVERRIDES, ServiceViews } from '../discovery/index.js';
 import {
@@ -180,6 +180,20 @@ export class DiscoveryRuntime {
     const options = this.options.callOptionsFor(service, own);
     this.forwarding ||= goesByRequests(options);
     return options;
+  }
+
+  /**
+   * Gives the header by which calls that no client of ours routes carry on the lane of the request that is being handled;
+   * undefined when the app has no lanes.
+   */
+  laneCarrier(): (() => readonly [name: string, lane: string] | undefined) | undefined {
+    const { lane } = this.options.callOptionsFor().routing;
+    if (lane === undefined) return undefined;
+    const { header = 'x-lane' } = lane;
+    return () => {
+      const value = this.incoming.get(header);
+      return value !== undefined && isLaneName(value) ? [header, value] : undefined;
+    };
   }
 
   /** What makes the calls that others carry out: a gateway. */

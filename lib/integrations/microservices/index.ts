@@ -7,6 +7,7 @@ export {
   GrpcServiceClient,
   type GrpcServiceClientOptions,
 } from './grpc/grpc-service-client.decorator.js';
+export { GrpcHealth, type AppWithProviders } from './grpc/grpc-health.js';
 export { MessageDiscovery, type MessageTarget } from './messages/message-discovery.js';
 export type { MessageTargetOptions } from './messages/messages.options.js';
 export type { MessageAddress } from './messages/instance-client.js';
