@@ -7,8 +7,8 @@ import { afterEach, expect, test } from 'vitest';
 import { AppRegistration, DiscoveryModule } from '../../../lib/index.js';
 import { GrpcHealth } from '../../../lib/integrations/microservices/index.js';
 import { InMemoryRegistry } from '../../../lib/testing/index.js';
+import { freePortWith } from '../../servers/free-port.js';
 import { PROTO } from './greeters.js';
-import { freePort } from './hops.js';
 
 const closing: (() => unknown)[] = [];
 
@@ -31,7 +31,7 @@ test('the health of a gRPC server is the readiness of its app', async () => {
   })
   class AppModule {}
   const health = await GrpcHealth.load();
-  const url = `127.0.0.1:${await freePort()}`;
+  const url = `127.0.0.1:${await freePortWith([])}`;
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule, {
     logger: false,
     transport: Transport.GRPC,

@@ -1,5 +1,3 @@
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { Controller, Get, Module, type INestApplication, type Type } from '@nestjs/common';
 import { GrpcMethod, MessagePattern, Transport, type ClientGrpc, type ClientProxy } from '@nestjs/microservices';
 import { firstValueFrom, type Observable } from 'rxjs';
@@ -11,17 +9,9 @@ import {
 } from '../../../lib/index.js';
 import { DiscoverableClientProxy, GrpcServiceClient } from '../../../lib/integrations/microservices/index.js';
 import { InMemoryRegistry } from '../../../lib/testing/index.js';
+import { freePortWith } from '../../servers/free-port.js';
 import { createApp, registered } from '../support.js';
 import { PROTO, type Text } from './greeters.js';
-
-/** A port that was free a moment ago: gRPC's server can't say which it got. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 interface Greeter {
   read(question: object): Observable<Text>;
@@ -62,7 +52,7 @@ export async function grpcHop(registry: InMemoryRegistry, { name, lane = 'base',
     }
   }
   const app = await createApp(moduleOf(registry, { name, lane, ...options }, Hop));
-  const port = await freePort();
+  const port = await freePortWith([]);
   app.connectMicroservice({
     transport: Transport.GRPC,
     options: { package: 'hello', protoPath: PROTO, url: `127.0.0.1:${port}` },
