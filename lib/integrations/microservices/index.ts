@@ -10,7 +10,7 @@ export {
 export { GrpcHealth, type AppWithProviders } from './grpc/grpc-health.js';
 export { MessageDiscovery, type MessageTarget } from './messages/message-discovery.js';
 export type { MessageTargetOptions } from './messages/messages.options.js';
-export type { MessageAddress } from './messages/instance-client.js';
+export type { MessageAddress } from './messages/message-address.js';
 export {
   DiscoverableClientProxy,
   getDiscoverableClientProxyToken,

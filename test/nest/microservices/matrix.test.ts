@@ -68,8 +68,8 @@ async function askerOf(app: INestApplicationContext, protocol: Protocol, service
         });
     }
     default: {
-      const target = app.get(MessageDiscovery).target(service, { idempotent: ['name'] });
-      const client: ClientProxy = new target.customClass(target.options);
+      const target = await app.get(MessageDiscovery).target(service, { idempotent: ['name'] });
+      const client = new target.customClass(target.options) as ClientProxy;
       ends.push(() => client.close());
       return () => firstValueFrom(client.send<string>('name', {}));
     }

@@ -1,6 +1,6 @@
 import { credentials, status, type ServiceError } from '@grpc/grpc-js';
 import { Controller } from '@nestjs/common';
-import { MessagePattern, Transport } from '@nestjs/microservices';
+import { MessagePattern, Transport, type ClientProxy } from '@nestjs/microservices';
 import { context, propagation, SpanKind, trace } from '@opentelemetry/api';
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
@@ -114,8 +114,8 @@ test('a message is a span, and its trace goes out with it', async () => {
       return packet;
     },
   };
-  const target = app.get(MessageDiscovery).target('STOCK', { tcp: { serializer } });
-  const client = new target.customClass(target.options);
+  const target = await app.get(MessageDiscovery).target('STOCK', { tcp: { serializer } });
+  const client = new target.customClass(target.options) as ClientProxy;
   ends.push(() => client.close());
   const parent = trace.getTracer('test').startSpan('parent');
   const answer = await context.with(trace.setSpan(context.active(), parent), () =>

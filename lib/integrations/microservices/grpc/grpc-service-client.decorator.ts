@@ -1,25 +1,37 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Inject } from '@nestjs/common';
-import {
-  ClientProxyFactory,
-  Transport,
-  type ClientGrpc,
-  type ClientGrpcProxy,
-  type GrpcOptions,
-} from '@nestjs/microservices';
+import type { ClientGrpcProxy, GrpcOptions } from '@nestjs/microservices';
 import { DiscoveryError, assertServiceName } from '../../../model/index.js';
 import { declare } from '../../../nest/declared-providers.js';
 import { tokenOf } from '../../../nest/discovery.constants.js';
 import type { DiscoveryRuntime } from '../../../nest/discovery-runtime.js';
+import { loadMicroservices, type NestMicroservices } from '../nest-microservices.js';
 import { GrpcDiscovery } from './grpc-discovery.js';
 import { serviceOf } from './grpc-library.js';
 import { checkTargetOptions, type GrpcTarget, type GrpcTargetOptions } from './grpc-target.js';
 
-/** Options of {@link GrpcServiceClient}: those of Nest's `Transport.GRPC`, and those of the calls. */
-export interface GrpcServiceClientOptions
-  extends Omit<GrpcOptions['options'], 'url' | 'channelOptions'>, Omit<GrpcTargetOptions, 'loadBalancing'> {
-  /** See {@link GrpcTargetOptions.loadBalancing}. */
-  readonly loadBalancing?: object;
+/** Options of {@link GrpcServiceClient}: those of Nest's `Transport.GRPC` but for `url`, and those of the calls. */
+export interface GrpcServiceClientOptions extends GrpcTargetOptions {
+  /** The package of the `.proto`, or several. */
+  readonly package: string | readonly string[];
+  /** The `.proto` file, or several. */
+  readonly protoPath?: string | readonly string[];
+  /** In the place of `protoPath`: what it was loaded as. */
+  readonly packageDefinition?: object;
+  /** The package that loads it. @default '@grpc/proto-loader' */
+  readonly protoLoader?: string;
+  /** Options of the loader: `keepCase`, `includeDirs` … */
+  readonly loader?: object;
+  /** grpc-js's `ChannelCredentials`. @default none: not encrypted */
+  readonly credentials?: object;
+  /** In bytes. @default 4 MiB */
+  readonly maxSendMessageLength?: number;
+  /** In bytes. @default 4 MiB */
+  readonly maxReceiveMessageLength?: number;
+  /** In bytes. @default that of grpc-js */
+  readonly maxMetadataSize?: number;
+  /** `keepaliveTimeMs`, `keepaliveTimeoutMs`, `keepalivePermitWithoutCalls` … @default grpc-js's */
+  readonly keepalive?: object;
 }
 
 interface Declared {
@@ -86,34 +98,35 @@ export function getGrpcServiceClientToken(service: string, options: GrpcServiceC
   const token = tokenOf('grpc', count === 0 ? service : `${service}:${count}`);
   all.push({ service, options, token });
   declare(token, async (runtime) => {
-    const client = new LazyGrpcClient(own, await targetOf(runtime, service, targets));
+    const client = new LazyGrpcClient(service, own, await partsOf(runtime, service, targets));
     runtime.closeLast(async () => client.close());
     return client;
   });
   return token;
 }
 
-/** What made a client's target fail is thrown by who uses it: every app of the process gets the client. */
-async function targetOf(
-  runtime: DiscoveryRuntime,
-  service: string,
-  options: GrpcTargetOptions,
-): Promise<GrpcTarget | { readonly error: unknown }> {
+/** What a client is made of, or why it can't be made. */
+type Parts = { readonly nest: NestMicroservices; readonly target: GrpcTarget } | { readonly error: unknown };
+
+/** What keeps a client from being made is thrown by who uses it: every app of the process gets the client. */
+async function partsOf(runtime: DiscoveryRuntime, service: string, options: GrpcTargetOptions): Promise<Parts> {
   try {
-    return await new GrpcDiscovery(runtime).target(service, options);
+    const nest = await loadMicroservices();
+    return { nest, target: await new GrpcDiscovery(runtime).target(service, options) };
   } catch (error) {
     return { error };
   }
 }
 
 /** Nest's client, made when it is needed. */
-class LazyGrpcClient implements ClientGrpc {
+class LazyGrpcClient {
   private client: ClientGrpcProxy | undefined;
   private isClosed = false;
 
   constructor(
+    private readonly service: string,
     private readonly options: GrpcOptions['options'],
-    private readonly target: GrpcTarget | { readonly error: unknown },
+    private readonly parts: Parts,
   ) {}
 
   // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- as Nest has it
@@ -137,16 +150,19 @@ class LazyGrpcClient implements ClientGrpc {
   private learn(name: string): void {
     const client = this.proxy().getClientByServiceName<{ readonly constructor: { readonly service?: object } }>(name);
     const { service } = client.constructor;
-    if (service !== undefined && 'channelOptions' in this.target) serviceOf(this.target.channelOptions)?.learn(service);
+    if (service !== undefined && 'target' in this.parts) serviceOf(this.parts.target.channelOptions)?.learn(service);
   }
 
   private proxy(): ClientGrpcProxy {
-    if ('error' in this.target) throw this.target.error as Error;
-    if (this.isClosed)
-      throw new DiscoveryError('BACKEND_CLOSED', `${this.target.url} can't be called: the app was closed`);
+    const { parts, service } = this;
+    if ('error' in parts) throw parts.error as Error;
+    if (this.isClosed) {
+      throw new DiscoveryError('BACKEND_CLOSED', `${service} can't be called: the app was closed`, { service });
+    }
+    const { ClientProxyFactory, Transport } = parts.nest;
     this.client ??= ClientProxyFactory.create({
       transport: Transport.GRPC,
-      options: { ...this.options, ...this.target },
+      options: { ...this.options, ...parts.target },
     });
     return this.client;
   }

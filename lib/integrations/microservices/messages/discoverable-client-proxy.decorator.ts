@@ -15,7 +15,7 @@ interface Declared {
 const all: Declared[] = [];
 
 /**
- * Injects a `ClientProxy` for a service, in any module: `@DiscoverableClientProxy('STOCK') private readonly stock: ClientProxy`.
+ * Injects Nest's `ClientProxy` for a service, in any module: `@DiscoverableClientProxy('STOCK') private readonly stock: ClientProxy`.
  * Its `send` and `emit` go to an instance that the app's load balancer picks, over Nest's TCP. It is closed with the app.
  *
  * @param service the service's name in the registry
@@ -43,6 +43,11 @@ export function getDiscoverableClientProxyToken(service: string, options: Messag
   const count = all.filter((one) => one.service === service).length;
   const token = tokenOf('messages', count === 0 ? service : `${service}:${count}`);
   all.push({ service, options, token });
-  declare(token, (runtime) => new MessageDiscovery(runtime).client(service, options));
+  declare(token, async (runtime) => {
+    const target = await new MessageDiscovery(runtime).target(service, options);
+    const client = new target.customClass(target.options) as { close(): void };
+    runtime.closeLast(async () => client.close());
+    return client;
+  });
   return token;
 }

@@ -1,5 +1,5 @@
 import type { ClientProxy, WritePacket } from '@nestjs/microservices';
-import type { ServiceInstance } from '../../../model/index.js';
+import type { MessageAddress } from './message-address.js';
 import { broken, unsent } from './message-error.js';
 
 /** A message as it goes to an instance. */
@@ -11,13 +11,6 @@ export interface Packet {
 
 /** An answer, or one of several. */
 export type Answer = WritePacket;
-
-/** Where an instance takes messages. */
-export interface MessageAddress {
-  readonly host: string;
-  readonly port: number;
-  readonly instance: ServiceInstance;
-}
 
 /** What of Nest's clients is used, of which a part is for those that extend them. */
 interface Client {

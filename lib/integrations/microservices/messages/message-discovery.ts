@@ -1,18 +1,21 @@
-import { ClientTCP, type ClientProxy } from '@nestjs/microservices';
-import type { Type } from '@nestjs/common';
+import type { ClientProxy } from '@nestjs/microservices';
 import { assertServiceName } from '../../../model/index.js';
 import { declare } from '../../../nest/declared-providers.js';
 import type { DiscoveryRuntime } from '../../../nest/discovery-runtime.js';
 import { callOptionsOf } from '../point-options.js';
+import { loadMicroservices } from '../nest-microservices.js';
 import { callAppOf } from '../watched-service.js';
+import type { MessageAddress } from './message-address.js';
 import { MessageService } from './message-service.js';
 import { checkMessageOptions, PORT_METADATA, type MessageTargetOptions } from './messages.options.js';
-import { ServiceClientProxy } from './service-client-proxy.js';
+import { serviceClientProxy, type ServiceClientProxyOptions } from './service-client-proxy.js';
 
 /** What Nest's `ClientsModule` and `ClientProxyFactory` make a client of. */
 export interface MessageTarget {
-  readonly customClass: Type<ClientProxy>;
-  // As Nest has it.
+  /** A `ClientProxy` of Nest's. */
+  // As Nest has them: the types of its package are not needed here.
+  // oxlint-disable-next-line typescript/no-explicit-any
+  readonly customClass: new (options: any) => any;
   // oxlint-disable-next-line typescript/no-explicit-any
   readonly options: Record<string, any>;
 }
@@ -45,12 +48,13 @@ export class MessageDiscovery {
    *
    * @param service the service's name
    * @param options what differs from `forRoot({ http, clients })` for these calls
-   * @throws DiscoveryError `INVALID_NAME`, `INVALID_OPTION`
+   * @throws DiscoveryError `INVALID_NAME`, `INVALID_OPTION`, `MISSING_PEER`, `PEER_UNUSABLE`
    */
-  target(service: string, options: MessageTargetOptions = {}): MessageTarget {
+  async target(service: string, options: MessageTargetOptions = {}): Promise<MessageTarget> {
     assertServiceName(service, 'service');
     checkMessageOptions(`target('${service}')`, options);
     const { idempotent = [], portMetadata = PORT_METADATA, tcp = {}, client, keyOf } = options;
+    const nest = await loadMicroservices();
     const { runtime } = this;
     const known = new MessageService(
       callAppOf(runtime),
@@ -61,18 +65,13 @@ export class MessageDiscovery {
       {
         portMetadata,
         keyOf,
-        createClient: client ?? (({ host, port }) => new ClientTCP({ ...tcp, host, port }) as unknown as ClientProxy),
+        createClient:
+          (client as ((address: MessageAddress) => ClientProxy) | undefined) ??
+          (({ host, port }) => new nest.ClientTCP({ ...tcp, host, port }) as unknown as ClientProxy),
       },
     );
-    return { customClass: ServiceClientProxy, options: { service: known, idempotent } };
-  }
-
-  /** @internal A client of the service, closed with the app. */
-  client(service: string, options: MessageTargetOptions): ClientProxy {
-    const target = this.target(service, options);
-    const made = new target.customClass(target.options);
-    this.runtime.closeLast(async () => made.close());
-    return made;
+    const own: ServiceClientProxyOptions = { service: known, idempotent };
+    return { customClass: serviceClientProxy(nest), options: { ...own } };
   }
 }
 

@@ -5,7 +5,8 @@ import { describe, DiscoveryError, type ServiceInstance } from '../../../model/i
 import type { ResolvedCallOptions } from '../../../http/index.js';
 import { portOf } from '../port-metadata.js';
 import { WatchedService, type CallApp } from '../watched-service.js';
-import { InstanceClient, type MessageAddress, type Packet } from './instance-client.js';
+import { InstanceClient, type Packet } from './instance-client.js';
+import type { MessageAddress } from './message-address.js';
 import { unsent } from './message-error.js';
 
 /** What is said of a service besides how its calls are made. */

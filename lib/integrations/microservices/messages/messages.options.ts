@@ -1,7 +1,6 @@
-import type { ClientProxy, TcpClientOptions } from '@nestjs/microservices';
 import { callable, checkOptions, either, listOf, literal, satisfying, type Check } from '../../../backend/index.js';
 import { POINT_CHECKS, type PointCallOptions } from '../point-options.js';
-import type { MessageAddress } from './instance-client.js';
+import type { MessageAddress } from './message-address.js';
 
 /** How a service is called by messages that differs from `forRoot({ http, clients })`. */
 export interface MessageTargetOptions extends PointCallOptions {
@@ -16,9 +15,9 @@ export interface MessageTargetOptions extends PointCallOptions {
    */
   readonly portMetadata?: readonly string[];
   /** Options of Nest's TCP client: `tlsOptions`, `serializer`, `socketClass` … @default {} */
-  readonly tcp?: Omit<NonNullable<TcpClientOptions['options']>, 'host' | 'port'>;
-  /** Makes the client of one instance, of a transport of your own. @default Nest's TCP client */
-  readonly client?: (address: MessageAddress) => ClientProxy;
+  readonly tcp?: Readonly<Record<string, unknown>>;
+  /** Makes the client of one instance, a `ClientProxy` of Nest's or of your own. @default Nest's TCP client */
+  readonly client?: (address: MessageAddress) => object;
   /** What calls that belong together have in common, for `consistent-hash` and `sticky`. @default none */
   readonly keyOf?: (pattern: unknown, data: unknown) => string | undefined;
 }
