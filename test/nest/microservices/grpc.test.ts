@@ -550,6 +550,41 @@ describe('what is routed', () => {
     expect(await slow).toBe('finished');
   });
 
+  test('a new instance gets few calls while it warms up', async () => {
+    const registry = new InMemoryRegistry();
+    const [one, two] = await Promise.all([GreeterServer.start('one'), GreeterServer.start('two')]);
+    registry.addInstance('GREETER', { port: one.port });
+    const { hello } = await caller(registry, { routing: { warmUpMs: 1_000_000_000 } });
+    await hello();
+    registry.addInstance('GREETER', { port: two.port });
+    await expect.poll(async () => (await counts(hello, 20))['two'] ?? 0).toBeGreaterThan(0);
+    // A tenth of its half, as chance has it.
+    expect((await counts(hello, 400))['two'] ?? 0).toBeLessThan(100);
+  });
+
+  test('calls that are under way count', async () => {
+    const registry = new InMemoryRegistry();
+    const one = await GreeterServer.start('one', () => new Promise(() => {}));
+    const two = await GreeterServer.start('two');
+    registry.addInstance('GREETER', { port: one.port });
+    const { hello, client } = await caller(registry, { balancing: 'least-pending' });
+    const streams = client as unknown as Record<
+      string,
+      (question: object) => { cancel(): void; on(...args: unknown[]): unknown }
+    >;
+    const stream = streams['Count']?.({});
+    stream?.on('error', () => {});
+    stream?.on('data', () => {});
+    await expect.poll(() => one.streams.size).toBe(1);
+    registry.addInstance('GREETER', { port: two.port });
+    // A stream does for as long as it lasts.
+    await expect.poll(() => hello(new Metadata(), { deadline: Date.now() + 200 }).catch(() => 'late')).toBe('two');
+    one.answers(() => 'one');
+    expect(await counts(hello, 20)).toEqual({ two: 20 });
+    stream?.cancel();
+    await expect.poll(async () => (await counts(hello, 20))['one'] ?? 0).toBeGreaterThan(0);
+  });
+
   test('a key stays with its instance', async () => {
     const registry = new InMemoryRegistry();
     for (const name of ['one', 'two', 'three']) {

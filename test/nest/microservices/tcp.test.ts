@@ -3,6 +3,7 @@ import { Controller, Inject, Injectable, Module, type INestApplication, type INe
 import { NestFactory } from '@nestjs/core';
 import {
   ClientsModule,
+  ClientTCP,
   Ctx,
   EventPattern,
   MessagePattern,
@@ -395,6 +396,32 @@ describe('failures', () => {
     await expect.poll(async () => (await counts(quote, 10))['two']).toBe(5);
     expect(await counts(quote, 10)).toEqual({ one: 5, two: 5 });
   });
+});
+
+test('a client of a transport of one’s own is made for each instance, whatever it is registered as', async () => {
+  const registry = new InMemoryRegistry();
+  const [one, two] = await Promise.all([stock('one'), stock('two')]);
+  registry.addInstance('STOCK', { port: one.port, scheme: 'own', metadata: { name: 'first' } });
+  registry.addInstance('STOCK', { port: two.port, scheme: 'own', metadata: { name: 'second' } });
+  const made: unknown[] = [];
+  const closed: unknown[] = [];
+  const { client, quote } = await caller(registry, {
+    client: ({ host, port, instance }) => {
+      const { name } = instance.metadata;
+      made.push(name);
+      const own = new ClientTCP({ host, port });
+      const { close } = own;
+      own.close = () => {
+        closed.push(name);
+        close.call(own);
+      };
+      return own;
+    },
+  });
+  expect(await counts(quote, 10)).toEqual({ one: 5, two: 5 });
+  expect(made.toSorted()).toEqual(['first', 'second']);
+  client.close();
+  expect(closed.toSorted()).toEqual(['first', 'second']);
 });
 
 describe('what is routed', () => {
