@@ -389,6 +389,24 @@ describe('what grpc-js would get wrong', () => {
     );
   });
 
+  test.each(['folder/GREETER', 'Grüße an alle', 'greeter:v1', 'x'.repeat(255)])(
+    'a service may be called %s',
+    async (name) => {
+      const registry = new InMemoryRegistry();
+      const one = await GreeterServer.start('one');
+      registry.addInstance(name, { port: one.port });
+      const { app } = await caller(registry);
+      const { url, channelOptions } = await app.get(GrpcDiscovery).target(name);
+      const client = new (greeterClass())(url, credentials.createInsecure(), channelOptions);
+      clients.push(client);
+      const call = client as unknown as Record<string, (...args: unknown[]) => void>;
+      const answer = await new Promise((resolve) =>
+        call['Hello']?.({}, (error: ServiceError | null, text?: Text) => resolve(error ?? text)),
+      );
+      expect(answer).toEqual({ text: 'one' });
+    },
+  );
+
   test('a channel that was idle begins again', async () => {
     const registry = new InMemoryRegistry();
     const one = await GreeterServer.start('one');
