@@ -130,14 +130,16 @@ afterAll(async () => {
 });
 
 describe('the tarball', () => {
-  test('holds the build and nothing else', async () => {
+  test('holds the build, the pages, the samples and nothing else', async () => {
     const { stdout } = await run('tar', ['-tzf', tarball]);
     const files = stdout.trim().split('\n');
     expect(files).toContain('package/dist/esm/index.js');
     expect(files).toContain('package/dist/cjs/index.d.ts');
     expect(
-      files.filter((file) => !/^package\/(dist\/|package\.json|README\.md|LICENSE|CHANGELOG\.md)/.test(file)),
+      files.filter((file) => !/^package\/(dist\/|docs\/|sample\/|package\.json|LICENSE|[A-Z]+\.md)/.test(file)),
     ).toEqual([]);
+    expect(files).toContain('package/docs/README.md');
+    expect(files.filter((file) => /^package\/(sample\/.*\/dist|docs\/api)\//.test(file))).toEqual([]);
   });
 
   test('every import of the build is declared, and no type of an optional package leaks into the core', async () => {
