@@ -1,5 +1,6 @@
 import { checkBlocks } from './blocks.js';
 import { checkLinks } from './links.js';
+import { checkMessages } from './messages.js';
 import { pagePaths, readPage, type Page } from './pages.js';
 
 /** Pages that are rewritten elsewhere at this time: their blocks are not checked yet. None is to stay here. */
@@ -16,7 +17,11 @@ export async function checkDocs(): Promise<string[]> {
   const pages: Page[] = pagePaths()
     .filter((path) => path !== 'CHANGELOG.md')
     .map(readPage);
-  return [...checkLinks(pages), ...(await checkBlocks(pages.filter(({ path }) => !UNDER_WORK.has(path))))];
+  return [
+    ...checkLinks(pages),
+    ...checkMessages(),
+    ...(await checkBlocks(pages.filter(({ path }) => !UNDER_WORK.has(path)))),
+  ];
 }
 
 if (process.argv[1]?.endsWith('check.ts') === true) {

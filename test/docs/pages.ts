@@ -10,6 +10,12 @@ export interface BlockMarks {
   readonly continues: boolean;
   /** It is this file of the page, which other blocks of the page may import. */
   readonly file?: string;
+  /** It is typed, or a key pressed, in this terminal, where what it starts goes on; it is the only command there. */
+  readonly terminal?: string;
+  /** It is a command that is tried again until it does what the page says. */
+  readonly eventually: boolean;
+  /** It is what the command before it writes; `…` stands for anything. */
+  readonly output: boolean;
   /** It is compiled and not run, and why. */
   readonly noRun?: string;
   /** It isn't compiled either, and why. */
@@ -92,13 +98,16 @@ function hiddenBefore(lines: readonly string[], fence: number): string {
 }
 
 function marksOf(text: string): BlockMarks {
-  const known = /^(continues)?\s*(?:file=(\S+))?\s*(?:no-(run|check): (.+))?$/.exec(text.trim());
-  if (known === null)
-    throw new Error(`a fence says \`${text}\`: known are continues, file=…, no-run: why, no-check: why`);
-  const [, continues, file, kind, reason = ''] = known;
+  const known = /^(continues|eventually|output)?\s*(?:(file|terminal)=(\S+))?\s*(?:no-(run|check): (.+))?$/.exec(
+    text.trim(),
+  );
+  if (known === null) throw new Error(`a fence says \`${text}\`, which means nothing: see BlockMarks`);
+  const [, word, name = '', value, kind, reason = ''] = known;
   return {
-    continues: continues !== undefined,
-    ...(file === undefined ? {} : { file }),
+    continues: word === 'continues',
+    eventually: word === 'eventually',
+    output: word === 'output',
+    ...(value === undefined ? {} : { [name]: value }),
     ...(kind === undefined ? {} : { [kind === 'run' ? 'noRun' : 'noCheck']: reason }),
   };
 }
