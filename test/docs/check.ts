@@ -1,7 +1,9 @@
 import { checkBlocks } from './blocks.js';
 import { checkLinks } from './links.js';
 import { checkMessages } from './messages.js';
+import { optionTables } from './option-tables.js';
 import { pagePaths, readPage, type Page } from './pages.js';
+import { checkPublicNames } from './public-names.js';
 
 /** Pages that are rewritten elsewhere at this time: their blocks are not checked yet. None is to stay here. */
 const UNDER_WORK = new Set([
@@ -20,6 +22,8 @@ export async function checkDocs(): Promise<string[]> {
   return [
     ...checkLinks(pages),
     ...checkMessages(),
+    ...checkPublicNames(),
+    ...(await optionTables(false)),
     ...(await checkBlocks(pages.filter(({ path }) => !UNDER_WORK.has(path)))),
   ];
 }

@@ -38,7 +38,4 @@ export function checkMessages(): string[] {
 }
 
 /** Lines that the source puts together of parts. */
-const PUT_TOGETHER = new Set([
-  '… and more fail: too many to tell of each',
-  '… works again, after …',
-]);
+const PUT_TOGETHER = new Set(['… and more fail: too many to tell of each', '… works again, after …']);
