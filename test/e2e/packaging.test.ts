@@ -136,7 +136,7 @@ describe('the tarball', () => {
     expect(files).toContain('package/dist/esm/index.js');
     expect(files).toContain('package/dist/cjs/index.d.ts');
     expect(
-      files.filter((file) => !/^package\/(dist\/|docs\/|sample\/|package\.json|LICENSE|[A-Z]+\.md)/.test(file)),
+      files.filter((file) => !/^package\/(dist\/|docs\/|sample\/|schematics\/|package\.json|LICENSE|[A-Z]+\.md)/.test(file)),
     ).toEqual([]);
     expect(files).toContain('package/docs/README.md');
     expect(files.filter((file) => /^package\/(sample\/.*\/dist|docs\/api)\//.test(file))).toEqual([]);
