@@ -146,7 +146,8 @@ function typeText(declaration: ts.PropertySignature | ts.MethodSignature, page: 
 
 /** A default that is code stands as code; words stay words. */
 function asCode(text: string): string {
-  const isCode = !text.includes('`') && (/^[[{'"(-]/.test(text) ? /[\]}'")]$/.test(text) : !text.includes(' '));
+  const isLiteral = /^('[^']*'|"[^"]*"|[[{(].*[\]})])$/.test(text);
+  const isCode = isLiteral || !/[\s`'"]/.test(text);
   const isWord = /^[a-z]+$/.test(text) && !/^(true|false|undefined|null)$/.test(text);
   return isCode && !isWord ? `\`${text.replaceAll('|', String.raw`\|`)}\`` : escaped(text);
 }
