@@ -15,9 +15,9 @@ const run = promisify(execFile);
 const FREE = new Set(['text', 'dockerfile', 'diff', 'http', 'promql']);
 
 /** Compiles and runs the pages' TypeScript, and checks what is written in other languages. */
-export async function checkBlocks(pages: readonly Page[]): Promise<string[]> {
+export async function checkBlocks(pages: readonly Page[], as?: string): Promise<string[]> {
   const problems = pages.flatMap(({ blocks }) => blocks.flatMap((block) => checkOther(block)));
-  const modules = writeModules(pages);
+  const modules = writeModules(pages, as);
   const wrong = typeErrors(modules);
   problems.push(...wrong);
   // What doesn't compile would fail once more, with less to say.

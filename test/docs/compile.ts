@@ -4,7 +4,7 @@ import ts from 'typescript';
 import { root, type Block, type Page } from './pages.js';
 
 /** Below the package's own package.json, so that its name means its built entries, as in an app that has installed it. */
-const folder = join(root, 'test/docs/.cache');
+const cache = join(root, 'test/docs/.cache');
 
 /** What `nest new` gives an app, and a little stricter. */
 const options: ts.CompilerOptions = {
@@ -34,10 +34,14 @@ export interface DocModule {
   readonly runs: boolean;
 }
 
-/** The modules that the pages' TypeScript blocks make, written to disk. */
-export function writeModules(pages: readonly Page[]): DocModule[] {
+/**
+ * The modules that the pages' TypeScript blocks make, written to disk.
+ * @param as whose they are: two that write at a time have folders of their own
+ */
+export function writeModules(pages: readonly Page[], as = 'pages'): DocModule[] {
+  const folder = join(cache, as);
   rmSync(folder, { recursive: true, force: true });
-  const modules = pages.flatMap((page) => modulesOf(page));
+  const modules = pages.flatMap((page) => modulesOf(page, folder));
   for (const { file, text } of modules) {
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, text);
@@ -45,7 +49,7 @@ export function writeModules(pages: readonly Page[]): DocModule[] {
   return modules;
 }
 
-function modulesOf({ path, blocks }: Page): DocModule[] {
+function modulesOf({ path, blocks }: Page, folder: string): DocModule[] {
   const groups: Block[][] = [];
   for (const block of blocks) {
     if (block.language !== 'ts' || block.noCheck !== undefined) continue;

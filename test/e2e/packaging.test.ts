@@ -160,7 +160,8 @@ describe('the tarball', () => {
     expect(files).toContain('package/dist/cjs/index.d.ts');
     expect(
       files.filter(
-        (file) => !/^package\/(dist\/|docs\/|sample\/|schematics\/|package\.json|LICENSE|[A-Z]+(\.zh-CN)?\.md)/.test(file),
+        (file) =>
+          !/^package\/(dist\/|docs\/|sample\/|schematics\/|package\.json|LICENSE|[A-Z]+(\.zh-CN)?\.md)/.test(file),
       ),
     ).toEqual([]);
     expect(files).toContain('package/docs/README.md');
