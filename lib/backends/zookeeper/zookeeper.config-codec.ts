@@ -4,7 +4,7 @@ import type { TreeNode } from './client/watched-tree.js';
 
 /** A node as a document of its own. */
 export function nodeDocument(id: string, node: TreeNode): ConfigDocument {
-  return textDocument(id, node.mzxid.toString(), formatByExtension(id) ?? 'text', node.data.toString('utf8'));
+  return textDocument(id, node.revision, formatByExtension(id) ?? 'text', node.data.toString('utf8'));
 }
 
 /** True when the node says something: it has data, or it is a leaf, whose value is then empty. */
@@ -30,7 +30,7 @@ export function contextDocument(
   const visit = (node: TreeNode, names: readonly string[]): void => {
     if (names.length > 0 && saysSomething(node)) {
       entries.push([names.join('.'), node.data.toString('utf8')]);
-      revisions.push(`${names.join('/')}=${node.mzxid}`);
+      revisions.push(`${names.join('/')}=${node.revision}`);
     }
     for (const name of node.children) {
       const path = `${node.path}/${name}`;
