@@ -115,26 +115,32 @@ export class ServiceHttpClient {
     return this.caller.instanceStats(service);
   }
 
+  /** Calls what `config` says: `method`, `url`, `data`, and all that axios and {@link CallOptions} know of one call. */
   request<T = unknown, D = unknown>(config: ServiceRequestConfig<D>): Observable<AxiosResponse<T, D>> {
     return this.observe(config, (signal) => this.directPath.request<T, D>({ ...config, signal }, this.caller.adapter));
   }
 
+  /** GET: an Observable of the answer; the call is made when it is subscribed to, and aborted with the subscription. */
   get<T = unknown, D = unknown>(url: string, config?: ServiceRequestConfig<D>): Observable<AxiosResponse<T, D>> {
     return this.plain('get', url, config);
   }
 
+  /** DELETE, as {@link get}. */
   delete<T = unknown, D = unknown>(url: string, config?: ServiceRequestConfig<D>): Observable<AxiosResponse<T, D>> {
     return this.plain('delete', url, config);
   }
 
+  /** HEAD, as {@link get}. */
   head<T = unknown, D = unknown>(url: string, config?: ServiceRequestConfig<D>): Observable<AxiosResponse<T, D>> {
     return this.plain('head', url, config);
   }
 
+  /** OPTIONS, as {@link get}. */
   options<T = unknown, D = unknown>(url: string, config?: ServiceRequestConfig<D>): Observable<AxiosResponse<T, D>> {
     return this.plain('options', url, config);
   }
 
+  /** POST with a body, as {@link get}; it is sent to another instance only when it surely was not sent to the first. */
   post<T = unknown, D = unknown>(
     url: string,
     data?: D,
@@ -143,6 +149,7 @@ export class ServiceHttpClient {
     return this.withBody('post', url, data, config);
   }
 
+  /** PUT with a body, as {@link get}. */
   put<T = unknown, D = unknown>(
     url: string,
     data?: D,
@@ -151,6 +158,7 @@ export class ServiceHttpClient {
     return this.withBody('put', url, data, config);
   }
 
+  /** PATCH with a body, as {@link post}. */
   patch<T = unknown, D = unknown>(
     url: string,
     data?: D,
@@ -159,6 +167,7 @@ export class ServiceHttpClient {
     return this.withBody('patch', url, data, config);
   }
 
+  /** POST of a form (`multipart/form-data`), as {@link post}. */
   postForm<T = unknown, D = unknown>(
     url: string,
     data?: D,
@@ -167,6 +176,7 @@ export class ServiceHttpClient {
     return this.withForm('postForm', url, data, config);
   }
 
+  /** PUT of a form, as {@link put}. */
   putForm<T = unknown, D = unknown>(
     url: string,
     data?: D,
@@ -175,6 +185,7 @@ export class ServiceHttpClient {
     return this.withForm('putForm', url, data, config);
   }
 
+  /** PATCH of a form, as {@link post}. */
   patchForm<T = unknown, D = unknown>(
     url: string,
     data?: D,

@@ -26,11 +26,11 @@ export interface ServiceOptions extends AddressOptions {
   readonly instanceId?: string;
   /** The port that others call, when it isn't the one that the server listens on. */
   readonly port?: number;
-  /** @default 'https' for a TLS server, else 'http' */
+  /** Scheme that others call it with. @default 'https' for a TLS server, else 'http' */
   readonly scheme?: string;
-  /** @default {} */
+  /** What others read and route by. @default {} */
   readonly metadata?: Readonly<Record<string, string | number | boolean>>;
-  /** @default [] */
+  /** Labels, by which `routing.tags` chooses. @default [] */
   readonly tags?: readonly string[];
   /** Share of the traffic; 0 takes none. @default 1 */
   readonly weight?: number;
@@ -124,6 +124,7 @@ export interface DiscoveryModuleOptions {
    * while the app runs. @default none
    */
   readonly laneRules?: string;
+  /** How the app stops. */
   readonly shutdown?: ShutdownOptions;
   /**
    * Services without which the app can't work: it isn't ready before they are there. `'STOCK'`, or

@@ -8,9 +8,9 @@ export interface ProbeOptions {
   readonly port: number;
   /** The address to listen on. @default every address of the machine */
   readonly host?: string;
-  /** @default '/livez' */
+  /** Path that answers whether the app need not be restarted. @default '/livez' */
   readonly livePath?: string;
-  /** @default '/readyz' */
+  /** Path that answers whether it may take traffic. @default '/readyz' */
   readonly readyPath?: string;
 }
 

@@ -9,6 +9,7 @@ export type { InMemoryBackendOptions } from './in-memory-backend.js';
 export type { InMemoryStats, StoredDocument as InMemoryDocument } from './in-memory-server.js';
 export { overrideDiscoverableClient, overrideTransport } from './overrides.js';
 export { provideConfig } from './provide-config.js';
+export { settled } from './settled.js';
 
 // What they take and give.
 export type { ConfigFormat, ServiceInstance, ServiceInstanceInput } from '../model/index.js';

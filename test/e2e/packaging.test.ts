@@ -15,8 +15,17 @@ function cleanEnv(more: Record<string, string> = {}): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(entries), ...more };
 }
 
+/** What npm says of a tarball that it made; sizes in bytes. */
+interface Packed {
+  readonly filename: string;
+  readonly size: number;
+  readonly unpackedSize: number;
+  readonly entryCount: number;
+}
+
 let folder: string;
 let tarball: string;
+let size: { readonly packed: number; readonly unpacked: number; readonly files: number };
 
 /** A stock app of its own, with the tarball installed. */
 async function install(app: string, pins?: Readonly<Record<string, string>>): Promise<string> {
@@ -87,8 +96,21 @@ async function expectEntriesToLoad(app: string): Promise<void> {
   });
 }
 
+/** The oldest compiler that is tried, beside the app's own. */
+async function withOldCompiler(app: string): Promise<string> {
+  await run('npm', ['install', '--no-audit', '--no-fund', '--no-save', 'typescript-5.5@npm:typescript@~5.5'], {
+    cwd: app,
+    env: cleanEnv(),
+  });
+  return 'typescript-5.5';
+}
+
 /** The types of every entry are found in the app, with every declaration file checked. */
-async function expectTypesToResolve(app: string, options: Readonly<Record<string, unknown>>): Promise<void> {
+async function expectTypesToResolve(
+  app: string,
+  options: Readonly<Record<string, unknown>>,
+  compiler = 'typescript',
+): Promise<void> {
   const names = await entryNames();
   const lines = names.map(
     (name, index) => `import * as entry${index} from '${name}';\nexport type E${index} = keyof typeof entry${index};`,
@@ -108,7 +130,7 @@ async function expectTypesToResolve(app: string, options: Readonly<Record<string
     ...options,
   };
   await writeFile(join(app, 'tsconfig.types.json'), JSON.stringify({ compilerOptions, files: ['types/entries.ts'] }));
-  const tsc = run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.types.json'], { cwd: app });
+  const tsc = run(process.execPath, [`node_modules/${compiler}/bin/tsc`, '-p', 'tsconfig.types.json'], { cwd: app });
   await tsc.catch((error: unknown) => {
     throw new Error((error as { readonly stdout: string }).stdout, { cause: error });
   });
@@ -121,8 +143,9 @@ beforeAll(async () => {
     env: cleanEnv(),
   });
   const packed: unknown = JSON.parse(stdout);
-  const [first] = (Array.isArray(packed) ? packed : Object.values(packed as object)) as { readonly filename: string }[];
+  const [first] = (Array.isArray(packed) ? packed : Object.values(packed as object)) as Packed[];
   tarball = join(folder, first?.filename ?? '');
+  size = { packed: first?.size ?? 0, unpacked: first?.unpackedSize ?? 0, files: first?.entryCount ?? 0 };
 });
 
 afterAll(async () => {
@@ -130,14 +153,26 @@ afterAll(async () => {
 });
 
 describe('the tarball', () => {
-  test('holds the build and nothing else', async () => {
+  test('holds the build, the pages, the samples and nothing else', async () => {
     const { stdout } = await run('tar', ['-tzf', tarball]);
     const files = stdout.trim().split('\n');
     expect(files).toContain('package/dist/esm/index.js');
     expect(files).toContain('package/dist/cjs/index.d.ts');
     expect(
-      files.filter((file) => !/^package\/(dist\/|package\.json|README\.md|LICENSE|CHANGELOG\.md)/.test(file)),
+      files.filter(
+        (file) =>
+          !/^package\/(dist\/|docs\/|sample\/|schematics\/|package\.json|LICENSE|[A-Z]+(\.zh-CN)?\.md)/.test(file),
+      ),
     ).toEqual([]);
+    expect(files).toContain('package/docs/README.md');
+    expect(files.filter((file) => /^package\/(sample\/.*\/dist|docs\/api)\//.test(file))).toEqual([]);
+  });
+
+  test('is no larger than it was meant to be', () => {
+    const { packed, unpacked, files } = size;
+    process.stdout.write(`tarball: ${packed} bytes packed, ${unpacked} unpacked, ${files} files\n`);
+    expect(packed).toBeLessThan(1_200_000);
+    expect(unpacked).toBeLessThan(7_500_000);
   });
 
   test('every import of the build is declared, and no type of an optional package leaks into the core', async () => {
@@ -194,8 +229,10 @@ describe('a stock app', () => {
     });
     expect(JSON.parse(stdout.trim().split('\n').at(-1) ?? '')).toEqual({ limit: 5, name: 'esm' });
     await expectEntriesToLoad(app);
-    await expectTypesToResolve(app, { module: 'node16', moduleResolution: 'node16' });
-    await expectTypesToResolve(app, { module: 'preserve', moduleResolution: 'bundler' });
+    for (const compiler of ['typescript', await withOldCompiler(app)]) {
+      await expectTypesToResolve(app, { module: 'node16', moduleResolution: 'node16' }, compiler);
+      await expectTypesToResolve(app, { module: 'preserve', moduleResolution: 'bundler' }, compiler);
+    }
   });
 
   test('on Nest 11, as CommonJS, with its own jest', async () => {
@@ -207,9 +244,12 @@ describe('a stock app', () => {
     const jest = await run('npm', ['test', '--', '--ci'], { cwd: app, env });
     expect(jest.stderr).toMatch(/Tests: +3 passed/);
     await expectEntriesToLoad(app);
-    await expectTypesToResolve(app, { module: 'node16', moduleResolution: 'node16' });
-    // TypeScript's classic way, which knows no `exports`.
-    await expectTypesToResolve(app, { module: 'commonjs', moduleResolution: 'node10' });
+    for (const compiler of ['typescript', await withOldCompiler(app)]) {
+      await expectTypesToResolve(app, { module: 'node16', moduleResolution: 'node16' }, compiler);
+      await expectTypesToResolve(app, { module: 'preserve', moduleResolution: 'bundler' }, compiler);
+      // TypeScript's classic way, which knows no `exports`.
+      await expectTypesToResolve(app, { module: 'commonjs', moduleResolution: 'node10' }, compiler);
+    }
   });
 
   test('on the lowest versions of all peers together', async () => {

@@ -28,6 +28,7 @@ export abstract class BackendBase extends Host {
     return this.stateView;
   }
 
+  /** Loads packages and begins to connect, once, however often it is called; see {@link Backend.open}. */
   open(): Promise<void> {
     if (this.closing !== undefined) return Promise.reject(this.closedError());
     this.opening ??= (async () => {

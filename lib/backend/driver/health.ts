@@ -76,6 +76,7 @@ export class Health {
     this.probe.start('now');
   }
 
+  /** Ends the probing. */
   async stop(): Promise<void> {
     await this.probe?.stop();
   }

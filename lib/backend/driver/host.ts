@@ -51,7 +51,7 @@ export interface DriverHost {
   readonly name: string;
   readonly context: HostContext;
   readonly health: Pick<Health, 'ok' | 'failed' | 'gone' | 'session'>;
-  /** @throws DiscoveryError `BACKEND_CLOSED` after `close()` was called */
+  /** Refuses what comes too late. @throws DiscoveryError `BACKEND_CLOSED` after `close()` was called */
   assertOpen(): void;
   /** Takes what must be ended with the backend; gives the way to take it back. */
   adopt(close: () => Promise<unknown>): () => void;
@@ -145,6 +145,7 @@ export class Host implements DriverHost {
     });
   }
 
+  /** Refuses what comes too late. @throws DiscoveryError `BACKEND_CLOSED` after `close()` was called */
   assertOpen(): void {
     if (this.sealed) throw this.closedError();
   }

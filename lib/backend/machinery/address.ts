@@ -12,7 +12,7 @@ export interface AddressOptions {
   readonly networks?: readonly string[];
   /** Interfaces that don't count, by name; a trailing `*` stands for any end: `docker*`. */
   readonly ignoredInterfaces?: readonly string[];
-  /** @default that of the networks, 4 before 6; without networks 4 */
+  /** Addresses of which version of IP. @default that of the networks, 4 before 6; without networks 4 */
   readonly family?: 4 | 6;
   /** Register the machine's host name instead of the address. @default false */
   readonly preferHostname?: boolean;

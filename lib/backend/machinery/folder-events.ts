@@ -59,6 +59,7 @@ export class FolderEvents {
     });
   }
 
+  /** Ends the watching; nothing is told afterwards. */
   close(): void {
     this.closed = true;
     this.disarm();

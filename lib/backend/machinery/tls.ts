@@ -10,12 +10,15 @@ export type Pem = string | Uint8Array | readonly (string | Uint8Array)[];
 export interface TlsOptions {
   /** Certificates to trust instead of the system's; a self-signed one is trusted by naming itself. */
   readonly ca?: Pem;
+  /** Name of a PEM file with what `ca` would have. */
   readonly caFile?: string;
   /** The client's own certificate, for servers that ask for one; only together with its key. */
   readonly cert?: Pem;
+  /** Name of a PEM file with what `cert` would have. */
   readonly certFile?: string;
   /** The key of the client's certificate. */
   readonly key?: Pem;
+  /** Name of a PEM file with what `key` would have. */
   readonly keyFile?: string;
   /** Of the key, when it is encrypted. */
   readonly passphrase?: string;

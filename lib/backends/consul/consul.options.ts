@@ -98,7 +98,7 @@ export interface ConsulDiscoveryOptions {
   readonly near?: string;
   /** Datacentres to look in, side by side. @default the one of the connection */
   readonly datacenters?: readonly string[];
-  /** @default that of the connection */
+  /** How current the answers must be. @default that of the connection */
   readonly consistency?: Consistency;
   /** With `stale`: how long ago the answering server may have heard of the leader, in milliseconds. @default any time */
   readonly maxStaleMs?: number;
@@ -127,7 +127,7 @@ export interface ConsulConfigOptions {
 export interface ConsulOptions extends ConsulConnectionOptions {
   /** Unique within an app. @default 'consul' */
   readonly name?: string;
-  /** @default { type: 'ttl', ttlMs: 30000 } */
+  /** How Consul knows that the instance is well. @default { type: 'ttl', ttlMs: 30000 } */
   readonly check?: ConsulCheckOptions;
   /**
    * How long an instance may be critical before the agent forgets it, in milliseconds; false: for ever. Consul's least is
@@ -143,6 +143,7 @@ export interface ConsulOptions extends ConsulConnectionOptions {
   readonly enableTagOverride?: boolean;
   /** For all services, and what differs for some. */
   readonly discovery?: ConsulDiscoveryOptions & {
+    /** What differs for single services, by their names. */
     readonly services?: Readonly<Record<string, ConsulDiscoveryOptions>>;
   };
   readonly config?: ConsulConfigOptions;

@@ -89,6 +89,7 @@ export class Application {
     return this.up;
   }
 
+  /** The instance with that id, in whatever state; undefined when there is none. */
   getInstance(instanceId: string): EurekaInstance | undefined {
     return this.changes.has(instanceId) ? this.changes.get(instanceId) : this.base.get(instanceId);
   }

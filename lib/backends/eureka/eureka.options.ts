@@ -56,6 +56,7 @@ export interface EurekaConnectionOptions {
   readonly port?: number;
   /** For servers given without credentials. */
   readonly username?: string;
+  /** For servers given without credentials, with `username`. */
   readonly password?: string;
   /** Own certificate authority, client certificate … for `https`. */
   readonly tls?: TlsOptions;
@@ -113,11 +114,11 @@ export interface EurekaInstanceOptions {
   readonly ipAddr?: string;
   /** Replaces the registration's port. */
   readonly port?: number;
-  /** @default true, or false for an app that speaks `https` */
+  /** Whether the plain port is to be called. @default true, or false for an app that speaks `https` */
   readonly portEnabled?: boolean;
-  /** @default 443, or the registration's port for an app that speaks `https` */
+  /** The port for https. @default 443, or the registration's port for an app that speaks `https` */
   readonly securePort?: number;
-  /** @default false, or true for an app that speaks `https` */
+  /** Whether the port for https is to be called. @default false, or true for an app that speaks `https` */
   readonly securePortEnabled?: boolean;
   /** A URL, or a path below the app's own. @default '/' */
   readonly homePageUrl?: string;
@@ -129,12 +130,15 @@ export interface EurekaInstanceOptions {
   readonly secureHealthCheckUrl?: string;
   /** Virtual names, comma separated. @default the service's name in small letters */
   readonly vipAddress?: string;
-  /** @default `vipAddress` */
+  /** Virtual name of the secure port, by which others may find the app. @default `vipAddress` */
   readonly secureVipAddress?: string;
+  /** Name of a group of applications; for show. */
   readonly appGroupName?: string;
+  /** Name of the autoscaling group on Amazon. */
   readonly asgName?: string;
+  /** Whether the instance is the Eureka server itself. */
   readonly isCoordinatingDiscoveryServer?: boolean;
-  /** @default 'MyOwn' */
+  /** Where it runs; `Amazon` asks the metadata service for address and zone. @default 'MyOwn' */
   readonly dataCenter?: DataCenterName;
   /** Where Amazon's metadata service is; asked only with the data centre `Amazon`. @default 'http://169.254.169.254' */
   readonly amazonMetadataUrl?: string;

@@ -58,6 +58,7 @@ export interface NacosOptions extends NacosClientOptions {
   readonly enabled?: boolean;
   /** Put into the metadata of every registration, below the registration's own. @default {} */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** Which documents are the configuration. */
   readonly config?: NacosConfigOptions;
   /** HTTP: how often services are asked for, in milliseconds. @default 7000 */
   readonly pollMs?: number;

@@ -32,17 +32,22 @@ export interface SpringConfigOptions {
   readonly url?: string | readonly string[];
   /** Whose configuration is read; of several, the first wins. @default the app's name */
   readonly application?: string | readonly string[];
-  /** @default the app's profiles, or `default` when it has none */
+  /**
+   * Whose documents are read besides those without a profile. @default the app's profiles, or `default` when it has
+   * none
+   */
   readonly profiles?: readonly string[];
   /** Branch, tag or commit; of several the first that there is. @default the server's own */
   readonly label?: string | readonly string[];
-  /** @default that of the URL, if any */
+  /** Of the server's basic authentication. @default that of the URL, if any */
   readonly username?: string;
+  /** Of `username`. */
   readonly password?: string;
   /** Handed on to Vault, as `X-Config-Token`. @default none */
   readonly token?: string;
   /** Sent with every request. @default {} */
   readonly headers?: Readonly<Record<string, string>>;
+  /** How to speak TLS, to an `https` address. */
   readonly tls?: TlsOptions;
   /** How often the configuration is read, in milliseconds, shortened by chance by up to a tenth. @default 30000 */
   readonly pollMs?: number;

@@ -4,7 +4,7 @@ import type { TreeNode } from './client/watched-tree.js';
 
 /** A node as a document of its own. */
 export function nodeDocument(id: string, node: TreeNode): ConfigDocument {
-  return bytesDocument(id, node.mzxid.toString(), formatByExtension(id) ?? 'text', node.data);
+  return bytesDocument(id, node.revision, formatByExtension(id) ?? 'text', node.data);
 }
 
 /** True when the node says something: it has data, or it is a leaf, whose value is then empty. */
@@ -30,9 +30,9 @@ export function contextDocument(
   const visit = (node: TreeNode, names: readonly string[]): void => {
     if (names.length > 0 && saysSomething(node)) {
       const text = textOf(node.data);
-      if (text === undefined) onSkipped(node.path, 'is no text in UTF-8', node.mzxid.toString());
+      if (text === undefined) onSkipped(node.path, 'is no text in UTF-8', node.revision);
       else entries.push([names.join('.'), text]);
-      revisions.push(`${names.join('/')}=${node.mzxid}`);
+      revisions.push(`${names.join('/')}=${node.revision}`);
     }
     for (const name of node.children) {
       const path = `${node.path}/${name}`;

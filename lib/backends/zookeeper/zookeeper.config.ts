@@ -14,8 +14,7 @@ import {
 } from '../../backend/index.js';
 import { defined, type ConfigDocument, type ConfigScope } from '../../model/index.js';
 import { isFailure } from './client/errors.js';
-import type { NodeStat } from './client/node-stat.js';
-
+import { revisionOf, type NodeStat } from './client/node-stat.js';
 import { childPath, parentPath } from './client/paths.js';
 import { watchedTree, type TreeNode } from './client/watched-tree.js';
 import type { ZooKeeperClient } from './client/zookeeper-client.js';
@@ -64,7 +63,7 @@ export class ZooKeeperConfigDriver implements ConfigDriver {
     const path = this.pathOf(id);
     const found = await this.options.client.getData(path, defined({ signal }));
     if (found === undefined || isBranch(found.stat)) return undefined;
-    return nodeDocument(id, { path, data: found.data, mzxid: found.stat.mzxid, children: [] });
+    return nodeDocument(id, { path, data: found.data, revision: revisionOf(found.stat), children: [] });
   }
 
   async publish(id: string, content: string, options: WriteOptions = {}): Promise<string> {
@@ -81,14 +80,17 @@ export class ZooKeeperConfigDriver implements ConfigDriver {
           await client.create(path, data, defined({ signal: options.signal }));
           // Somebody may have written since: then it is theirs to know, and a conflict for whoever compares.
           const created = await client.exists(path, defined({ signal: options.signal }));
-          if (created !== undefined) return (created.version === 0 ? created.mzxid : created.czxid).toString();
+          if (created !== undefined)
+            return created.version === 0
+              ? revisionOf(created)
+              : revisionOf({ mzxid: created.czxid, modifiedAt: created.createdAt });
           continue;
         }
         const written = await client.setData(path, data, {
           version: stat.version,
           ...defined({ signal: options.signal }),
         });
-        if (written !== undefined) return written.mzxid.toString();
+        if (written !== undefined) return revisionOf(written);
       } catch (error) {
         // Written in between by somebody else. Who compares is told so by the next look.
         if (!isFailure(error, 'BAD_VERSION', 'NODE_EXISTS') || tries >= 20) throw error;
@@ -187,7 +189,7 @@ export class ZooKeeperConfigDriver implements ConfigDriver {
 
   private assertRevision(id: string, stat: NodeStat | undefined, { ifRevision }: WriteOptions): void {
     if (ifRevision === undefined) return;
-    const present = stat === undefined || isBranch(stat) ? null : stat.mzxid.toString();
+    const present = stat === undefined || isBranch(stat) ? null : revisionOf(stat);
     if (present !== ifRevision) throw conflict(this.host.name, id, ifRevision, present);
   }
 

@@ -25,7 +25,7 @@ import { curatorChecks, type CuratorLayout, type CuratorPayload } from './curato
 
 /** Where configuration lies, in Spring Cloud Zookeeper's words. */
 export interface ZooKeeperConfigOptions {
-  /** @default 'config' */
+  /** Node below which configuration lies. @default 'config' */
   readonly root?: string;
   /** The name of what all applications share. @default 'application' */
   readonly defaultContext?: string;

@@ -72,8 +72,14 @@ export function ValidateResponse(schema: StandardSchema): MethodDecorator {
   return SetMetadata(RESPONSE_SCHEMA, schema);
 }
 
-/** The body of a method whose call is made elsewhere. @publicApi */
-export function remote(): never {
+/**
+ * The body of a method whose call is made elsewhere: never run on an injected object.
+ *
+ * @param _parameters the method's own, so that linters don't find them unused; nothing is done with them
+ * @throws DiscoveryError `UNSUPPORTED` when the method is called on an object that was not injected
+ * @publicApi
+ */
+export function remote(..._parameters: readonly unknown[]): never {
   throw new DiscoveryError(
     'UNSUPPORTED',
     'a method of an @HttpServiceClient class was called on an object that was not injected',

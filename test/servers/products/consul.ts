@@ -22,7 +22,8 @@ interface Program {
   readonly source: string;
 }
 
-async function program(): Promise<Program> {
+/** The program itself, built on the first call. */
+export async function program(): Promise<Program> {
   const wanted = versions.consul;
   const here = await which('consul');
   if (here && (await run(here, ['version']).catch(() => '')).startsWith(`Consul ${wanted}`)) {

@@ -337,7 +337,7 @@ describe('configuration', () => {
         const nodes = new Map(
           [...children].map(([path, names]) => [
             path,
-            { path, data: Buffer.from(names.size === 0 ? path : ''), mzxid: 1n, children: [...names] },
+            { path, data: Buffer.from(names.size === 0 ? path : ''), revision: '1.0', children: [...names] },
           ]),
         );
         const document = contextDocument('app', '/c/app', nodes, () => {});

@@ -494,7 +494,7 @@ withServer('zookeeper', {}, (server) => {
         lookup: tools.lookup as never,
       });
       expect(withLookup.data.name).toBe('two');
-      const dispatcher = new Agent({ connect: tools.connect as never });
+      const dispatcher = new Agent({ connect: tools.connect });
       const answer = await undiciRequest('http://two-1.instance_id.asab/z', { dispatcher });
       expect(await answer.body.json()).toMatchObject({ name: 'two', url: '/z' });
       await dispatcher.close();

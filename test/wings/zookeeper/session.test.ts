@@ -1,8 +1,9 @@
 import { createServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
+import type { ConfigReport } from '../../../lib/backend/index.js';
 import { createRegistration } from '../../../lib/model/index.js';
-import { curator, type ZooKeeperClient } from '../../../lib/backends/zookeeper/index.js';
+import { curator, ZooKeeperClient } from '../../../lib/backends/zookeeper/index.js';
 import { freshName, freshPort } from '../../contract/contract-harness.js';
 import { freePortWith } from '../../servers/free-port.js';
 import { withServer } from '../../servers/for-tests.js';
@@ -163,6 +164,56 @@ withServer('zookeeper', { private: true }, (server) => {
       await backAgain(reader);
       const observer = await opened.client(server.url);
       await until(async () => (await observer.getChildren(`/${path}/run`))?.length === 1, 'the record is there');
+    });
+
+    it('restarted empty: a node of the same name and the same transaction is another node', async () => {
+      const base = freshName('again');
+      const service = freshName('svc');
+      const record = (port: number) =>
+        Buffer.from(JSON.stringify({ name: service, id: 'one', address: '127.0.0.1', port, serviceType: 'DYNAMIC' }));
+      /** Writes a record and a value, in the given transaction and the next one. */
+      const write = async (client: ZooKeeperClient, port: number, at?: bigint): Promise<bigint> => {
+        for (const path of [`/${base}`, `/${base}/${service}`, '/config', '/config/application']) {
+          await client.create(path).catch(() => {});
+        }
+        // Transactions are counted from one on in a server without data.
+        for (let last = 0n; at !== undefined && last < at - 1n;) {
+          const path = await client.create('/filler-', Buffer.alloc(0), { mode: 'persistent-sequential' });
+          last = (await client.exists(path))?.czxid ?? 0n;
+        }
+        await client.create(`/${base}/${service}/one`, record(port));
+        await client.create(`/config/application/${base}`, Buffer.from(String(port)));
+        const stat = await client.exists(`/${base}/${service}/one`);
+        return stat?.mzxid ?? 0n;
+      };
+      await server.restart({ keepData: false });
+      const before = new ZooKeeperClient({ servers: server.url });
+      await before.open();
+      for (let count = 0; count < 50; count++) {
+        await before.create('/filler-', Buffer.alloc(0), { mode: 'persistent-sequential' });
+      }
+      const transaction = await write(before, 1);
+      await before.close();
+
+      const proxy = await server.proxy();
+      opened.add(() => proxy.close());
+      const test = await opened.backend({ servers: proxy.url, layout: curator({ basePath: `/${base}` }) });
+      const reader = watching(test, service);
+      const documents: ConfigReport[] = [];
+      test.backend.config.watch({ kind: 'application', application: 'shop', profiles: [] }, (report) =>
+        documents.push(report),
+      );
+      const value = () => JSON.stringify(documents.at(-1)?.documents ?? []);
+      await until(() => reader.ports().includes(1), 'the record is seen');
+      await until(() => value().includes('"1"'), 'the value is seen');
+
+      await proxy.drop();
+      await server.restart({ keepData: false });
+      const after = await opened.client(server.url);
+      expect(await write(after, 2, transaction)).toBe(transaction);
+      await proxy.heal();
+      await until(() => reader.ports().includes(2), 'the other record is seen');
+      await until(() => value().includes('"2"'), 'the other value is seen');
     });
 
     it('not there when the app starts: the app runs, and registers when it comes', async () => {

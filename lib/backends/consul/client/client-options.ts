@@ -41,6 +41,7 @@ export interface ConsulConnectionOptions {
   readonly token?: TokenLike;
   /** A file with the token, which is read again when it was replaced. Not together with `token`. */
   readonly tokenFile?: string;
+  /** How to speak TLS, to an `https` address. */
   readonly tls?: TlsOptions;
   /** Datacentre to ask. @default the agent's */
   readonly datacenter?: string;

@@ -48,23 +48,28 @@ export class ClientLogger implements Logger {
     this.outputs = [...this.outputs, output];
   }
 
+  /** Writes there no more. */
   removeOutput(output: Logger): void {
     this.flush();
     this.outputs = this.outputs.filter((one) => one !== output);
   }
 
+  /** A line of the severity `error`. */
   error(message: string): void {
     this.add('error', message);
   }
 
+  /** A line of the severity `warn`. */
   warn(message: string): void {
     this.add('warn', message);
   }
 
+  /** A line of the severity `log`. */
   log(message: string): void {
     this.add('log', message);
   }
 
+  /** A line of the severity `debug`. */
   debug(message: string): void {
     this.add('debug', message);
   }

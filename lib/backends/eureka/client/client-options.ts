@@ -43,7 +43,10 @@ export interface EurekaClientOptions extends EurekaOptions {
   readonly instanceId?: string;
   /** The host name that others call. @default as `hostFrom` says */
   readonly instanceHost?: string;
-  /** @default what `instanceHost` resolves to, else the first address of this machine that isn't the loopback */
+  /**
+   * The address that is registered. @default what `instanceHost` resolves to, else the first address of this machine
+   * that isn't the loopback
+   */
   readonly instanceIp?: string;
   /** Only addresses in this network, or in one of these: `192.168.10.0/24`, `fd00::/8`. */
   readonly instanceIpNetwork?: string | readonly string[];
@@ -57,9 +60,9 @@ export interface EurekaClientOptions extends EurekaOptions {
   readonly hostFrom?: 'address' | 'reverse-lookup' | 'hostname';
   /** The status to register with; `STARTING` until the app is ready, then `client.setStatus('UP')`. @default 'UP' */
   readonly initialStatus?: InstanceStatus;
-  /** @default {} */
+  /** Of the instance. @default {} */
   readonly metadata?: Readonly<Record<string, string | number | boolean>>;
-  /** @default true */
+  /** Whether it registers, besides reading. @default true */
   readonly shouldRegister?: boolean;
   /** Read the registry. @default true */
   readonly shouldDiscover?: boolean;
@@ -73,7 +76,7 @@ export interface EurekaClientOptions extends EurekaOptions {
   readonly onError?: (type: EurekaErrorType, error: DiscoveryError) => unknown;
   /** Where to write, one place or several. @default the standard error output */
   readonly logger?: Logger | readonly Logger[];
-  /** @default 'log' */
+  /** From which severity on lines are written. @default 'log' */
   readonly logLevel?: LogLevel;
   /** How long `stop()` tries to take the registration back, in milliseconds. @default 5000 */
   readonly stopTimeoutMs?: number;

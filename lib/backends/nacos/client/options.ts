@@ -31,6 +31,7 @@ import type { NacosConfigFilter } from './config/cipher.js';
 /** Keys of Alibaba Cloud, as a provider gives them for each request. */
 export interface NacosAccessKeys {
   readonly accessKey: string;
+  /** Of `accessKey`: signs the requests. */
   readonly secretKey: string;
   /** Of temporary credentials. */
   readonly securityToken?: string;
@@ -79,10 +80,13 @@ export interface NacosClientOptions {
   readonly namespace?: string;
   /** Path of the HTTP API. @default '/nacos' */
   readonly contextPath?: string;
+  /** Logs in with `password`, and again ahead of the end of the token. */
   readonly username?: string;
+  /** Of `username`. */
   readonly password?: string;
   /** Of Alibaba Cloud; requests are then signed. */
   readonly accessKey?: string;
+  /** Of `accessKey`. */
   readonly secretKey?: string;
   /** Instead of `accessKey` and `secretKey`. */
   readonly credentialsProvider?: NacosCredentialsProvider;
@@ -116,9 +120,9 @@ export interface NacosClientOptions {
   readonly configRefreshMs?: number;
   /** Transforms content before it is published and after it is read: encryption. */
   readonly configFilter?: NacosConfigFilter;
-  /** @default silent */
+  /** Takes the lines. @default silent */
   readonly logger?: Logger;
-  /** @default 'log' */
+  /** From which severity on lines are written. @default 'log' */
   readonly logLevel?: LogLevel;
 }
 

@@ -38,8 +38,11 @@ export interface NatsConnectionOptions {
   readonly library?: 'nats' | '@nats-io/transport-node';
   /** The connection's name in the server's monitoring. @default the app's name */
   readonly connectionName?: string;
+  /** Logs in with `password`. */
   readonly username?: string;
+  /** Of `username`. */
   readonly password?: string;
+  /** Logs in with a token alone. */
   readonly token?: string;
   /** Seed of an NKey (`SU…`): the server's challenge is signed with it; it never leaves the process. */
   readonly nkeySeed?: string;

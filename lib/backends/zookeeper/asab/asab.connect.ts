@@ -141,11 +141,14 @@ export interface UndiciConnectOptions {
 export function asabConnector(
   locator: AsabLocator,
   tls: TlsOptions = {},
-): (options: UndiciConnectOptions, callback: (error: Error | null, socket: Socket | null) => void) => void {
+): (options: UndiciConnectOptions, callback: (...outcome: [null, Socket] | [Error, null]) => void) => void {
   return ({ hostname, protocol, port, servername }, callback) => {
     const host = hostname.replace(/^\[|\]$/g, '');
     const isSecure = protocol === 'https:';
-    const done: SocketCallback = (error, socket) => callback(error, socket ?? null);
+    const done: SocketCallback = (error, socket) => {
+      if (socket === undefined) callback(error ?? new Error(`no connection to ${host}`), null);
+      else callback(null, socket);
+    };
     const opened: SocketCallback = (error, socket) => {
       if (error !== null || socket === undefined || !isSecure) return done(error, socket);
       const name = servername ?? '';

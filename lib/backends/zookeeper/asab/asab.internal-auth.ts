@@ -104,6 +104,7 @@ export class InternalAuth {
     }
   }
 
+  /** Ends the renewing of tokens. */
   async close(): Promise<void> {
     for (const release of this.release.splice(0)) release();
     await this.task?.stop();

@@ -24,13 +24,15 @@ export interface AsabLayoutOptions {
    * @default `ASAB_HOSTNAME`, else the machine's host name
    */
   readonly host?: string | ((registration: Registration) => string);
-  /** @default `NODE_ID` */
+  /** Id of the cluster node. @default `NODE_ID` */
   readonly nodeId?: string;
-  /** @default `SERVICE_ID`, else the service's name */
+  /** Id of the service, by which others find it. @default `SERVICE_ID`, else the service's name */
   readonly serviceId?: string;
-  /** @default `INSTANCE_ID`, else the registration's own instance id when one was chosen, else none */
+  /**
+   * Id of this instance. @default `INSTANCE_ID`, else the registration's own instance id when one was chosen, else none
+   */
   readonly instanceId?: string;
-  /** @default `SITE_ID` */
+  /** Id of the site. @default `SITE_ID` */
   readonly siteId?: string;
   /**
    * What the server listens on, for the record's `web`. ASAB's clients call only what listens on all addresses.

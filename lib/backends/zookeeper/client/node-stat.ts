@@ -22,6 +22,19 @@ export interface NodeStat {
   readonly childCount: number;
 }
 
+/**
+ * Tells two writings of nodes of one name apart. The transaction alone doesn't: a server that lost its data counts from
+ * the beginning again, and gives what is written anew the numbers, and sequential nodes the names, that others had.
+ */
+export function writingOf({ mzxid, createdAt, modifiedAt, owner }: NodeStat): string {
+  return [mzxid, createdAt, modifiedAt, owner ?? ''].join(' ');
+}
+
+/** Which writing of a node's data it is, for compare-and-set; the time is there for what {@link writingOf} says. */
+export function revisionOf({ mzxid, modifiedAt }: Pick<NodeStat, 'mzxid' | 'modifiedAt'>): string {
+  return `${mzxid}.${modifiedAt}`;
+}
+
 /** A session's id as ZooKeeper's own logs write it. */
 export function sessionName(id: Buffer): string {
   return id.toString('hex');

@@ -1,6 +1,6 @@
 import { type DriverHost, inParallel, type PullSource } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
-import type { NodeStat } from './node-stat.js';
+import { writingOf, type NodeStat } from './node-stat.js';
 import { childPath } from './paths.js';
 
 import { watchedSource } from './watched-source.js';
@@ -10,8 +10,8 @@ import type { ZooKeeperClient } from './zookeeper-client.js';
 export interface Child<T> {
   readonly name: string;
   readonly value: T;
-  /** The transaction that wrote it. */
-  readonly mzxid: bigint;
+  /** What wrote it: see {@link writingOf}. */
+  readonly writing: string;
   /** The transaction that created it. */
   readonly czxid: bigint;
 }
@@ -87,19 +87,19 @@ export function watchedChildren<T>(options: WatchedChildrenOptions<T>): PullSour
         (name) => everything || changed.has(name) || !(before.has(name) || skipped.has(name)),
       );
       await inParallel(toRead, IN_PARALLEL, async (name) => {
-        let version: bigint | undefined;
+        let version: string | undefined;
         try {
           bad.delete(name);
           options.onRead?.();
           const found = await client.getData(childPath(path, name), { watch: true, signal });
-          version = found?.stat.mzxid;
+          version = found === undefined ? undefined : writingOf(found.stat);
           if (found === undefined) next.delete(name);
-          else if (before.get(name)?.mzxid !== version) next.set(name, childOf(name, found, options));
+          else if (before.get(name)?.writing !== version) next.set(name, childOf(name, found, options));
         } catch (error) {
           if (error instanceof DiscoveryError && OUTAGES.has(error.code)) throw error;
           next.delete(name);
           bad.add(name);
-          host.skip(childPath(path, name), error, version === undefined ? undefined : String(version));
+          host.skip(childPath(path, name), error, version);
         }
       });
       const changes = changesOf(before, next);
@@ -131,7 +131,7 @@ function childOf<T>(
     const problem = `the record is ${data.length} bytes long`;
     throw new DiscoveryError('INVALID_INSTANCE', problem, { backend: host.name });
   }
-  return { name, value: decode(name, data, stat), mzxid: stat.mzxid, czxid: stat.czxid };
+  return { name, value: decode(name, data, stat), writing: writingOf(stat), czxid: stat.czxid };
 }
 
 function keep<V>(map: ReadonlyMap<string, V>, names: readonly string[]): Map<string, V> {

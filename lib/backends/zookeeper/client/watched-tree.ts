@@ -1,5 +1,5 @@
 import { inParallel, type PullSource, type Unsubscribe } from '../../../backend/index.js';
-
+import { revisionOf } from './node-stat.js';
 import { childPath } from './paths.js';
 import { watchedSource } from './watched-source.js';
 import type { ZooKeeperClient } from './zookeeper-client.js';
@@ -8,7 +8,8 @@ import type { ZooKeeperClient } from './zookeeper-client.js';
 export interface TreeNode {
   readonly path: string;
   readonly data: Buffer;
-  readonly mzxid: bigint;
+  /** Which writing of its data it is: see {@link revisionOf}. */
+  readonly revision: string;
   /** Names of its children; empty when the tree isn't read deep. */
   readonly children: readonly string[];
 }
@@ -51,7 +52,7 @@ export function watchedTree({ client, what, roots, deep, rescanMs }: WatchedTree
         deep ? client.getChildren(path, { watch: true, signal }) : Promise.resolve([]),
       ]);
       if (found !== undefined && children !== undefined) {
-        return { path, data: found.data, mzxid: found.stat.mzxid, children: [...children].sort() };
+        return { path, data: found.data, revision: revisionOf(found.stat), children: [...children].sort() };
       }
       // A root that is missing is waited for; anything else comes with its parent's list.
       if (!roots.includes(path) || (await client.exists(path, { watch: true, signal })) === undefined) return undefined;
@@ -96,7 +97,7 @@ function isSame(a: TreeNode | undefined, b: TreeNode): boolean {
   return (
     a === b ||
     (a !== undefined &&
-      a.mzxid === b.mzxid &&
+      a.revision === b.revision &&
       a.children.length === b.children.length &&
       a.children.every((name, index) => name === b.children[index]))
   );

@@ -15,7 +15,7 @@ export type CuratorPayload = 'spring' | 'none' | ((registration: Registration) =
 export interface CuratorLayoutOptions {
   /** Path of all services; Spring's `spring.cloud.zookeeper.discovery.root`. @default '/services' */
   readonly basePath?: string;
-  /** @default 'spring' */
+  /** What the records say beside name, address and ports. @default 'spring' */
   readonly payload?: CuratorPayload;
 }
 
