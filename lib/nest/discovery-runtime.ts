@@ -102,6 +102,9 @@ export class DiscoveryRuntime {
       onGone: ({ url }) => {
         for (const one of new Set([this.transport, this.pools])) one.release(url);
       },
+      onEjected: ({ service, id, url }, forMs) =>
+        report({ type: 'instance.ejected', service, instanceId: id, url, forMs }),
+      onReturned: ({ service, id, url }) => report({ type: 'instance.returned', service, instanceId: id, url }),
     });
     this.discovery = new DiscoveryClient({
       views: this.views,

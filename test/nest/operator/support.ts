@@ -1,0 +1,80 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Module, type INestApplication, type Type } from '@nestjs/common';
+import { afterEach } from 'vitest';
+import { DiscoveryModule, type DiscoveryModuleOptions } from '../../../lib/index.js';
+import { DiscoveryOperatorModule, type DiscoveryOperatorOptions } from '../../../lib/integrations/operator/index.js';
+import type { InMemoryRegistry } from '../../../lib/testing/index.js';
+import { createOn, portOf, type Platform } from '../support.js';
+
+const servers: Server[] = [];
+
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+/** A server that answers what it is told to; its port, and what makes it answer otherwise. */
+export async function stockServer(): Promise<{ readonly port: number; status: number }> {
+  const stock = { port: 0, status: 200 };
+  const server = createServer((_, response) => response.writeHead(stock.status).end('{}'));
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  stock.port = (server.address() as AddressInfo).port;
+  return stock;
+}
+
+/** An app with the operator's module on it. */
+export function operated(
+  registry: InMemoryRegistry,
+  operator: DiscoveryOperatorOptions = {},
+  options: Partial<DiscoveryModuleOptions> = {},
+  more: readonly Type[] = [],
+): Type {
+  @Module({
+    imports: [
+      ...more,
+      DiscoveryOperatorModule.register(operator),
+      DiscoveryModule.forRoot({
+        service: { name: 'SHOP', metadata: { version: '1', 'user.password': 'geheim' } },
+        registry: registry.backend(),
+        config: registry.backend({ name: 'config' }),
+        configOptions: { environment: false, commandLine: false },
+        ...options,
+      }),
+    ],
+  })
+  class AppModule {}
+  return AppModule;
+}
+
+/** The app, listening. */
+export async function startOperated(
+  platform: Platform,
+  ...given: Parameters<typeof operated>
+): Promise<INestApplication> {
+  const app = await createOn(platform, operated(...given));
+  await app.listen(0, '127.0.0.1');
+  return app;
+}
+
+/** Asks an app. */
+export function ask(app: INestApplication, path: string, init: RequestInit = {}): Promise<Response> {
+  return fetch(`http://127.0.0.1:${portOf(app)}${path}`, { redirect: 'manual', ...init });
+}
+
+/** What an app answers, as JSON. */
+export async function read(app: INestApplication, path: string, init?: RequestInit): Promise<Record<string, unknown>> {
+  return (await (await ask(app, path, init)).json()) as Record<string, unknown>;
+}
+
+/** Sends an object. */
+export function post(app: INestApplication, path: string, body: unknown = {}, headers = {}): Promise<Response> {
+  return ask(app, path, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  });
+}
