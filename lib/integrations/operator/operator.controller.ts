@@ -6,7 +6,7 @@ import { OwnMachineGuard } from './own-machine.guard.js';
 import { reasonOf, type Part } from './operator-state.js';
 import type { ResolvedOperatorOptions } from './operator.options.js';
 import { OperatorParts } from './operator-parts.js';
-import { PAGE_HTML, PAGE_SCRIPT, PAGE_STYLE } from './page/page.asset.js';
+import { PAGE_HTML, PAGE_ICON, PAGE_SCRIPT, PAGE_STYLE } from './page/page.asset.js';
 
 /** The controller of an app's options: its path and its guards are the class's own. */
 export function operatorController({ path, guards }: ResolvedOperatorOptions): Type {
@@ -47,6 +47,11 @@ class OperatorRoutes {
   @Get('page.css')
   style(@Req() request: object, @Res() response: object): Promise<void> {
     return this.asset(request, response, 'text/css; charset=utf-8', PAGE_STYLE);
+  }
+
+  @Get('page.svg')
+  icon(@Req() request: object, @Res() response: object): Promise<void> {
+    return this.asset(request, response, 'image/svg+xml', PAGE_ICON);
   }
 
   @Get('overview')

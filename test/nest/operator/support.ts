@@ -1,11 +1,11 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Module, type INestApplication, type Type } from '@nestjs/common';
+import type { INestApplication } from '@nestjs/common';
 import { afterEach } from 'vitest';
-import { DiscoveryModule, type DiscoveryModuleOptions } from '../../../lib/index.js';
-import { DiscoveryOperatorModule, type DiscoveryOperatorOptions } from '../../../lib/integrations/operator/index.js';
-import type { InMemoryRegistry } from '../../../lib/testing/index.js';
 import { createOn, portOf, type Platform } from '../support.js';
+import { operated } from './operated.js';
+
+export { operated } from './operated.js';
 
 const servers: Server[] = [];
 
@@ -24,30 +24,6 @@ export async function stockServer(): Promise<{ readonly port: number; status: nu
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   stock.port = (server.address() as AddressInfo).port;
   return stock;
-}
-
-/** An app with the operator's module on it. */
-export function operated(
-  registry: InMemoryRegistry,
-  operator: DiscoveryOperatorOptions = {},
-  options: Partial<DiscoveryModuleOptions> = {},
-  more: readonly Type[] = [],
-): Type {
-  @Module({
-    imports: [
-      ...more,
-      DiscoveryOperatorModule.register(operator),
-      DiscoveryModule.forRoot({
-        service: { name: 'SHOP', metadata: { version: '1', 'user.password': 'geheim' } },
-        registry: registry.backend(),
-        config: registry.backend({ name: 'config' }),
-        configOptions: { environment: false, commandLine: false },
-        ...options,
-      }),
-    ],
-  })
-  class AppModule {}
-  return AppModule;
 }
 
 /** The app, listening. */
