@@ -94,7 +94,7 @@ function poll() {
 async function goOn() {
   clearTimeout(polling);
   if (!document.hidden) await poll();
-  polling = setTimeout(goOn, page.failure === undefined ? EVERY_MS : 2 * EVERY_MS);
+  polling = setTimeout(() => void goOn(), page.failure === undefined ? EVERY_MS : 2 * EVERY_MS);
 }
 
 function pollSoon() {
