@@ -1,7 +1,17 @@
-import { Inject, Module, type DynamicModule, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import {
+  Inject,
+  Module,
+  Optional,
+  type DynamicModule,
+  type OnApplicationShutdown,
+  type OnModuleInit,
+} from '@nestjs/common';
+import { ApplicationConfig } from '@nestjs/core';
 import type { Unsubscribe } from '../../backend/index.js';
 import { AppRegistration, DiscoveryTelemetry } from '../../nest/index.js';
 import { DiscoveryRuntime } from '../../nest/discovery-runtime.js';
+import { Actuator } from './actuator/actuator.js';
+import { actuatorController } from './actuator/actuator.controller.js';
 import { EventFeed } from './event-feed.js';
 import { operatorController } from './operator.controller.js';
 import {
@@ -29,6 +39,7 @@ export class DiscoveryOperatorModule implements OnModuleInit, OnApplicationShutd
   constructor(
     @Inject(OperatorParts) private readonly parts: OperatorParts,
     @Inject(DiscoveryRuntime) private readonly runtime: DiscoveryRuntime,
+    @Optional() @Inject(Actuator) private readonly actuator?: Actuator,
   ) {}
 
   /**
@@ -37,10 +48,14 @@ export class DiscoveryOperatorModule implements OnModuleInit, OnApplicationShutd
    */
   static register(options: DiscoveryOperatorOptions = {}): DynamicModule {
     const resolved = resolveOperatorOptions(options);
+    const { actuator, readOnly } = resolved;
     return {
       module: DiscoveryOperatorModule,
       imports: [...(options.imports ?? [])],
-      controllers: [operatorController(resolved)],
+      controllers: [
+        operatorController(resolved),
+        ...(actuator === undefined ? [] : [actuatorController(actuator.path, resolved.guards)]),
+      ],
       providers: [
         { provide: OPTIONS, useValue: resolved },
         {
@@ -48,6 +63,16 @@ export class DiscoveryOperatorModule implements OnModuleInit, OnApplicationShutd
           useFactory: partsOf,
           inject: [OPTIONS, DiscoveryRuntime, AppRegistration, DiscoveryTelemetry],
         },
+        ...(actuator === undefined
+          ? []
+          : [
+              {
+                provide: Actuator,
+                useFactory: (...parts: [DiscoveryRuntime, AppRegistration, DiscoveryTelemetry, ApplicationConfig]) =>
+                  new Actuator(actuator, readOnly, ...parts),
+                inject: [DiscoveryRuntime, AppRegistration, DiscoveryTelemetry, ApplicationConfig],
+              },
+            ]),
       ],
     };
   }
@@ -64,6 +89,7 @@ export class DiscoveryOperatorModule implements OnModuleInit, OnApplicationShutd
   onApplicationShutdown(): void {
     this.unsubscribe();
     this.parts.feed.close();
+    this.actuator?.metrics.stop();
   }
 }
 

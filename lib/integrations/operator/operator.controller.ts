@@ -1,7 +1,6 @@
 import { Controller, Get, Inject, Post, Req, Res, UseGuards, VERSION_NEUTRAL, type Type } from '@nestjs/common';
-import { messageOf } from '../../model/index.js';
-import type { Logger } from '../../backend/index.js';
-import { Exchange, Refusal } from './exchange.js';
+import { answering } from './answering.js';
+import { Refusal, type Exchange } from './exchange.js';
 import { OwnMachineGuard } from './own-machine.guard.js';
 import { reasonOf, type Part } from './operator-state.js';
 import type { ResolvedOperatorOptions } from './operator.options.js';
@@ -153,29 +152,13 @@ class OperatorRoutes {
     });
   }
 
-  private async answer(
-    request: object,
-    response: object,
-    run: (exchange: Exchange) => void | Promise<void>,
-  ): Promise<void> {
-    const exchange = new Exchange(request, response);
-    try {
-      await run(exchange);
-    } catch (error) {
-      reportUnknown(this.parts.logger, error);
-      exchange.fail(error);
-    }
+  private answer(request: object, response: object, run: (exchange: Exchange) => void | Promise<void>): Promise<void> {
+    return answering(this.parts.logger, request, response, run);
   }
 
   private assertPage(): void {
     if (!this.parts.options.page) throw new Refusal(404, 'there is no page here: page is off');
   }
-}
-
-/** What isn't ours to explain to whoever asked is told to those who run the app. */
-function reportUnknown(logger: Logger, error: unknown): void {
-  const isKnown = error instanceof Refusal || (error as { readonly code?: unknown } | null)?.code !== undefined;
-  if (!isKnown) logger.error(`the operator's endpoints failed: ${messageOf(error)}`);
 }
 
 function partOf(exchange: Exchange, limit: number, max: number): Part {

@@ -9,6 +9,12 @@ import {
   satisfying,
 } from '../../backend/machinery/index.js';
 import { DiscoveryError } from '../../model/index.js';
+import {
+  actuatorCheck,
+  resolveActuatorOptions,
+  type ActuatorOptions,
+  type ResolvedActuatorOptions,
+} from './actuator/actuator.options.js';
 
 /** Who may see the endpoints: a guard's class, whose dependencies Nest injects, or a guard. */
 export type OperatorGuard = Type<CanActivate> | CanActivate;
@@ -28,6 +34,11 @@ export interface DiscoveryOperatorOptions {
   readonly imports?: ModuleMetadata['imports'];
   /** Whether there is a page; the endpoints are there without it. @default true */
   readonly page?: boolean;
+  /**
+   * Endpoints in the shapes of Spring Boot's, for Spring Boot Admin and whatever else reads them: health, info, metrics, env,
+   * serviceregistry, refresh. @default false
+   */
+  readonly actuator?: boolean | ActuatorOptions;
   /** Nobody can pause, resume or refresh. @default false */
   readonly readOnly?: boolean;
   /** Streams of events that may be open at once: each browser that shows the page has one. @default 64 */
@@ -39,6 +50,7 @@ export interface ResolvedOperatorOptions {
   readonly path: string;
   readonly guards: readonly OperatorGuard[];
   readonly page: boolean;
+  readonly actuator: ResolvedActuatorOptions | undefined;
   readonly readOnly: boolean;
   readonly maxStreams: number;
 }
@@ -52,14 +64,17 @@ const guard = either(
 /** Segments of letters, digits and a few signs: nothing that a router reads as more than text. */
 const PATH = /^\/?[A-Za-z0-9_~.-]+(?:\/[A-Za-z0-9_~.-]+)*\/?$/;
 
+const path = satisfying(
+  "a path of plain segments, such as 'internal/discovery'",
+  (value) => typeof value === 'string' && PATH.test(value) && !/(?:^|\/)\.{1,2}(?:\/|$)/.test(value),
+);
+
 const FIELDS = {
-  path: satisfying(
-    "a path of plain segments, such as 'internal/discovery'",
-    (value) => typeof value === 'string' && PATH.test(value) && !/(?:^|\/)\.{1,2}(?:\/|$)/.test(value),
-  ),
+  path,
   guard: either('a guard, the class of one, or a list of them', guard, listOf(guard)),
   imports: listOf(satisfying('a module', (value) => value !== undefined && value !== null)),
   page: flag,
+  actuator: actuatorCheck(path),
   readOnly: flag,
   maxStreams: integerBetween(1, 10_000),
 };
@@ -73,7 +88,14 @@ export function resolveOperatorOptions(
   env: NodeJS.ProcessEnv = process.env,
 ): ResolvedOperatorOptions {
   checkOptions('DiscoveryOperatorModule.register()', options, FIELDS);
-  const { path = 'discovery', guard: given = [], page = true, readOnly = false, maxStreams = 64 } = options;
+  const {
+    path = 'discovery',
+    guard: given = [],
+    page = true,
+    actuator = false,
+    readOnly = false,
+    maxStreams = 64,
+  } = options;
   const guards = Array.isArray(given) ? (given as readonly OperatorGuard[]) : [given as OperatorGuard];
   if (guards.length === 0 && env['NODE_ENV'] === 'production') {
     throw new DiscoveryError(
@@ -82,5 +104,12 @@ export function resolveOperatorOptions(
       { field: 'guard' },
     );
   }
-  return { path: path.replace(/^\/+|\/+$/g, ''), guards, page, readOnly, maxStreams };
+  return {
+    path: path.replace(/^\/+|\/+$/g, ''),
+    guards,
+    page,
+    actuator: resolveActuatorOptions(actuator),
+    readOnly,
+    maxStreams,
+  };
 }

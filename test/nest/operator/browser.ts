@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe } from 'vitest';
+import { standIn } from '../../servers/for-tests.js';
 import { EXECUTABLE, launchBrowser } from './chromium.js';
 
 /** What a suite has of its browser. */
@@ -15,11 +16,7 @@ export interface Window {
 export function withBrowser(name: string, define: (window: Window) => void): void {
   if (!existsSync(EXECUTABLE)) {
     const reason = `no browser at ${EXECUTABLE} (Debian: apt-get install chromium)`;
-    describe(name, () => {
-      it.skipIf(process.env['REQUIRE_SERVERS'] !== '1')(`is skipped: ${reason}`, () => {
-        throw new Error(reason);
-      });
-    });
+    describe(name, () => standIn(name, reason, 'browser'));
     return;
   }
   describe(name, { timeout: 90_000 }, () => {

@@ -1,4 +1,4 @@
-import { Module, type Type } from '@nestjs/common';
+import { Module, type Provider, type Type } from '@nestjs/common';
 import { DiscoveryModule, type DiscoveryModuleOptions } from '../../../lib/index.js';
 import { DiscoveryOperatorModule, type DiscoveryOperatorOptions } from '../../../lib/integrations/operator/index.js';
 import type { InMemoryRegistry } from '../../../lib/testing/index.js';
@@ -9,8 +9,10 @@ export function operated(
   operator: DiscoveryOperatorOptions = {},
   options: Partial<DiscoveryModuleOptions> = {},
   more: readonly Type[] = [],
+  providers: Provider[] = [],
 ): Type {
   @Module({
+    providers,
     imports: [
       ...more,
       DiscoveryOperatorModule.register(operator),
