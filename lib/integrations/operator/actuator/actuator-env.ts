@@ -5,19 +5,20 @@ import { maskedValue } from '../masked.js';
 const MAX_KEYS = 5000;
 
 /** A value of one source, as Spring shows it. */
-interface Shown {
+export interface EnvironmentValue {
   readonly value: unknown;
   readonly origin?: string;
 }
 
 /** The configuration in the shape of Spring's `env`: each source with what it has, also of what another overrides. */
 export function environmentOf(tree: PropertyTree, profiles: readonly string[]) {
-  const sources = new Map<string, Record<string, Shown>>();
+  const sources = new Map<string, Record<string, EnvironmentValue>>();
   for (const key of tree.keys.slice(0, MAX_KEYS)) {
     for (const { source, shown } of valuesOf(tree, key)) {
       let properties = sources.get(source);
       // Without a prototype: the keys are somebody else's.
-      if (properties === undefined) sources.set(source, (properties = Object.create(null) as Record<string, Shown>));
+      if (properties === undefined)
+        sources.set(source, (properties = Object.create(null) as Record<string, EnvironmentValue>));
       properties[key] = shown;
     }
   }
@@ -40,7 +41,10 @@ export function environmentEntryOf(tree: PropertyTree, profiles: readonly string
   };
 }
 
-function valuesOf(tree: PropertyTree, key: string): readonly { readonly source: string; readonly shown: Shown }[] {
+function valuesOf(
+  tree: PropertyTree,
+  key: string,
+): readonly { readonly source: string; readonly shown: EnvironmentValue }[] {
   const { value, origin, secret, overrides } = explain(tree, key);
   const own: readonly Partial<ConfigCandidate>[] = origin === undefined ? [] : [{ value: value ?? null, origin }];
   return [...own, ...overrides].map((one) => {
