@@ -11,6 +11,7 @@ export async function answering(
 ): Promise<void> {
   const exchange = new Exchange(request, response);
   try {
+    exchange.assertReadable();
     await run(exchange);
   } catch (error) {
     const isKnown = error instanceof Refusal || error instanceof DiscoveryError;

@@ -111,6 +111,7 @@ export class Exchange {
    */
   async body(): Promise<Readonly<Record<string, unknown>>> {
     this.assertSameSite();
+    this.assertSameOrigin();
     const type = this.request.headers['content-type'] ?? '';
     if (!/^application\/(?:[\w.+-]+\+)?json(?:;|$)/i.test(type.trim())) {
       throw new Refusal(415, 'send a JSON object, as application/json');
@@ -128,9 +129,25 @@ export class Exchange {
    */
   assertSameSite(): void {
     const site = this.request.headers['sec-fetch-site'];
-    if (site !== undefined && site !== 'same-origin' && site !== 'none') {
-      throw new Refusal(403, 'this may not be sent by a page of another site');
-    }
+    if (site !== undefined && site !== 'same-origin' && site !== 'none') throw fromElsewhere();
+  }
+
+  /**
+   * Refuses what a script of another site's page asks for, which an app that allows other origins (CORS) would let it read. Links
+   * from elsewhere lead here.
+   *
+   * @throws Refusal 403
+   */
+  assertReadable(): void {
+    if (this.request.headers['sec-fetch-mode'] !== 'navigate') this.assertSameSite();
+  }
+
+  /** Older browsers, and all of them without TLS, say only where the page comes from. */
+  private assertSameOrigin(): void {
+    const { headers } = this.request;
+    if (headers['sec-fetch-site'] !== undefined || headers.origin === undefined) return;
+    const own = [headers.host, headers['x-forwarded-host']];
+    if (!own.includes(headers.origin.replace(/^[a-z]+:\/\//i, ''))) throw fromElsewhere();
   }
 
   /** Answers with a text. */
@@ -138,6 +155,7 @@ export class Exchange {
     const { response } = this;
     if (response.headersSent) return;
     const body = Buffer.from(text);
+    this.forgetCors();
     response.writeHead(status, { ...HEADERS, 'content-type': type, 'content-length': body.length });
     response.end(this.request.method === 'HEAD' ? undefined : body);
   }
@@ -156,6 +174,7 @@ export class Exchange {
   /** Begins a stream of events. */
   stream(): ServerResponse {
     const type = 'text/event-stream; charset=utf-8';
+    this.forgetCors();
     this.response.writeHead(200, { ...HEADERS, 'content-type': type, 'x-accel-buffering': 'no' });
     return this.response;
   }
@@ -169,6 +188,13 @@ export class Exchange {
     const message = known ? messageOf(error) : 'it failed: see the log of the app';
     const status = known ? (STATUS[error.code] ?? 500) : 500;
     this.json({ code: known ? error.code : 'INTERNAL', message }, status);
+  }
+
+  /** Whatever else of the app other origins may read: this they may not. */
+  private forgetCors(): void {
+    for (const name of this.response.getHeaderNames()) {
+      if (name.startsWith('access-control-')) this.response.removeHeader(name);
+    }
   }
 
   private async readJson(): Promise<unknown> {
@@ -185,4 +211,8 @@ export class Exchange {
       throw new Refusal(400, 'the body is no JSON');
     }
   }
+}
+
+function fromElsewhere(): Refusal {
+  return new Refusal(403, 'this may not be asked for by a page of another site');
 }

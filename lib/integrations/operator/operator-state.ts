@@ -4,7 +4,7 @@ import { explain, type ConfigExplanation } from '../../config/index.js';
 import { defined, messageOf, type DiscoveryError } from '../../model/index.js';
 import type { AppRegistration, DiscoveryTelemetry } from '../../nest/index.js';
 import type { DiscoveryRuntime } from '../../nest/discovery-runtime.js';
-import type { InstanceTelemetry, ServiceTelemetry } from '../../observability/index.js';
+import type { InstanceTelemetry, ServiceTelemetry, TelemetrySnapshot } from '../../observability/index.js';
 import { Refusal } from './exchange.js';
 import type { EventFeed } from './event-feed.js';
 import { shown } from './event-text.js';
@@ -24,12 +24,17 @@ const PATIENCE_MS = 10_000;
 /** How long the names of all services are good for, in milliseconds: fifty browsers ask a registry no more often than one. */
 const NAMES_KEPT_MS = 5000;
 
+/** How long what was seen is good for, in milliseconds. */
+const SNAPSHOT_KEPT_MS = 100;
+
 /** Health of a service, the worst first. */
 const RANKS = { unknown: 0, stale: 1, fresh: 2 } as const;
 
 /** Everything that is shown of an app, as JSON; of secrets nothing. */
 export class OperatorState {
   private readonly flights = new SingleFlight<unknown>();
+  private seen: TelemetrySnapshot | undefined;
+  private seenAt = 0;
   private names: { readonly at: number; readonly all: readonly string[]; readonly error?: string } | undefined;
 
   constructor(
@@ -71,7 +76,7 @@ export class OperatorState {
 
   /** The backends, and how they are. */
   backends() {
-    return this.telemetry.snapshot().backends.map(({ name, phase, since, error }) => ({
+    return this.snapshot().backends.map(({ name, phase, since, error }) => ({
       name,
       phase,
       since,
@@ -84,7 +89,7 @@ export class OperatorState {
     const { registration } = this;
     const { lease } = registration;
     const own = lease?.registration;
-    const { registrations, at } = this.telemetry.snapshot();
+    const { registrations, at } = this.snapshot();
     return {
       registers: registration.registers,
       paused: registration.pausedFor ?? null,
@@ -121,7 +126,7 @@ export class OperatorState {
    * @throws DiscoveryError when no registry can be asked for them
    */
   async services({ offset, limit, search }: Part, known: boolean) {
-    const watched = this.telemetry.snapshot().services.toSorted(byWorst);
+    const watched = this.snapshot().services.toSorted(byWorst);
     const names = new Set(watched.map(({ service }) => service));
     const others = known ? await this.allNames() : undefined;
     const unwatched = others?.all.filter((name) => !names.has(name)) ?? [];
@@ -201,8 +206,18 @@ export class OperatorState {
     return { services: outcomeOf(services), configuration: outcomeOf(configuration) };
   }
 
+  /** Of a moment ago at most: fifty browsers ask no more often than a few. */
+  private snapshot(): TelemetrySnapshot {
+    const now = performance.now();
+    if (this.seen === undefined || now - this.seenAt > SNAPSHOT_KEPT_MS) {
+      this.seen = this.telemetry.snapshot();
+      this.seenAt = now;
+    }
+    return this.seen;
+  }
+
   private configurationState() {
-    const { backends, since, problems } = this.telemetry.snapshot().configuration;
+    const { backends, since, problems } = this.snapshot().configuration;
     return {
       backends,
       since,
@@ -212,7 +227,7 @@ export class OperatorState {
   }
 
   private totals() {
-    const { services } = this.telemetry.snapshot();
+    const { services } = this.snapshot();
     const sum = (of: (one: ServiceTelemetry) => number): number => services.reduce((all, one) => all + of(one), 0);
     return {
       watched: services.length,

@@ -10,8 +10,8 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { AppRegistration, ServiceHttpClient } from '../../../lib/index.js';
 import { basicAuth, DiscoveryOperatorModule } from '../../../lib/integrations/operator/index.js';
 import { InMemoryRegistry } from '../../../lib/testing/index.js';
-import { createOn, portOf, registered, type Platform } from '../support.js';
-import { ask, operated, post, read, startOperated, stockServer } from './support.js';
+import { createOn, registered, type Platform } from '../support.js';
+import { ask, operated, post, read, startOperated, statusOf, stockServer } from './support.js';
 
 afterEach(() => vi.unstubAllEnvs());
 
@@ -123,6 +123,9 @@ describe.each<Platform>(['express', 'fastify'])('the endpoints on %s', (platform
     expect((await post(app, pause)).status).toBe(400);
     expect((await post(app, pause, [1])).status).toBe(400);
     expect((await post(app, pause, { reason: 'x' }, { 'sec-fetch-site': 'cross-site' })).status).toBe(403);
+    expect((await post(app, pause, { reason: 'x' }, { origin: 'http://evil.example' })).status).toBe(403);
+    const form = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'content-type': 'application/json' };
+    expect(await statusOf(app, pause, form, '{"reason":"x"}')).toBe(403);
     for (const type of ['text/plain', 'application/x-www-form-urlencoded']) {
       const sent = await ask(app, pause, { method: 'POST', body: 'reason=x', headers: { 'content-type': type } });
       expect(sent.status).toBe(415);
@@ -132,6 +135,24 @@ describe.each<Platform>(['express', 'fastify'])('the endpoints on %s', (platform
     const readOnly = await startOperated(platform, registry, { readOnly: true });
     expect((await post(readOnly, pause, { reason: 'x' })).status).toBe(403);
     expect((await read(readOnly, '/discovery/overview'))['readOnly']).toBe(true);
+  });
+
+  test('are read by no script of another site, whatever origins the app allows', async () => {
+    const app = await createOn(platform, operated(new InMemoryRegistry()));
+    app.enableCors({ origin: true, credentials: true });
+    await app.listen(0, '127.0.0.1');
+    const origin = 'http://evil.example';
+    const elsewhere = { origin, 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'cors' };
+    for (const path of ['/overview', '/configuration', '/events', '/page.js']) {
+      expect((await ask(app, `/discovery${path}`, { headers: elsewhere })).status).toBe(403);
+      const old = await ask(app, `/discovery${path}`, { headers: { origin } });
+      expect([old.status, old.headers.get('access-control-allow-origin')]).toEqual([200, null]);
+    }
+    // A link in a chat or a wiki.
+    const followed = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' };
+    expect(await statusOf(app, '/discovery/page', followed)).toBe(200);
+    const own = { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' };
+    expect((await ask(app, '/discovery/overview', { headers: own })).status).toBe(200);
   });
 
   test('show the configuration, where it comes from and what was refused, and no secret of it', async () => {
@@ -180,6 +201,7 @@ describe.each<Platform>(['express', 'fastify'])('the endpoints on %s', (platform
     const answer = (await (await post(app, '/discovery/refresh')).json()) as Record<string, string>;
     expect(answer['services']).toContain('told to fail');
     expect((await read(app, '/discovery/services?known=true'))['error']).toContain('told to fail');
+    registry.recover();
   });
 
   test('lie below the prefix of the app, whatever versions it has and however it wraps its answers', async () => {
@@ -233,16 +255,7 @@ describe.each<Platform>(['express', 'fastify'])('the endpoints on %s', (platform
     const app = await startOperated(platform, new InMemoryRegistry());
     expect((await ask(app, '/discovery/overview')).status).toBe(200);
     // What a page does whose name leads here, and a proxy on this machine.
-    const { request } = await import('node:http');
-    const status = (headers: Record<string, string>): Promise<number | undefined> =>
-      new Promise((resolve, reject) => {
-        request({ port: portOf(app), host: '127.0.0.1', path: '/discovery/overview', headers }, (response) => {
-          response.resume();
-          resolve(response.statusCode);
-        })
-          .on('error', reject)
-          .end();
-      });
+    const status = (headers: Record<string, string>) => statusOf(app, '/discovery/overview', headers);
     expect(await status({ host: 'evil.example' })).toBe(403);
     expect(await status({ 'x-forwarded-for': '10.0.0.1' })).toBe(403);
     expect(await status({ host: 'localhost:1' })).toBe(200);

@@ -98,7 +98,7 @@ describe.each<Platform>(['express', 'fastify'])('events on %s', (platform) => {
     const stream = await opened(watch(app));
     const hub = app.get(EventHub);
     const error = Object.assign(new Error('x'), { code: 'INVALID_INSTANCE' }) as never;
-    for (let count = 0; count < 20_000; count += 1) {
+    for (let count = 0; count < 5000; count += 1) {
       hub.report({
         type: 'record.skipped',
         backend: 'in-memory',
@@ -108,10 +108,11 @@ describe.each<Platform>(['express', 'fastify'])('events on %s', (platform) => {
     }
     registry.fail();
     await expect.poll(() => stream.text).toContain("in-memory doesn't answer");
-    await expect.poll(() => stream.text).toMatch(/"text":"19\d{3} more events were too many to show"/);
+    await expect.poll(() => stream.text).toMatch(/"text":"49\d{2} more events were too many to show"/);
     expect(stream.text).not.toContain('\u001b');
     const { events, dropped } = await read(app, '/discovery/events');
     expect((events as unknown[]).length).toBeLessThanOrEqual(300);
-    expect(dropped).toBeGreaterThan(19_000);
+    expect(dropped).toBeGreaterThan(4800);
+    registry.recover();
   });
 });

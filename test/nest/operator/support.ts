@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, request, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { INestApplication } from '@nestjs/common';
 import { afterEach } from 'vitest';
@@ -52,5 +52,25 @@ export function post(app: INestApplication, path: string, body: unknown = {}, he
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },
     body: JSON.stringify(body),
+  });
+}
+
+/** The status that a request gets whose headers are given as they go out; Node's `fetch` has some of its own. */
+export function statusOf(
+  app: INestApplication,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+  body?: string,
+): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      { port: portOf(app), host: '127.0.0.1', path, headers, method: body === undefined ? 'GET' : 'POST' },
+      (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      },
+    );
+    sent.on('error', reject);
+    sent.end(body);
   });
 }
