@@ -25,7 +25,7 @@ const PATIENCE_MS = 10_000;
 const NAMES_KEPT_MS = 5000;
 
 /** How long what was seen is good for, in milliseconds. */
-const SNAPSHOT_KEPT_MS = 100;
+const SNAPSHOT_KEPT_MS = 200;
 
 /** Health of a service, the worst first. */
 const RANKS = { unknown: 0, stale: 1, fresh: 2 } as const;
@@ -35,6 +35,8 @@ export class OperatorState {
   private readonly flights = new SingleFlight<unknown>();
   private seen: TelemetrySnapshot | undefined;
   private seenAt = 0;
+  private sorted: { readonly of: object; readonly services: readonly ServiceTelemetry[] } | undefined;
+  private summed: { readonly of: object; readonly totals: ReturnType<typeof totalsOf> } | undefined;
   private names: { readonly at: number; readonly all: readonly string[]; readonly error?: string } | undefined;
 
   constructor(
@@ -126,13 +128,13 @@ export class OperatorState {
    * @throws DiscoveryError when no registry can be asked for them
    */
   async services({ offset, limit, search }: Part, known: boolean) {
-    const watched = this.snapshot().services.toSorted(byWorst);
-    const names = new Set(watched.map(({ service }) => service));
+    const watched = this.worstFirst();
     const others = known ? await this.allNames() : undefined;
-    const unwatched = others?.all.filter((name) => !names.has(name)) ?? [];
+    const names = others === undefined ? undefined : new Set(watched.map(({ service }) => service));
+    const unwatched = others?.all.filter((name) => names?.has(name) !== true) ?? [];
     const wanted = search.toLowerCase();
     const isWanted = (name: string): boolean => name.toLowerCase().includes(wanted);
-    const rows = watched.filter(({ service }) => isWanted(service));
+    const rows = wanted === '' ? watched : watched.filter(({ service }) => isWanted(service));
     const rest = unwatched.filter(isWanted);
     const page = [
       ...rows.slice(offset, offset + limit).map(serviceRow),
@@ -226,16 +228,16 @@ export class OperatorState {
     };
   }
 
+  private worstFirst(): readonly ServiceTelemetry[] {
+    const { services } = this.snapshot();
+    if (this.sorted?.of !== services) this.sorted = { of: services, services: services.toSorted(byWorst) };
+    return this.sorted.services;
+  }
+
   private totals() {
     const { services } = this.snapshot();
-    const sum = (of: (one: ServiceTelemetry) => number): number => services.reduce((all, one) => all + of(one), 0);
-    return {
-      watched: services.length,
-      notFresh: services.filter(({ state }) => state !== 'fresh').length,
-      routable: sum(({ routable }) => routable),
-      ejected: sum(({ ejected }) => ejected),
-      down: sum(({ down }) => down),
-    };
+    if (this.summed?.of !== services) this.summed = { of: services, totals: totalsOf(services) };
+    return this.summed.totals;
   }
 
   private async allNames() {
@@ -265,6 +267,17 @@ export function reasonOf(body: Readonly<Record<string, unknown>>): string {
     throw new Refusal(400, 'reason must be a text of at most 200 characters: others will read why the app is paused');
   }
   return shown(reason.trim());
+}
+
+function totalsOf(services: readonly ServiceTelemetry[]) {
+  const totals = { watched: services.length, notFresh: 0, routable: 0, ejected: 0, down: 0 };
+  for (const { state, routable, ejected, down } of services) {
+    if (state !== 'fresh') totals.notFresh += 1;
+    totals.routable += routable;
+    totals.ejected += ejected;
+    totals.down += down;
+  }
+  return totals;
 }
 
 function byWorst(a: ServiceTelemetry, b: ServiceTelemetry): number {
