@@ -1,3 +1,4 @@
+import { availableParallelism, userInfo } from 'node:os';
 import type { ApplicationConfig } from '@nestjs/core';
 import type { Logger } from '../../../backend/index.js';
 import type { AppRegistration, BeforeServiceRegister, DiscoveryTelemetry } from '../../../nest/index.js';
@@ -66,7 +67,7 @@ export class Actuator implements BeforeServiceRegister {
     return {
       app: { name: application, profiles, ...(zone === undefined ? {} : { zone }) },
       build: { name: application, ...(version === undefined ? {} : { version: String(version) }) },
-      process: { pid: process.pid },
+      process: { pid: process.pid, parentPid: process.ppid, owner: owner(), cpus: availableParallelism() },
       node: { version: process.version.replace(/^v/, '') },
       ...(typeof given === 'object' && given !== null ? given : {}),
     };
@@ -107,5 +108,14 @@ export class Actuator implements BeforeServiceRegister {
     await this.runtime.config.refresh();
     const after = this.runtime.configStore.current;
     return after === before ? [] : after.differences(before);
+  }
+}
+
+/** Whose process it is; in a container there may be nobody of that number. */
+function owner(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.getuid?.() ?? '');
   }
 }
