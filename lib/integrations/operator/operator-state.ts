@@ -21,6 +21,9 @@ export interface Part {
 /** How long a refresh, or a list that is asked of the registries, may take, in milliseconds. */
 const PATIENCE_MS = 10_000;
 
+/** How long a change of the registration may take to come to every registry, in milliseconds. */
+export const CHANGE_MS = 3000;
+
 /** How long the names of all services are good for, in milliseconds: fifty browsers ask a registry no more often than one. */
 const NAMES_KEPT_MS = 5000;
 
@@ -116,6 +119,19 @@ export class OperatorState {
         ...because(one.error),
       })),
     };
+  }
+
+  /**
+   * What is registered once a pause, or its end, has come to every registry. It is in force at once, and comes to a registry that
+   * doesn't answer when it does.
+   *
+   * @throws DiscoveryError `TIMEOUT` when a registry doesn't answer; `UNSUPPORTED` when it has no such thing
+   */
+  async changed(change: () => Promise<void>) {
+    const { clock } = this.runtime.options;
+    await withDeadline(clock, CHANGE_MS, undefined, 'telling the registries', change);
+    this.seen = undefined;
+    return this.ownRegistration();
   }
 
   /** How often each type of event happened. */

@@ -90,8 +90,8 @@ class OperatorRoutes {
   @Post('registration/pause')
   pause(@Req() request: object, @Res() response: object): Promise<void> {
     return this.write(request, response, async (exchange) => {
-      await this.parts.registration.pause(reasonOf(await exchange.body()));
-      return this.parts.state.ownRegistration();
+      const reason = reasonOf(await exchange.body());
+      return this.parts.state.changed(() => this.parts.registration.pause(reason));
     });
   }
 
@@ -99,8 +99,7 @@ class OperatorRoutes {
   resume(@Req() request: object, @Res() response: object): Promise<void> {
     return this.write(request, response, async (exchange) => {
       await exchange.body();
-      await this.parts.registration.resume();
-      return this.parts.state.ownRegistration();
+      return this.parts.state.changed(() => this.parts.registration.resume());
     });
   }
 

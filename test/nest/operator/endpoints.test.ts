@@ -116,6 +116,27 @@ describe.each<Platform>(['express', 'fastify'])('the endpoints on %s', (platform
     expect(app.get(AppRegistration).isReady).toBe(true);
   });
 
+  test('pause the app while a registry is silent too, and say that it was not told', async () => {
+    const registry = new InMemoryRegistry();
+    const app = await startOperated(platform, registry);
+    await registered(app);
+    registry.pause();
+    const silent = await post(app, '/discovery/registration/pause', { reason: 'x' });
+    expect([silent.status, await silent.json()]).toEqual([504, expect.objectContaining({ code: 'TIMEOUT' })]);
+    expect(await read(app, '/discovery/registration')).toMatchObject({ paused: 'x' });
+    expect(app.get(AppRegistration).isReady).toBe(false);
+    registry.resume();
+    await expect.poll(() => registry.instancesOf('SHOP')).toMatchObject([{ status: 'OUT_OF_SERVICE' }]);
+  });
+
+  test('show a service in a folder', async () => {
+    const registry = new InMemoryRegistry();
+    registry.addInstance('shop/STOCK', { id: 'one', port: 1 });
+    const app = await startOperated(platform, registry);
+    const shown = await read(app, `/discovery/services/${encodeURIComponent('shop/STOCK')}`);
+    expect(shown).toMatchObject({ service: 'shop/STOCK', total: 1 });
+  });
+
   test('refuse what is not meant: without a reason, as a form, from another site, when it is read-only', async () => {
     const registry = new InMemoryRegistry();
     const app = await startOperated(platform, registry);

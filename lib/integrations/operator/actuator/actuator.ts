@@ -1,10 +1,11 @@
 import { availableParallelism, userInfo } from 'node:os';
 import type { ApplicationConfig } from '@nestjs/core';
-import type { Logger } from '../../../backend/index.js';
+import { withDeadline, type Logger } from '../../../backend/index.js';
 import type { AppRegistration, BeforeServiceRegister, DiscoveryTelemetry } from '../../../nest/index.js';
 import type { DiscoveryRuntime } from '../../../nest/discovery-runtime.js';
 import type { RegistrationDraft } from '../../../nest/lifecycle-hooks.interface.js';
 import { Refusal } from '../exchange.js';
+import { CHANGE_MS } from '../operator-state.js';
 import { environmentEntryOf, environmentOf } from './actuator-env.js';
 import { ActuatorHealthReader } from './actuator-health.js';
 import { ActuatorMetrics } from './actuator-metrics.js';
@@ -92,14 +93,23 @@ export class Actuator implements BeforeServiceRegister {
 
   /**
    * Takes the app out of traffic, or back.
-   * @throws Refusal 400
+   * @throws Refusal 400; DiscoveryError `TIMEOUT` when a registry doesn't answer
    */
   async setRegistryStatus({ status }: Readonly<Record<string, unknown>>) {
-    if (status === 'OUT_OF_SERVICE' || status === 'DOWN')
-      await this.registration.pause(`set to ${status} by its actuator`);
-    else if (status === 'UP' || status === 'CANCEL_OVERRIDE') await this.registration.resume();
-    else throw new Refusal(400, 'status must be UP, OUT_OF_SERVICE, DOWN or CANCEL_OVERRIDE');
+    const change = this.changeTo(status);
+    const { clock } = this.runtime.options;
+    await withDeadline(clock, CHANGE_MS, undefined, 'telling the registries', change);
     return this.registryStatus();
+  }
+
+  /** @throws Refusal 400 */
+  private changeTo(status: unknown): () => Promise<void> {
+    const { registration } = this;
+    if (status === 'OUT_OF_SERVICE' || status === 'DOWN') {
+      return () => registration.pause(`set to ${status} by its actuator`);
+    }
+    if (status === 'UP' || status === 'CANCEL_OVERRIDE') return () => registration.resume();
+    throw new Refusal(400, 'status must be UP, OUT_OF_SERVICE, DOWN or CANCEL_OVERRIDE');
   }
 
   /** Asks for the configuration anew. @returns the keys that have changed */
