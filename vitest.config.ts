@@ -6,6 +6,7 @@ const path = (relative: string): string => fileURLToPath(new URL(relative, impor
 /** Nest 11 stands beside the root's Nest 12: the tests in test/nest run on both. */
 const nest11 = [
   'common',
+  'config',
   'core',
   'microservices',
   'platform-express',

@@ -99,6 +99,7 @@ export {
   assertDocumentId,
   assertFormat,
   CONFIG_EXTENSIONS,
+  bytesDocument,
   conflict,
   digestOf,
   entriesDocument,
@@ -106,6 +107,7 @@ export {
   keepDocuments,
   layerNames,
   textDocument,
+  textOf,
 } from './driver/index.js';
 
 // The machinery: time and trying again.
@@ -121,7 +123,7 @@ export {
   systemClock,
   until,
 } from './machinery/index.js';
-export { ServerList, ValueView, WatchLoop, withDeadline } from './machinery/index.js';
+export { inParallel, ServerList, ValueView, WatchLoop, withDeadline } from './machinery/index.js';
 export type {
   BackoffOptions,
   PeriodicTaskOptions,

@@ -22,6 +22,7 @@ import {
 import { decodeValues, type ConfigDecoder } from './decoders.js';
 import { resolvePlaceholders, type PlaceholderFallback } from './placeholders.js';
 import { PropertyTree, type KeyFallback } from './property-tree.js';
+import { inTurns, turn } from './turns.js';
 
 /** What a {@link ConfigStore} needs of its app. */
 export interface ConfigStoreOptions {
@@ -281,8 +282,12 @@ export class ConfigStore implements View<PropertyTree> {
   private async build(candidate: Candidate): Promise<PropertyTree> {
     const { above = [], variables, decoders = [], placeholders = () => undefined } = this.options;
     const layers = [...candidate].toReversed().flatMap(([source, read]) => source.layersOf(read));
-    const merged = PropertyTree.merge([...layers, ...above], variables);
-    return resolvePlaceholders(await decodeValues(merged, decoders), placeholders);
+    const merged = await inTurns(PropertyTree.merging([...layers, ...above], variables));
+    const decoded = await decodeValues(merged, decoders);
+    await turn();
+    const resolved = resolvePlaceholders(decoded, placeholders);
+    await turn();
+    return resolved;
   }
 }
 

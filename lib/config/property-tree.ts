@@ -2,10 +2,14 @@ import { isDeepStrictEqual } from 'node:util';
 import { originOfLayer, type ConfigLayer, type ConfigOrigin, type Property } from './config-layer.js';
 import { PropertyObjects } from './property-objects.js';
 import type { ConfigData, ConfigEntries, ConfigEntry } from './reading/index.js';
+import { atOnce } from './turns.js';
 import { canonical, isCanonical, parentsOf } from './relaxed-names.js';
 
 /** Gives values for keys that no document has; environment variables. */
 export type KeyFallback = (key: string) => Property | undefined;
+
+/** How many keys are looked at in one step. */
+const KEYS_A_STEP = 256;
 
 const nothing: KeyFallback = () => undefined;
 
@@ -38,8 +42,16 @@ export class PropertyTree {
    * whole, and null takes a key away.
    */
   static merge(layers: readonly (ConfigEntries | ConfigLayer)[], fallback: KeyFallback = nothing): PropertyTree {
+    return atOnce(PropertyTree.merging(layers, fallback));
+  }
+
+  /** As {@link PropertyTree.merge}, in steps. */
+  static *merging(
+    layers: readonly (ConfigEntries | ConfigLayer)[],
+    fallback: KeyFallback = nothing,
+  ): Generator<void, PropertyTree> {
     const named = layers.map((layer) => (isLayer(layer) ? layer : { kind: 'document' as const, entries: layer }));
-    return new PropertyTree(named, mergeLayers(named, fallback), fallback);
+    return new PropertyTree(named, yield* mergeLayers(named, fallback), fallback);
   }
 
   /** The same tree with other values for some keys. */
@@ -119,14 +131,16 @@ function isLayer(layer: ConfigEntries | ConfigLayer): layer is ConfigLayer {
 }
 
 /** From the layer that wins down: what a higher one has, or has something above or below of, a lower one doesn't give. */
-function mergeLayers(layers: readonly ConfigLayer[], fallback: KeyFallback): Merged {
+function* mergeLayers(layers: readonly ConfigLayer[], fallback: KeyFallback): Generator<void, Merged> {
   const properties = new Map<string, Property>();
   const taken: Merged['byCanonical'] = new Map();
   const branches = new Set<string>();
+  let looked = 0;
   for (const layer of layers.toReversed()) {
     const mine: (readonly [name: string, property: Property | undefined])[] = [];
     const parents = new Parents(taken);
     for (const [key, entry] of layer.entries) {
+      if (++looked % KEYS_A_STEP === 0) yield;
       const parent = parents.of(key);
       const name = parent.nameOf(key);
       if (taken.has(name)) {
@@ -140,10 +154,14 @@ function mergeLayers(layers: readonly ConfigLayer[], fallback: KeyFallback): Mer
       if (property !== undefined) properties.set(key, property);
       mine.push([name, property]);
     }
-    for (const [name, property] of mine) taken.set(name, property);
+    for (const [name, property] of mine) {
+      if (++looked % KEYS_A_STEP === 0) yield;
+      taken.set(name, property);
+    }
     for (const name of parents.names) branches.add(name);
   }
   for (const [key, { layer }] of properties) {
+    if (++looked % KEYS_A_STEP === 0) yield;
     const variable = layer.kind === 'document' ? fallback(key) : undefined;
     if (variable === undefined) continue;
     properties.set(key, variable);

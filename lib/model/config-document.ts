@@ -13,10 +13,11 @@ export interface ConfigDocument {
   readonly content: ConfigContent;
 }
 
-/** A text to be parsed, or keys and values as they are. */
+/** A text to be parsed, or keys and values as they are; or bytes that are no text, and why. */
 export type ConfigContent =
   | { readonly format: ConfigFormat; readonly text: string }
-  | { readonly format: 'entries'; readonly entries: Readonly<Record<string, string>> };
+  | { readonly format: 'entries'; readonly entries: Readonly<Record<string, string>> }
+  | { readonly format: 'unreadable'; readonly problem: string };
 
 /** One thing to watch in a configuration backend. */
 export type ConfigScope =

@@ -3,6 +3,7 @@ export * from './config-document.js';
 export * from './defined.js';
 export * from './errors.js';
 export * from './events.js';
+export * from './keep-aligned.js';
 export * from './merge-snapshots.js';
 export * from './names.js';
 export * from './network-failure.js';

@@ -1,5 +1,6 @@
 import { defined } from './defined.js';
 import type { DiscoveryError } from './errors.js';
+import { differenceOf, keepAligned } from './keep-aligned.js';
 import { sameInstance, type ServiceInstance } from './service-instance.js';
 
 /**
@@ -49,10 +50,12 @@ export interface InstancesDiff {
  * `url` the first counts.
  */
 export function diffInstances(before: readonly ServiceInstance[], after: readonly ServiceInstance[]): InstancesDiff {
-  const old = byUrl(before);
+  const { start, end } = differenceOf(before, after, Object.is);
+  const urls = new Set([before, after].flatMap((list) => list.slice(start, list.length - end).map(({ url }) => url)));
+  const old = firstByUrl(before, urls);
+  const now = firstByUrl(after, urls);
   const added: ServiceInstance[] = [];
   const changed: { before: ServiceInstance; after: ServiceInstance }[] = [];
-  const now = byUrl(after);
   for (const [url, instance] of now) {
     const previous = old.get(url);
     if (previous === undefined) added.push(instance);
@@ -75,17 +78,8 @@ export function keepIdentity(
   previous: readonly ServiceInstance[],
   next: readonly ServiceInstance[],
 ): readonly ServiceInstance[] {
-  let old: Map<string, ServiceInstance> | undefined;
-  let same = previous.length === next.length;
-  const kept = next.map((instance, index) => {
-    // Mostly it is where it was. Several records may have one url, so the place comes before the look-up.
-    const there = previous[index];
-    if (there !== undefined && sameInstance(there, instance)) return there;
-    same = false;
-    old ??= byRecord(previous);
-    const before = old.get(recordOf(instance));
-    return before !== undefined && sameInstance(before, instance) ? before : instance;
-  });
+  const kept = keepAligned(previous, next, { same: sameInstance, sameKey: sameRecord, keyOf: recordOf });
+  const same = kept.length === previous.length && kept.every((instance, index) => instance === previous[index]);
   return same ? previous : Object.freeze(kept);
 }
 
@@ -100,16 +94,21 @@ export function keepMembers(
   return new Set(kept).size === members.size && kept.every((instance) => members.has(instance)) ? previous : kept;
 }
 
-function byRecord(instances: readonly ServiceInstance[]): Map<string, ServiceInstance> {
-  return new Map(instances.map((instance) => [recordOf(instance), instance]));
+/** Several records may have one url. */
+function sameRecord(a: ServiceInstance, b: ServiceInstance): boolean {
+  return a === b || (a.url === b.url && a.id === b.id);
 }
 
 function recordOf({ url, id }: ServiceInstance): string {
   return `${url} ${id}`;
 }
 
-function byUrl(instances: readonly ServiceInstance[]): Map<string, ServiceInstance> {
+/** The first instance at each of these urls. */
+function firstByUrl(instances: readonly ServiceInstance[], urls: ReadonlySet<string>): Map<string, ServiceInstance> {
   const map = new Map<string, ServiceInstance>();
-  for (const instance of instances) if (!map.has(instance.url)) map.set(instance.url, instance);
+  if (urls.size === 0) return map;
+  for (const instance of instances) {
+    if (urls.has(instance.url) && !map.has(instance.url)) map.set(instance.url, instance);
+  }
   return map;
 }

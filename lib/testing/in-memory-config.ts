@@ -1,4 +1,4 @@
-import { layersOf } from '../backends/local/local.layers.js';
+import { layersOf, type ConfigFile } from '../backends/local/local.layers.js';
 import {
   assertDocumentId,
   conflict,
@@ -75,7 +75,7 @@ export class InMemoryConfigDriver implements ConfigDriver {
     const all = this.server.documents();
     switch (scope.kind) {
       case 'application':
-        return layersOf(all, scope.application, scope.profiles);
+        return layersOf(all.map(toFile), scope.application, scope.profiles);
       case 'prefix':
         return all.filter((stored) => stored.id.startsWith(scope.prefix)).map(toDocument);
       case 'document':
@@ -88,6 +88,10 @@ export class InMemoryConfigDriver implements ConfigDriver {
     const present = this.server.document(id)?.revision ?? null;
     if (present !== ifRevision) throw conflict(this.host.name, id, ifRevision, present);
   }
+}
+
+function toFile(stored: StoredDocument): ConfigFile {
+  return { format: stored.format, document: toDocument(stored) };
 }
 
 function toDocument({ id, revision, format, text }: StoredDocument): ConfigDocument {

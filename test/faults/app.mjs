@@ -2,6 +2,8 @@
 // JavaScript on the built package, so that it runs as users' apps do.
 import 'reflect-metadata';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Controller, Get, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import {
@@ -12,6 +14,7 @@ import {
   EventHub,
   ServiceHttpClient,
 } from 'nestjs-service-discovery';
+import { filter, firstValueFrom } from 'rxjs';
 
 const { role, backend, service, instanceId, helper, shutdown, perSecond } = JSON.parse(process.argv[2]);
 
@@ -27,6 +30,9 @@ class Who {
 }
 decorate(Who, 'who', Get('who'));
 Controller()(Who);
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc');
 
 const registry = await definition(backend);
 class AppModule {}
@@ -64,11 +70,12 @@ const answers = {
   },
   list: async () => {
     try {
-      const { state, instances } = await app.get(DiscoveryClient).getSnapshot(service);
+      const { state, instances, error } = await app.get(DiscoveryClient).getSnapshot(service);
       return {
         state,
         ids: instances.filter(({ status }) => status === 'UP').map(({ id }) => id),
         phases: [...phases.values()],
+        reason: error?.message,
       };
     } catch (error) {
       return { state: 'unknown', ids: [], phases: [...phases.values()], reason: error.message };
@@ -78,6 +85,33 @@ const answers = {
     const told = { sent: counts.sent, failed: counts.failed };
     if (reset) Object.assign(counts, { sent: 0, failed: [] });
     return told;
+  },
+  /** Watches services, each until it is known, and leaves them. */
+  watches: async ({ from, to }) => {
+    const discovery = app.get(DiscoveryClient);
+    for (let number = from; number < to; number += 1) {
+      await firstValueFrom(
+        discovery.watchInstances(`${service}-${number}`).pipe(filter(({ state }) => state === 'fresh')),
+      );
+    }
+  },
+  /** Asks until there is an answer. */
+  refresh: async () => {
+    const discovery = app.get(DiscoveryClient);
+    for (;;) {
+      try {
+        return await discovery.refresh(service);
+      } catch {
+        await sleep(50);
+      }
+    }
+  },
+  held: async () => {
+    for (let times = 0; times < 3; times += 1) {
+      collect();
+      await sleep(50);
+    }
+    return memory();
   },
   clock: async ({ offsetMs }) => void (clockOffset = offsetMs),
   stall: async ({ ms }) => {

@@ -20,6 +20,8 @@ export interface FaultedBackend {
   readonly quick: boolean;
   /** The backend's options for servers at these addresses: the proxies', or the servers' own. */
   spec(server: RunningServer, addresses: readonly Address[]): BackendSpec;
+  /** How long it takes until callers have heard of a change, with the defaults, in milliseconds. @default 3000 */
+  readonly newsMs?: number;
   /** Options of the quick half, for products whose leases are long. */
   readonly quickly?: { readonly options: Readonly<Record<string, unknown>>; readonly leaseMs: number };
   /** Within this time after a fault has ended everybody knows everybody again, in milliseconds. */
@@ -58,6 +60,8 @@ export const BACKENDS: readonly FaultedBackend[] = [
     quick: true,
     spec: (_, addresses) => ({ product: 'eureka', options: { serviceUrls: urls(addresses) } }),
     recoveryMs: 120_000,
+    // What the backend says itself: the server's cache, the client's and Spring's balancer.
+    newsMs: 90_000,
     // The server counts a lease twice.
     leaseMs: 180_000,
     quickly: { options: { heartbeatMs: 2000, leaseMs: 8000, fetchIntervalMs: 1000 }, leaseMs: 16_000 },
@@ -71,6 +75,8 @@ export const BACKENDS: readonly FaultedBackend[] = [
     quick: false,
     spec: (_, addresses) => ({ product: 'eureka', options: { serviceUrls: urls(addresses) } }),
     recoveryMs: 120_000,
+    // What the backend says itself: the server's cache, the client's and Spring's balancer.
+    newsMs: 90_000,
     // The server counts a lease twice.
     leaseMs: 180_000,
     quickly: { options: { heartbeatMs: 2000, leaseMs: 8000, fetchIntervalMs: 1000 }, leaseMs: 16_000 },

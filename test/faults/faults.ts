@@ -102,7 +102,7 @@ export const FAULTS: readonly Fault[] = [
       const [first] = server.nodes;
       await first?.stop();
       await sleep(lastsMs);
-      await first?.restart({ keepData: true });
+      await first?.restart();
     },
   },
   {

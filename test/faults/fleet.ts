@@ -79,6 +79,9 @@ export class AppProcess {
 
   ask(ask: 'state'): Promise<{ phase?: string; reason?: string; ready: boolean; heap: number; handles: number }>;
   ask(ask: 'list'): Promise<SeenList>;
+  ask(ask: 'held'): Promise<{ heap: number; handles: number }>;
+  ask(ask: 'watches', more: { readonly from: number; readonly to: number }): Promise<void>;
+  ask(ask: 'refresh'): Promise<void>;
   ask(ask: 'calls', more: { readonly reset: boolean }): Promise<Calls>;
   ask(ask: 'clock', more: { readonly offsetMs: number }): Promise<void>;
   ask(ask: 'stall', more: { readonly ms: number }): Promise<void>;

@@ -26,6 +26,9 @@ export interface SuiteOptions {
   readonly onCell?: (cell: Cell) => void;
 }
 
+/** How long an app that stops serves on, where its news takes no longer, in milliseconds. */
+const QUICK_NEWS_MS = 3000;
+
 const pool = new ServerPool();
 
 /** Ends every server that was started. */
@@ -58,7 +61,7 @@ export async function tryFaults(
       server,
       server.nodes.map(({ url, ports }) => ({ url, port: Object.values(ports)[0] ?? 0 })),
     ),
-    shutdown: { propagationDelayMs: 3000 },
+    shutdown: { propagationDelayMs: options.quick === true ? QUICK_NEWS_MS : (given.newsMs ?? QUICK_NEWS_MS) },
   });
   try {
     for (const fault of faultsFor(backend, faults)) {

@@ -85,6 +85,32 @@ export function textDocument(id: string, revision: string, format: ConfigFormat,
   return Object.freeze({ id, revision, content: Object.freeze({ format, text }) });
 }
 
+/**
+ * A document that is kept as bytes: UTF-8, and properties that aren't are ISO-8859-1. Any other bytes are a document that can't be
+ * read: whoever knows an earlier version keeps that.
+ */
+export function bytesDocument(id: string, revision: string, format: ConfigFormat, bytes: Uint8Array): ConfigDocument {
+  // A byte order mark is no part of the text.
+  const text =
+    textOf(bytes)?.replace(/^\uFEFF/, '') ??
+    (format === 'properties' ? Buffer.from(bytes).toString('latin1') : undefined);
+  if (text !== undefined) return textDocument(id, revision, format, text);
+  return Object.freeze({
+    id,
+    revision,
+    content: Object.freeze({ format: 'unreadable', problem: 'is no text in UTF-8' }),
+  });
+}
+
+/** The text that bytes are in UTF-8; undefined when they are none. */
+export function textOf(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
 /** A document that a store keeps as single values; undefined when there are none. */
 export function entriesDocument(
   id: string,

@@ -29,3 +29,4 @@ export * from './trouble-log.js';
 export * from './until.js';
 export * from './value-view.js';
 export * from './watch-loop.js';
+export * from './parallel.js';

@@ -1,5 +1,12 @@
 import { createHash } from 'node:crypto';
-import { assertDocumentId, digestOf, entriesDocument, formatByExtension, textDocument } from '../../backend/index.js';
+import {
+  assertDocumentId,
+  bytesDocument,
+  digestOf,
+  entriesDocument,
+  formatByExtension,
+  textOf,
+} from '../../backend/index.js';
 import {
   assertName,
   isPrototypeKey,
@@ -51,7 +58,7 @@ export function documentPart(id: string, layout: ConfigLayout): ConfigPart {
   if (folder) return entriesPart(id);
   return {
     read: { kind: 'key', key: id },
-    documents: (entries, skip) => entries.flatMap((entry) => documentOf(entry, layout, skip) ?? []),
+    documents: (entries) => entries.map((entry) => documentOf(entry, layout)),
   };
 }
 
@@ -69,15 +76,6 @@ export function encodeText(text: string, format: ConfigFormat): Buffer {
   if (format !== 'properties') return Buffer.from(text, 'utf8');
   const ascii = text.replace(/[^\u0000-\u007f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`);
   return Buffer.from(ascii, 'latin1');
-}
-
-/** The text of a document, or undefined when it is none. Properties that aren't UTF-8 are ISO-8859-1. */
-export function decodeText(bytes: Uint8Array, format: ConfigFormat): string | undefined {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    return format === 'properties' ? Buffer.from(bytes).toString('latin1') : undefined;
-  }
 }
 
 /** Changes with the content, also where a store that lost everything counts its indexes anew. */
@@ -160,7 +158,7 @@ function entriesPart(prefix: string): ConfigPart {
         const name = Key.slice(folder.length);
         // User interfaces make folders of keys that end with a slash.
         if (name === '' || name.endsWith('/')) continue;
-        const text = decodeText(Value, 'text');
+        const text = textOf(Value);
         const path = name.replaceAll('/', '.');
         if (text === undefined) skip(Key, 'is no text');
         else if (path.split('.').some(isPrototypeKey)) skip(Key, 'is a reserved word of JavaScript objects');
@@ -176,11 +174,11 @@ function entriesPart(prefix: string): ConfigPart {
 function filesPart(prefix: string, layout: ConfigLayout, wanted: (key: string) => boolean = () => true): ConfigPart {
   return {
     read: { kind: 'tree', key: prefix },
-    documents: (all, skip) =>
+    documents: (all) =>
       all
         .filter(({ Key }) => wanted(Key) && !Key.endsWith('/'))
         .sort((a, b) => rankOf(a.Key) - rankOf(b.Key) || (a.Key < b.Key ? -1 : 1))
-        .flatMap((entry) => documentOf(entry, layout, skip) ?? []),
+        .map((entry) => documentOf(entry, layout)),
   };
 }
 
@@ -188,12 +186,7 @@ function rankOf(key: string): number {
   return EXTENSIONS.findIndex((extension) => key.endsWith(extension));
 }
 
-function documentOf(entry: KVEntry, layout: ConfigLayout, skip: SkipEntry): ConfigDocument | undefined {
-  const format = formatOf(entry.Key, layout);
-  const text = decodeText(entry.Value, format);
-  if (text === undefined) {
-    skip(entry.Key, 'is no text');
-    return undefined;
-  }
-  return textDocument(entry.Key, revisionOf(entry.ModifyIndex, entry.Value), format, text);
+function documentOf(entry: KVEntry, layout: ConfigLayout): ConfigDocument {
+  const { Key, ModifyIndex, Value } = entry;
+  return bytesDocument(Key, revisionOf(ModifyIndex, Value), formatOf(Key, layout), Value);
 }

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { chmod, mkdir, open, readdir, readFile, realpath, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  bytesDocument,
   conflict,
   digestOf,
   formatByExtension,
@@ -10,7 +11,7 @@ import {
   type DriverHost,
 } from '../../backend/index.js';
 import { codeOf, DiscoveryError } from '../../model/index.js';
-import { isIgnoredFile, type NamedText } from './local.layers.js';
+import { isIgnoredFile, type ConfigFile } from './local.layers.js';
 
 /** A longer file is no configuration. */
 const MAX_FILE_BYTES = 1024 * 1024;
@@ -24,7 +25,7 @@ const LOCK_TIMEOUT_MS = 8000;
 interface CachedFile {
   readonly version: string;
   /** Undefined for a file that is no configuration. */
-  readonly text: NamedText | undefined;
+  readonly file: ConfigFile | undefined;
 }
 
 /** The files of a configuration folder. Reads each content once; symbolic links (Kubernetes) are followed. */
@@ -51,23 +52,23 @@ export class ConfigFiles {
    *
    * @throws the file system's error: half a configuration is worse than the one of before
    */
-  async read(wanted: (name: string) => boolean): Promise<readonly NamedText[]> {
+  async read(wanted: (name: string) => boolean): Promise<readonly ConfigFile[]> {
     const next = new Map<string, CachedFile>();
-    const texts: NamedText[] = [];
+    const files: ConfigFile[] = [];
     for (const name of await this.names()) {
       if (!wanted(name)) continue;
-      const file = await this.readFile(name);
-      if (file === undefined) continue;
-      next.set(name, file);
-      if (file.text !== undefined) texts.push(file.text);
+      const read = await this.readFile(name);
+      if (read === undefined) continue;
+      next.set(name, read);
+      if (read.file !== undefined) files.push(read.file);
     }
     this.cache = next;
-    return texts;
+    return files;
   }
 
   /** One file, or undefined when there is none. */
-  async readOne(name: string): Promise<NamedText | undefined> {
-    return (await this.readFile(name))?.text;
+  async readOne(name: string): Promise<ConfigFile | undefined> {
+    return (await this.readFile(name))?.file;
   }
 
   private async readFile(name: string): Promise<CachedFile | undefined> {
@@ -82,9 +83,10 @@ export class ConfigFiles {
       const content = await readFile(path);
       const format = formatByExtension(name) ?? 'text';
       // A key store or an image that lies beside the configuration.
-      if (format === 'text' && content.includes(0)) return this.skipped(name, version, 'is no text');
-      const text = content.toString('utf8').replace(/^\uFEFF/, '');
-      return { version, text: Object.freeze({ id: name, text, format, revision: digestOf(content) }) };
+      const document = bytesDocument(name, digestOf(content), format, content);
+      const isText = document.content.format !== 'unreadable' && !content.includes(0);
+      if (format === 'text' && !isText) return this.skipped(name, version, 'is no text');
+      return { version, file: Object.freeze({ format, document }) };
     } catch (error) {
       // Removed meanwhile, or a link to nothing.
       if (codeOf(error) === 'ENOENT') return undefined;
@@ -94,7 +96,7 @@ export class ConfigFiles {
 
   private skipped(name: string, version: string, problem: string): CachedFile {
     this.host.skip(join(this.folder, name), problem, version, 'CONFIG_DOCUMENT_INVALID');
-    return { version, text: undefined };
+    return { version, file: undefined };
   }
 }
 

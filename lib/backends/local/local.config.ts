@@ -10,7 +10,7 @@ import {
 } from '../../backend/index.js';
 import { codeOf, toDiscoveryError, type ConfigDocument, type ConfigScope } from '../../model/index.js';
 import { ConfigFiles, ConfigWriter } from './local.config-files.js';
-import { assertFileId, isLayerFile, layersOf, toDocument, type NamedText } from './local.layers.js';
+import { assertFileId, isLayerFile, layersOf, type ConfigFile } from './local.layers.js';
 import { liveSource } from './local.live-source.js';
 import type { LocalSettings } from './local.options.js';
 
@@ -48,7 +48,7 @@ export class LocalConfigDriver implements ConfigDriver {
     this.host.assertOpen();
     assertFileId(id);
     const file = await this.attempt(`reading ${id}`, abandonOnAbort(this.files().readOne(id), signal, `reading ${id}`));
-    return file === undefined ? undefined : toDocument(file);
+    return file?.document;
   }
 
   async publish(id: string, content: string, options: WriteOptions = {}): Promise<string> {
@@ -89,7 +89,7 @@ export class LocalConfigDriver implements ConfigDriver {
 
 interface Selection {
   readonly wanted: (name: string) => boolean;
-  readonly documents: (files: readonly NamedText[]) => readonly ConfigDocument[];
+  readonly documents: (files: readonly ConfigFile[]) => readonly ConfigDocument[];
 }
 
 function selection(scope: ConfigScope): Selection {
@@ -104,10 +104,14 @@ function selection(scope: ConfigScope): Selection {
     case 'prefix':
       return {
         wanted: (name) => name.startsWith(scope.prefix),
-        documents: (files) => Object.freeze(files.map(toDocument)),
+        documents: ofFiles,
       };
     case 'document':
       assertFileId(scope.id);
-      return { wanted: (name) => name === scope.id, documents: (files) => Object.freeze(files.map(toDocument)) };
+      return { wanted: (name) => name === scope.id, documents: ofFiles };
   }
+}
+
+function ofFiles(files: readonly ConfigFile[]): readonly ConfigDocument[] {
+  return Object.freeze(files.map(({ document }) => document));
 }

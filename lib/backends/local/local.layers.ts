@@ -1,10 +1,4 @@
-import {
-  CONFIG_EXTENSIONS,
-  entriesDocument,
-  formatByExtension,
-  layerNames,
-  textDocument,
-} from '../../backend/index.js';
+import { CONFIG_EXTENSIONS, entriesDocument, formatByExtension, layerNames } from '../../backend/index.js';
 import {
   isPrototypeKey,
   nameProblem,
@@ -14,14 +8,11 @@ import {
   type ConfigFormat,
 } from '../../model/index.js';
 
-/** A file or text of a configuration folder, before it became a layer. */
-export interface NamedText {
-  /** File name with its extension. */
-  readonly id: string;
-  readonly text: string;
+/** A file of a configuration folder, before it became a layer. */
+export interface ConfigFile {
   readonly format: ConfigFormat;
-  /** Opaque; equal revisions mean equal content. */
-  readonly revision: string;
+  /** What it is alone. Its id is the file's name with its extension. */
+  readonly document: ConfigDocument;
 }
 
 /** The id of the one document that all plain files of a folder make up together. */
@@ -54,17 +45,17 @@ export function assertFileId(id: unknown): asserts id is string {
  * document of entries: file name → trimmed content), `<application>.*`, `<application>-<profile>.*`.
  */
 export function layersOf(
-  files: readonly NamedText[],
+  files: readonly ConfigFile[],
   application: string,
   profiles: readonly string[],
 ): readonly ConfigDocument[] {
-  const structured = new Map<string, NamedText>();
-  const plain: NamedText[] = [];
+  const structured = new Map<string, ConfigFile>();
+  const plain: ConfigFile[] = [];
   for (const file of files) {
     if (file.format === 'text') plain.push(file);
-    else structured.set(file.id, file);
+    else structured.set(file.document.id, file);
   }
-  const named = (base: string): readonly NamedText[] =>
+  const named = (base: string): readonly ConfigFile[] =>
     // Without an extension too: in memory, and nowhere else, a document may have a format and no extension.
     [base, ...CONFIG_EXTENSIONS.map((extension) => `${base}${extension}`)].flatMap((id) => structured.get(id) ?? []);
   const names = layerNames(application, profiles);
@@ -73,7 +64,7 @@ export function layersOf(
     names
       .filter((name) => shared.has(name) !== own)
       .flatMap(named)
-      .map(toDocument);
+      .map(({ document }) => document);
   const entries = entriesOf(plain);
   return [...documents(false), ...(entries === undefined ? [] : [entries]), ...documents(true)];
 }
@@ -84,17 +75,15 @@ export function isLayerFile(id: string, application: string, profiles: readonly 
   return layerNames(application, profiles).includes(id.slice(0, id.lastIndexOf('.')));
 }
 
-/** A file as the document that it is alone. */
-export function toDocument(file: NamedText): ConfigDocument {
-  return textDocument(file.id, file.revision, file.format, file.text);
-}
-
-function entriesOf(plain: readonly NamedText[]): ConfigDocument | undefined {
-  const usable = plain.filter((file) => !isPrototypeKey(file.id)).sort((a, b) => (a.id < b.id ? -1 : 1));
-  const revision = usable.map((file) => `${file.id}=${file.revision}`).join('\n');
+function entriesOf(plain: readonly ConfigFile[]): ConfigDocument | undefined {
+  const usable = plain
+    .map(({ document }) => document)
+    .filter(({ id }) => !isPrototypeKey(id))
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+  const revision = usable.map((document) => `${document.id}=${document.revision}`).join('\n');
   return entriesDocument(
     PLAIN_FILES_ID,
     revision,
-    usable.map((file) => [file.id, file.text.trim()] as const),
+    usable.flatMap(({ id, content }) => ('text' in content ? [[id, content.text.trim()] as const] : [])),
   );
 }

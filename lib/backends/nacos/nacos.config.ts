@@ -7,6 +7,7 @@ import {
   sleep,
   type ConfigDriver,
   type ConfigReport,
+  type ConfigRevision,
   type DriverHost,
   type Gathering,
   type PushSource,
@@ -14,6 +15,7 @@ import {
   type WriteOptions,
 } from '../../backend/index.js';
 import {
+  defined,
   DiscoveryError,
   toDiscoveryError,
   type ConfigDocument,
@@ -28,6 +30,9 @@ import type { NacosSettings } from './nacos.options.js';
 import type { NacosProtocol } from './nacos.ports.js';
 
 type Documents = readonly ConfigDocument[];
+
+/** A content as the servers have it, which may be encrypted. */
+type StoredContent = Pick<NacosConfigItem, 'content' | 'encryptedDataKey'>;
 
 /** One document of a scope. */
 interface WatchedDocument {
@@ -113,6 +118,37 @@ export class NacosConfigDriver implements ConfigDriver {
     await protocol.remove(address, options.signal);
     await this.untilTakenIn(address, (item) => item?.md5 !== before.md5, options.signal);
     return true;
+  }
+
+  async list(prefix = '', signal?: AbortSignal): Promise<readonly string[]> {
+    this.host.assertOpen();
+    const addresses = await this.protocol.listConfig(signal);
+    return addresses
+      .map((address) => toDocumentId(address, this.settings.config.group))
+      .filter((id) => id.startsWith(prefix))
+      .sort();
+  }
+
+  /** The servers remember what each change replaced; what it made of the document is what the next one replaced. */
+  async history(id: string, signal?: AbortSignal): Promise<readonly ConfigRevision[]> {
+    this.host.assertOpen();
+    const address = this.address(id);
+    const { protocol } = this;
+    const changes = await protocol.configChanges(address, signal);
+    let after: StoredContent | undefined = await protocol.query(address, signal);
+    const revisions: ConfigRevision[] = [];
+    for (const change of changes) {
+      const made = change.operation === 'delete' ? undefined : change.operation === 'insert' ? change : after;
+      if (change.operation === 'delete' || made !== undefined) {
+        revisions.push({
+          revision: made === undefined ? ABSENT : md5(made.content),
+          ...defined({ at: change.at }),
+          ...(made === undefined ? {} : { content: await protocol.readable(address, made) }),
+        });
+      }
+      after = change.operation === 'insert' ? undefined : change;
+    }
+    return revisions;
   }
 
   /** All documents of a scope, told of when every one is known. */

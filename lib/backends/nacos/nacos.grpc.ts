@@ -89,6 +89,8 @@ export function grpcProtocol(settings: NacosSettings, context: BackendContext): 
     remove: async ({ dataId, group }, signal) =>
       void (await config.removeConfig({ dataId, group }, signal === undefined ? {} : { signal })),
     observeConfig: (address, observer) => config.observe(address, observer),
+    listConfig: (signal) => parts.archive.list(settings.client.namespaces.config, signal),
+    configChanges: (address, signal) => parts.archive.changes(address, signal),
     readable: (address, item) => config.readable(address, item),
   };
 }

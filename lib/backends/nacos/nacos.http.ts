@@ -83,6 +83,8 @@ export function httpProtocol(settings: NacosSettings, context: BackendContext): 
       ),
     remove: (address, signal) => config.remove(address, signal === undefined ? {} : { signal }),
     observeConfig: (address, observer) => core.items.observe(address, observer),
+    listConfig: (signal) => core.archive.list(client.namespaces.config, signal),
+    configChanges: (address, signal) => core.archive.changes(address, signal),
     readable: (address, item) => decrypted(client.configFilter, address, item),
   };
 }

@@ -2,6 +2,7 @@ import type { LeaseOperations } from '../../backend/index.js';
 import type { DiscoveryError } from '../../model/index.js';
 import type { ConfigObservation, ConfigObserver } from './client/config/items.js';
 import type { ConfigAddress, NacosConfigItem, NacosPublishParam } from './client/config/model.js';
+import type { NacosConfigChange } from './client/http/config-archive-api.js';
 import type { NacosInstance } from './client/naming/model.js';
 import type { ServiceObserver, ServiceSubscription } from './client/naming/subscriptions.js';
 
@@ -21,7 +22,11 @@ export interface NacosProtocol {
   publish(param: NacosPublishParam, signal?: AbortSignal): Promise<void>;
   remove(address: ConfigAddress, signal?: AbortSignal): Promise<void>;
   observeConfig(address: ConfigAddress, observer: ConfigObserver): ConfigObservation;
-  readable(address: ConfigAddress, item: NacosConfigItem): Promise<string>;
+  /** Every item of the namespace. */
+  listConfig(signal?: AbortSignal): Promise<readonly ConfigAddress[]>;
+  /** The last changes of an item, the newest first. */
+  configChanges(address: ConfigAddress, signal?: AbortSignal): Promise<readonly NacosConfigChange[]>;
+  readable(address: ConfigAddress, item: Pick<NacosConfigItem, 'content' | 'encryptedDataKey'>): Promise<string>;
 }
 
 /** One registration at the server. */

@@ -1,10 +1,10 @@
 import {
   assertDocumentId,
+  bytesDocument,
   CONFIG_EXTENSIONS,
   conflict,
   formatByExtension,
   layerNames,
-  textDocument,
   type ConfigDriver,
   type ConfigReport,
   type ConfigRevision,
@@ -28,7 +28,6 @@ import type { NatsShared } from './nats.shared.js';
 type Documents = readonly ConfigDocument[];
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /** Configuration in a key-value bucket: one key a document. */
 export class NatsConfigDriver implements ConfigDriver {
@@ -228,14 +227,7 @@ function keysOf(scope: ConfigScope): readonly string[] | undefined {
   }
 }
 
-/** @throws DiscoveryError `CONFIG_DOCUMENT_INVALID` for what is no UTF-8 text */
 function toDocument(id: string, entry: KeyValueEntry): ConfigDocument | undefined {
   if (entry.operation !== 'PUT') return undefined;
-  let text: string;
-  try {
-    text = decoder.decode(entry.value);
-  } catch (cause) {
-    throw new DiscoveryError('CONFIG_DOCUMENT_INVALID', `the document ${describe(id)} is no UTF-8 text`, { cause });
-  }
-  return textDocument(id, toRevision(entry.revision, entry.value), formatOfEntry(id, entry), text);
+  return bytesDocument(id, toRevision(entry.revision, entry.value), formatOfEntry(id, entry), entry.value);
 }

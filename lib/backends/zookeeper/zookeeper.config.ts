@@ -1,20 +1,21 @@
 import {
   assertDocumentId,
   assertFormat,
-  conflict,
-  formatByExtension,
-  layerNames,
-  mapped,
   type ConfigDriver,
   type ConfigReport,
+  conflict,
   type DriverHost,
+  formatByExtension,
+  inParallel,
+  layerNames,
+  mapped,
   type Watch,
   type WriteOptions,
 } from '../../backend/index.js';
 import { defined, type ConfigDocument, type ConfigScope } from '../../model/index.js';
 import { isFailure } from './client/errors.js';
 import type { NodeStat } from './client/node-stat.js';
-import { inParallel } from './client/parallel.js';
+
 import { childPath, parentPath } from './client/paths.js';
 import { watchedTree, type TreeNode } from './client/watched-tree.js';
 import type { ZooKeeperClient } from './client/zookeeper-client.js';
@@ -165,8 +166,8 @@ export class ZooKeeperConfigDriver implements ConfigDriver {
       };
     }
     const contexts = layerNames(scope.application, scope.profiles, defaultContext, profileSeparator);
-    const skip = (path: string): void =>
-      this.host.skip(path, `${path} can't be the name of a property`, undefined, 'CONFIG_DOCUMENT_INVALID');
+    const skip = (path: string, problem: string, version?: string): void =>
+      this.host.skip(path, `${path} ${problem}`, version, 'CONFIG_DOCUMENT_INVALID');
     return {
       what: `the configuration of ${scope.application}`,
       roots: contexts.map((name) => this.pathOf(name)),

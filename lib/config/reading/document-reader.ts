@@ -22,7 +22,7 @@ const READERS: Readonly<Record<Exclude<ConfigFormat, 'text'>, FormatReader>> = {
  * `checkout: { limit: 5 }` is `checkout.limit: 5`.
  *
  * @param format instead of the one that the document says it has
- * @throws DiscoveryError `CONFIG_DOCUMENT_INVALID` for a text that doesn't parse, a document that isn't a map of keys, a key
+ * @throws DiscoveryError `CONFIG_DOCUMENT_INVALID` for bytes that are no text, a text that doesn't parse, a document that isn't a map of keys, a key
  * that would reach the prototype of objects (`field` names it), more than 10 million characters or 100,000 keys, and what is
  * nested deeper than 100
  */
@@ -34,6 +34,7 @@ export async function readDocument(document: ConfigDocument, format?: ConfigForm
     attempt(id, 'entries', () => putIndexed(sink, Object.entries(content.entries)));
     return [sink.entries];
   }
+  if (content.format === 'unreadable') throw invalidDocument(id, content.problem);
   const { text } = content;
   const readAs = format ?? content.format;
   if (text.length > MAX_CHARACTERS) throw invalidDocument(id, `is longer than ${MAX_CHARACTERS} characters`);

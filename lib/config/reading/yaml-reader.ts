@@ -1,6 +1,7 @@
 import type { Event, MappingEvent, ScalarEvent, SequenceEvent } from 'js-yaml';
 import type { ConfigData, ConfigEntry, EntrySink, FormatReader, OwnText } from './config-entry.js';
 import { MAX_DEPTH } from './entry-collector.js';
+import { inTurns, turn } from '../turns.js';
 import { LineNumbers } from './line-numbers.js';
 import { resolvePlain, resolveTagged } from './yaml-scalars.js';
 
@@ -9,8 +10,8 @@ type Yaml = typeof import('js-yaml');
 /** What aliases may make of one text, in nodes: a few lines of them could fill the memory. */
 const MAX_NODES = 1_000_000;
 
-/** How long a text is worked on before other work has its turn, in milliseconds. */
-const SLICE_MS = 10;
+/** How many nodes are walked, at least, in one step. */
+const NODES_A_STEP = 64;
 
 /** The prefix of YAML's own tags, which are written `!!int`. */
 const CORE_TAGS = 'tag:yaml.org,2002:';
@@ -34,7 +35,7 @@ export const yamlReader: FormatReader = {
     const ends = endsOf(events);
     for (let at = 0; at < events.length; at = (ends[at] as number) + 1) {
       const sink = newSink();
-      await new DocumentWalk(yaml, text, lines, events, ends, sink).walk(at);
+      await inTurns(new DocumentWalk(yaml, text, lines, events, ends, sink).walk(at));
       sinks.push(sink);
     }
     return sinks;
@@ -66,7 +67,8 @@ class DocumentWalk {
     private readonly sink: EntrySink,
   ) {}
 
-  async walk(document: number): Promise<void> {
+  /** In steps: one for a few dozen nodes, but only between two keys of the top, since what is below is walked by plain recursion. */
+  *walk(document: number): Generator<void, void> {
     const { EVENT_ID } = this.yaml;
     const root = document + 1;
     const event = this.events[root] as Event;
@@ -75,13 +77,12 @@ class DocumentWalk {
     if (this.events[at]?.type !== EVENT_ID.MAPPING) throw this.error('must hold keys and values', root);
     this.noteAnchor(root);
     this.open.add(at);
-    let sliceEnd = performance.now() + SLICE_MS;
+    let stepEnd = NODES_A_STEP;
     for (const pair of this.pairs(at, undefined)) {
       this.put(pair.key, pair);
-      // Other work has its turn, but only between two keys of the top: what is below them is walked by plain recursion.
-      if ((this.nodes & 0x3f) !== 0 || performance.now() < sliceEnd) continue;
-      await turn();
-      sliceEnd = performance.now() + SLICE_MS;
+      if (this.nodes < stepEnd) continue;
+      yield;
+      stepEnd = this.nodes + NODES_A_STEP;
     }
   }
 
@@ -327,9 +328,4 @@ function plainError(yaml: Yaml, text: string, error: unknown): unknown {
   if (!(error instanceof yaml.YAMLException)) return error;
   const place = error.mark === undefined ? '' : placeOf(text, error.mark.position);
   return new Error(`${error.reason}${place}`);
-}
-
-/** Lets other work have its turn. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

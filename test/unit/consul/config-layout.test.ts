@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { bytesDocument, textOf } from '../../../lib/backend/index.js';
 import type { KVEntry } from '../../../lib/backends/consul/client/kv-entry.js';
 import {
-  decodeText,
   documentPart,
   encodeText,
   formatOf,
@@ -113,17 +113,17 @@ describe('documents', () => {
     await fc.assert(
       fc.asyncProperty(fc.string({ unit: 'grapheme' }), async (text) => {
         const sent = text.replaceAll(/\p{Cs}/gu, '');
-        expect(decodeText(encodeText(sent, 'yaml'), 'yaml')).toBe(sent);
+        expect(textOf(encodeText(sent, 'yaml'))).toBe(sent);
         const value = sent.replaceAll(/[\p{Cc}\\\s]/gu, 'x');
         const bytes = encodeText(`key=x${value}`, 'properties');
         expect(bytes.every((byte) => byte < 128)).toBe(true);
-        const read = decodeText(bytes, 'properties') ?? '';
-        const content = { format: 'properties' as const, text: read };
-        expect((await readDocument({ id: 'x', revision: '1', content }))[0]?.get('key')?.value).toBe(`x${value}`);
+        expect((await readDocument(bytesDocument('x', '1', 'properties', bytes)))[0]?.get('key')?.value).toBe(
+          `x${value}`,
+        );
       }),
     );
-    expect(decodeText(Uint8Array.from([0xff]), 'yaml')).toBeUndefined();
-    expect(decodeText(Uint8Array.from([0x5a, 0xfc]), 'properties')).toBe('Zü');
+    const latin1 = bytesDocument('x', '1', 'properties', Uint8Array.from([0x5a, 0xfc]));
+    expect(latin1.content).toEqual({ format: 'properties', text: 'Zü' });
   });
 
   it('equal revisions mean equal content, also when a store counts anew', () => {

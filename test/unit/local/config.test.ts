@@ -20,7 +20,7 @@ describe('configuration of the local backend', () => {
       .join();
   const text = (reports: readonly ConfigReport[], id: string): string | undefined => {
     const content = reports.at(-1)?.documents?.find((document) => document.id === id)?.content;
-    return content === undefined || content.format === 'entries' ? undefined : content.text;
+    return content !== undefined && 'text' in content ? content.text : undefined;
   };
 
   it('is empty without a folder, and is picked up by an event when that appears', async () => {

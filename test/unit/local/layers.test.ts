@@ -1,15 +1,20 @@
-import { formatByExtension } from '../../../lib/backend/index.js';
+import { digestOf, formatByExtension, textDocument } from '../../../lib/backend/index.js';
 import { describe, expect, it } from 'vitest';
 import {
   assertFileId,
   isIgnoredFile,
   isLayerFile,
   layersOf,
-  type NamedText,
+  type ConfigFile,
 } from '../../../lib/backends/local/local.layers.js';
 
-function files(...ids: readonly string[]): readonly NamedText[] {
-  return ids.map((id) => ({ id, text: ` ${id} \n`, format: formatByExtension(id) ?? 'text', revision: `r-${id}` }));
+function files(...ids: readonly string[]): readonly ConfigFile[] {
+  return ids.map((id) => fileOf(id, ` ${id} \n`));
+}
+
+function fileOf(id: string, text: string): ConfigFile {
+  const format = formatByExtension(id) ?? 'text';
+  return { format, document: textDocument(id, digestOf(text), format, text) };
 }
 
 describe('layers of an application', () => {
@@ -57,7 +62,7 @@ describe('layers of an application', () => {
 
   it("tell a change of a plain file by the document's revision, and keep reserved words out", () => {
     const [before] = layersOf(files('a', '__proto__'), 'x', []);
-    const [after] = layersOf([{ id: 'a', text: 'new', format: 'text', revision: 'other' }], 'x', []);
+    const [after] = layersOf([fileOf('a', 'new')], 'x', []);
     expect(before?.content).toEqual({ format: 'entries', entries: { a: 'a' } });
     expect(after?.revision).not.toBe(before?.revision);
   });

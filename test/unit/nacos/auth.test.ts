@@ -1,30 +1,22 @@
 import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../../../lib/backend/index.js';
-import { isLoginFailure, NacosAuth } from '../../../lib/backends/nacos/client/auth.js';
-import { HttpTransport } from '../../../lib/backends/nacos/client/http/transport.js';
-import { resolveClientOptions } from '../../../lib/backends/nacos/client/options.js';
+import { isLoginFailure } from '../../../lib/backends/nacos/client/auth.js';
 import { ManualClock } from '../../../lib/testing/index.js';
+import { authOf } from './auth-double.js';
 
 /** A login that is answered by `answer`, asked for every second. */
 async function asking(answer: () => { status: number; text: string }, seconds: number) {
   const clock = new ManualClock();
   const warnings: string[] = [];
-  const env = {
-    backend: 'nacos',
-    clock,
-    logger: { ...silentLogger, warn: (line: string) => void warnings.push(line) },
-    random: () => 0.5,
-    report: () => {},
-  };
-  const settings = resolveClientOptions('test', { serverAddresses: 'h:1', username: 'u', password: 'p' });
   let logins = 0;
-  const http = Object.assign(Object.create(HttpTransport.prototype) as HttpTransport, {
-    request: () => {
+  const auth = authOf(
+    clock,
+    () => {
       logins += 1;
-      return Promise.resolve({ headers: {}, ...answer() });
+      return answer();
     },
-  });
-  const auth = new NacosAuth(settings, env, http, { run: (operation) => operation('http://h:1') });
+    { ...silentLogger, warn: (line: string) => void warnings.push(line) },
+  );
   const errors: unknown[] = [];
   for (let second = 0; second < seconds; second += 1) {
     await auth.headers({ kind: 'naming' }).catch((error: unknown) => errors.push(error));

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { silentLogger } from '../../../lib/backend/index.js';
 import { DiscoveryError } from '../../../lib/model/index.js';
+import { authOf } from './auth-double.js';
 import { ManualClock } from '../../../lib/testing/index.js';
 import { toNacosInstance, type NacosServiceInfo } from '../../../lib/backends/nacos/client/naming/model.js';
 import { Subscriptions } from '../../../lib/backends/nacos/client/naming/subscriptions.js';
@@ -24,6 +25,7 @@ class World {
   random = 0;
   connected = true;
   answer: () => NacosServiceInfo = () => infoOf(1, 1, 2);
+  before: () => Promise<unknown> = () => Promise.resolve();
   asked = 0;
   ended = 0;
   readonly heard: (readonly number[] | string)[] = [];
@@ -43,7 +45,7 @@ class World {
         connected: () => this.connected,
         subscribe: async () => {
           this.asked += 1;
-          await Promise.resolve();
+          await this.before();
           return this.answer();
         },
         unsubscribe: () => {
@@ -175,6 +177,22 @@ describe('subscriptions', () => {
     world.subscriptions.connected();
     await world.settled();
     expect(world.asked).toBe(asked + 1);
+    await world.subscriptions.close();
+  });
+
+  it('a refused login has a pace of its own: the question that needs it is asked as after any outage', async () => {
+    const world = new World();
+    let logins = 0;
+    // A server that came back without its data has no users either, until somebody has made them.
+    const auth = authOf(world.clock, () => {
+      logins += 1;
+      return { status: 403, text: 'unknown user!' };
+    });
+    world.before = () => auth.headers({ kind: 'naming' });
+    world.subscribe();
+    await world.settled();
+    expect(await world.askedInTenMinutes()).toBeGreaterThan(100);
+    expect(logins).toBeLessThan(30);
     await world.subscriptions.close();
   });
 

@@ -12,7 +12,7 @@ import {
 } from '../../../lib/backends/zookeeper/asab/asab.identity.js';
 import { resolveAsabOptions } from '../../../lib/backends/zookeeper/asab/asab.options.js';
 import { FrameReader } from '../../../lib/backends/zookeeper/client/frames.js';
-import { inParallel } from '../../../lib/backends/zookeeper/client/parallel.js';
+import { inParallel } from '../../../lib/backend/index.js';
 import { assertPath, childPath, parentPath } from '../../../lib/backends/zookeeper/client/paths.js';
 import { parseServers } from '../../../lib/backends/zookeeper/client/servers.js';
 import { asab, curator, zookeeper } from '../../../lib/backends/zookeeper/index.js';

@@ -48,6 +48,32 @@ describe('credentials', () => {
     expect(server.logins.length).toBeLessThanOrEqual(2);
   });
 
+  it('a server that had no users at first: who is refused without a token logs in again, over both transports', async () => {
+    const { server, client } = await start({ username: 'u', password: 'the-password' });
+    const http = closing.add(
+      new NacosHttpClient({
+        serverAddresses: `127.0.0.1:${server.port}`,
+        noSnapshot: true,
+        username: 'u',
+        password: 'p',
+      }),
+    );
+    server.login = () => ({ status: 412, text: 'not initialized' });
+    await client.start();
+    await client.naming.registerInstance({ serviceName: 's', ip: '1.1.1.1', port: 1 });
+    await http.getConfig('a');
+    // Now somebody has made the first user.
+    server.login = () => ({ status: 200, text: '{"accessToken":"T","tokenTtl":18000}' });
+    server.answer = (type) =>
+      type === 'InstanceRequest' && server.requests.at(-1)?.headers['accessToken'] !== 'T' ? refused : undefined;
+    server.page = () =>
+      server.http.at(-1)?.headers['authorization'] === 'Bearer T'
+        ? { status: 200, text: 'x' }
+        : { status: 403, text: 'user not found!' };
+    await client.naming.registerInstance({ serviceName: 't', ip: '1.1.1.1', port: 1 });
+    expect(await http.getConfig('a')).toBe('x');
+  });
+
   it('no credentials at a server that wants some: says to give them', async () => {
     const { server, client } = await start();
     server.answer = (type) => (type === 'ConfigQueryRequest' ? refused : undefined);

@@ -204,9 +204,11 @@ for (const variant of ['current', '2.9'] as const) {
       await config.publish('good.yaml', 'a: 1');
       await documents.put('bad=key', bytes('a: 1'));
       await documents.put('bad.yaml', Uint8Array.from([0xff, 0xfe]));
-      const ids: (string[] | undefined)[] = [];
-      config.watch({ kind: 'prefix', prefix: '' }, (report) => ids.push(report.documents?.map(({ id }) => id)));
-      await expect.poll(() => ids.at(-1)).toEqual(['good.yaml']);
+      const seen: (readonly string[] | undefined)[] = [];
+      config.watch({ kind: 'prefix', prefix: '' }, (report) =>
+        seen.push(report.documents?.map(({ id, content }) => `${id} ${content.format}`)),
+      );
+      await expect.poll(() => seen.at(-1)).toEqual(['bad.yaml unreadable', 'good.yaml yaml']);
       expect(await config.list?.()).toEqual(['bad.yaml', 'good.yaml']);
     });
 

@@ -24,9 +24,23 @@ class LoginFailedError extends DiscoveryError {
   override name = 'LoginFailedError';
 }
 
-/** True when it failed because no server let us log in: the request itself was not sent. */
+/** The server refused a login. */
+class LoginRefusedError extends NacosError {
+  override name = 'LoginRefusedError';
+}
+
+/**
+ * True when it failed because no server let us log in: the request itself was not sent. Logins have a pace of their own,
+ * so whoever is told this may ask again as after any outage: what is asked too soon costs the server nothing.
+ */
 export function isLoginFailure(error: unknown): boolean {
-  return error instanceof LoginFailedError || (error instanceof Error && isLoginFailure(error.cause));
+  const isOne = error instanceof LoginFailedError || error instanceof LoginRefusedError;
+  return isOne || (error instanceof Error && isLoginFailure(error.cause));
+}
+
+/** True when a server refused a request that it was sent, and would refuse again: it is asked less and less often. */
+export function isRefusal(error: DiscoveryError): boolean {
+  return error.code === 'BACKEND_REFUSED' && !isLoginFailure(error);
 }
 
 interface Token {
@@ -191,7 +205,7 @@ export class NacosAuth {
           { backend: this.env.backend },
         );
       }
-      throw new NacosError(
+      throw new LoginRefusedError(
         403,
         `${this.env.backend} refused the login of '${username ?? ''}' (${answer.status}): check username and password`,
         { backend: this.env.backend },

@@ -2,6 +2,7 @@ import { TroubleLog } from '../../../backend/index.js';
 import { NacosAuth } from './auth.js';
 import { standaloneEnvironment, type Environment } from './environment.js';
 import { SERVERS } from './errors.js';
+import { ConfigArchiveApi } from './http/config-archive-api.js';
 import { HttpTransport } from './http/transport.js';
 import { persistentOverHttp } from './http/api.js';
 import type { NacosInstance } from './naming/model.js';
@@ -15,6 +16,8 @@ export interface ClientParts {
   readonly settings: NacosClientSettings;
   readonly rpc: RpcClient;
   readonly settleMs: number;
+  /** What only the HTTP API tells. */
+  readonly archive: ConfigArchiveApi;
   /** Registers what outlives the connection at servers that don't know the message for it. */
   readonly persistentFallback: (
     operation: 'register' | 'deregister',
@@ -59,14 +62,16 @@ export function partsIn(env: Environment, settings: NacosClientSettings): Client
   });
   const servers = new NacosServers(settings, env, http);
   const auth = new NacosAuth(settings, env, http, servers.requests);
+  const api = { env, settings, http, auth, servers: servers.requests };
   const rpc = new RpcClient(settings, env, servers, auth);
   return {
     env,
     settings,
     rpc,
     settleMs: SETTLE_MS,
+    archive: new ConfigArchiveApi(api),
     persistentFallback: (operation, service, group, instance, signal) =>
-      persistentOverHttp({ env, settings, http, auth, servers: servers.requests }, operation, {
+      persistentOverHttp(api, operation, {
         service,
         group,
         instance,

@@ -64,6 +64,8 @@ export class NatsSession {
   private library: NatsLibrary | undefined;
   private present: NatsConnection | undefined;
   private loop: Promise<void> | undefined;
+  /** Somebody has begun to connect. */
+  private opened = false;
   private ending: Promise<void> | undefined;
 
   constructor(private readonly options: SessionOptions) {
@@ -92,7 +94,8 @@ export class NatsSession {
     if (this.closing.signal.aborted || phase === 'closed') throw this.closedError();
     if (this.present !== undefined && phase === 'connected') return this.present;
     const { backend } = this.options;
-    const reason = error === undefined ? 'no server has answered yet' : error.message;
+    const nobodyYet = this.opened ? 'no server has answered yet' : 'connect() was not called';
+    const reason = error === undefined ? nobodyYet : error.message;
     throw new DiscoveryError('BACKEND_UNAVAILABLE', `${backend} is not connected: ${reason}`, {
       backend,
       cause: error,
@@ -106,6 +109,7 @@ export class NatsSession {
   async open(): Promise<void> {
     const { settings, backend } = this.options;
     if (this.closing.signal.aborted) throw this.closedError();
+    this.opened = true;
     if (settings.connection !== undefined) {
       this.loop ??= this.use(settings.connection);
       return;
@@ -123,7 +127,7 @@ export class NatsSession {
 
   /** Resolves when the first try to connect has ended, in whatever way. */
   async settled(signal?: AbortSignal): Promise<void> {
-    if (this.stateView.current.phase !== 'connecting' || this.closing.signal.aborted) return;
+    if (!this.opened || this.stateView.current.phase !== 'connecting' || this.closing.signal.aborted) return;
     let unsubscribe = (): void => {};
     const settled = new Promise<void>((resolve) => {
       unsubscribe = this.stateView.subscribe(() => resolve());

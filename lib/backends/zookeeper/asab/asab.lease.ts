@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
-import type { Removal } from '../../../backend/index.js';
+import { inParallel, type Removal } from '../../../backend/index.js';
 import { codeOf, messageOf, type Registration } from '../../../model/index.js';
 import { isFailure } from '../client/errors.js';
-import { inParallel } from '../client/parallel.js';
+
 import { childPath } from '../client/paths.js';
 import { textField } from '../json.js';
 import { LeaseNode, type LeaseNodeOptions } from '../zookeeper.lease-node.js';

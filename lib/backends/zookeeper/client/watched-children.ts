@@ -1,8 +1,8 @@
-import type { DriverHost, PullSource } from '../../../backend/index.js';
+import { type DriverHost, inParallel, type PullSource } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
 import type { NodeStat } from './node-stat.js';
 import { childPath } from './paths.js';
-import { inParallel } from './parallel.js';
+
 import { watchedSource } from './watched-source.js';
 import type { ZooKeeperClient } from './zookeeper-client.js';
 

@@ -1,5 +1,5 @@
-import type { PullSource, Unsubscribe } from '../../../backend/index.js';
-import { inParallel } from './parallel.js';
+import { inParallel, type PullSource, type Unsubscribe } from '../../../backend/index.js';
+
 import { childPath } from './paths.js';
 import { watchedSource } from './watched-source.js';
 import type { ZooKeeperClient } from './zookeeper-client.js';

@@ -1,14 +1,15 @@
 import {
-  SharedFeed,
   type DiscoveryDriver,
   type DiscoveryReport,
   type DriverHost,
+  inParallel,
   type ServicesReport,
+  SharedFeed,
   type Watch,
 } from '../../../backend/index.js';
 import { defined, serviceNameProblem, type ServiceInstance } from '../../../model/index.js';
 import { childPath } from '../client/paths.js';
-import { inParallel } from '../client/parallel.js';
+
 import { watchedChildren, type Child, type Children } from '../client/watched-children.js';
 import type { ZooKeeperClient } from '../client/zookeeper-client.js';
 import { decodeCuratorInstance } from './curator.codec.js';

@@ -1,6 +1,6 @@
-import type { PullSource } from '../../../backend/index.js';
+import { inParallel, type PullSource } from '../../../backend/index.js';
 import { serviceNameProblem } from '../../../model/index.js';
-import { inParallel } from '../client/parallel.js';
+
 import { childPath } from '../client/paths.js';
 import { watchedSource } from '../client/watched-source.js';
 import type { ZooKeeperClient } from '../client/zookeeper-client.js';

@@ -247,7 +247,7 @@ export class NacosConfigService {
   }
 
   /** @internal The readable content of a stored one. */
-  readable(address: ConfigAddress, item: NacosConfigItem): Promise<string> {
+  readable(address: ConfigAddress, item: Pick<NacosConfigItem, 'content' | 'encryptedDataKey'>): Promise<string> {
     return this.reading.readable(address, item);
   }
 

@@ -1,5 +1,6 @@
 import { Backoff, sleep, WatchLoop } from '../../../../backend/index.js';
 import { DiscoveryError, messageOf, toDiscoveryError } from '../../../../model/index.js';
+import { isRefusal } from '../auth.js';
 import { configKeyText, type ConfigAddress, type NacosConfigItem } from './model.js';
 import type { Environment } from '../environment.js';
 
@@ -206,7 +207,7 @@ export class ConfigItems {
         for (const watched of all) watched.fail(failure);
         // An item that somebody begins to watch may be another's.
         const wake = AbortSignal.any([signal, this.bell.signal]);
-        if (failure.code === 'BACKEND_REFUSED') await this.refusals.wait(wake);
+        if (isRefusal(failure)) await this.refusals.wait(wake);
       }
       throw error;
     }
@@ -240,7 +241,7 @@ export class ConfigItems {
       const failure = toDiscoveryError(error, 'BACKEND_UNAVAILABLE', 'an item could not be read');
       this.env.logger.debug(`${this.env.backend}: ${watched.address.dataId}: ${failure.message}`);
       const { backoff, refusals } = watched;
-      const pauses = failure.code === 'BACKEND_REFUSED' ? refusals : backoff;
+      const pauses = isRefusal(failure) ? refusals : backoff;
       watched.hint(this.env.clock.now() + pauses.next());
       watched.fail(failure);
     }

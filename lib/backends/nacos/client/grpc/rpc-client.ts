@@ -170,7 +170,7 @@ export class RpcClient {
         return await connection.request(type, body, headers, Math.max(1, end - clock.now()), options.signal);
       } catch (error) {
         problem = error;
-        if (isForbidden(error) && !relogged && headers['accessToken'] !== undefined) {
+        if (isForbidden(error) && !relogged) {
           relogged = true;
           if (await this.auth.refused(headers)) continue;
         }

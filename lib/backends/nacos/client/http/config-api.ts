@@ -215,15 +215,18 @@ function isPublic(tenant: string): boolean {
   return tenant === '' || tenant === 'public';
 }
 
-function olderKey({ dataId, group, tenant }: ConfigAddress) {
+/** A key's parameters for the first generation of the API. */
+export function olderKey({ dataId, group, tenant }: ConfigAddress) {
   return { dataId, group, ...(isPublic(tenant) ? {} : { tenant }) };
 }
 
-function newerKey({ dataId, group, tenant }: ConfigAddress) {
+/** A key's parameters for the newest one. */
+export function newerKey({ dataId, group, tenant }: ConfigAddress) {
   return { dataId, groupName: group, namespaceId: isPublic(tenant) ? 'public' : tenant };
 }
 
-function about({ tenant, group }: ConfigAddress, { timeoutMs, signal }: NacosReadOptions) {
+/** What a request about a key needs besides. */
+export function about({ tenant, group }: ConfigAddress, { timeoutMs, signal }: NacosReadOptions) {
   return {
     resource: { kind: 'config' as const, tenant, group },
     ...defined({ timeoutMs, signal }),

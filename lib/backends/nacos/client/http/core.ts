@@ -7,6 +7,7 @@ import { isServerFailure, unavailable } from '../errors.js';
 import { HttpTransport } from './transport.js';
 import type { HttpApi } from './api.js';
 import { HttpConfigApi } from './config-api.js';
+import { ConfigArchiveApi } from './config-archive-api.js';
 import { LongPolls } from './long-polls.js';
 import { HttpNamingApi } from './naming-api.js';
 import type { NacosClientSettings } from '../options.js';
@@ -28,6 +29,7 @@ export interface HttpCoreOptions {
 /** Everything over the HTTP API: what the client for users and the drivers have in common. */
 export class HttpCore {
   readonly config: HttpConfigApi;
+  readonly archive: ConfigArchiveApi;
   readonly naming: HttpNamingApi;
   readonly items: ConfigItems;
   readonly subscriptions: Subscriptions;
@@ -73,6 +75,7 @@ export class HttpCore {
       ready: () => this.servers.ready(),
     };
     this.config = new HttpConfigApi(api);
+    this.archive = new ConfigArchiveApi(api);
     this.naming = new HttpNamingApi(api);
     this.items = new ConfigItems(
       env,

@@ -1,5 +1,5 @@
 import { anything, either, listOf, satisfying, text, type Check } from '../../../../backend/index.js';
-import { describe, DiscoveryError, isPrototypeKey } from '../../../../model/index.js';
+import { describe, DiscoveryError, isPrototypeKey, keepAligned } from '../../../../model/index.js';
 import { flagAt, isObject, numberAt, objectsAt, textAt, type Json } from '../json.js';
 
 /** The group of whatever names none. */
@@ -180,9 +180,13 @@ export function parseServiceInfo(value: unknown, skipped: SkippedRecord): NacosS
     groupName,
     clusters: textAt(value, 'clusters') ?? '',
     lastRefTime: numberAt(value, 'lastRefTime') ?? 0,
-    hosts: Object.freeze([...hosts.values()].sort((a, b) => (instanceKey(a) < instanceKey(b) ? -1 : 1))),
+    hosts: Object.freeze([...hosts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, instance]) => instance)),
     reachProtectionThreshold: flagAt(value, 'reachProtectionThreshold') ?? false,
   });
+}
+
+function hasSameKey(a: NacosInstance, b: NacosInstance): boolean {
+  return a.port === b.port && a.ip === b.ip && a.clusterName === b.clusterName;
 }
 
 /** True when the two say the same of one instance. */
@@ -190,7 +194,7 @@ export function sameNacosInstance(a: NacosInstance, b: NacosInstance): boolean {
   if (a === b) return true;
   const keys = Object.keys(a.metadata);
   return (
-    instanceKey(a) === instanceKey(b) &&
+    hasSameKey(a, b) &&
     a.weight === b.weight &&
     a.healthy === b.healthy &&
     a.enabled === b.enabled &&
@@ -222,10 +226,10 @@ export function keepNacosIdentity(
   before: readonly NacosInstance[],
   after: readonly NacosInstance[],
 ): readonly NacosInstance[] {
-  const old = new Map(before.map((instance) => [instanceKey(instance), instance]));
-  const kept = after.map((instance) => {
-    const previous = old.get(instanceKey(instance));
-    return previous !== undefined && sameNacosInstance(previous, instance) ? previous : instance;
+  const kept = keepAligned<NacosInstance>(before, after, {
+    same: sameNacosInstance,
+    sameKey: hasSameKey,
+    keyOf: instanceKey,
   });
   const same = kept.length === before.length && kept.every((instance, index) => instance === before[index]);
   return same ? before : Object.freeze(kept);

@@ -1,5 +1,6 @@
 import { Backoff, PeriodicTask, SingleFlight, sleep } from '../../../../backend/index.js';
 import { DiscoveryError, messageOf, toDiscoveryError } from '../../../../model/index.js';
+import { isRefusal } from '../auth.js';
 import type { Environment } from '../environment.js';
 import { keepNacosIdentity, type NacosServiceInfo } from './model.js';
 
@@ -267,7 +268,7 @@ class Followed {
         this.receive(await port.subscribe(this.service, this.group), 'answer');
       } catch (error) {
         const failure = toDiscoveryError(error, 'BACKEND_UNAVAILABLE', `${this.service} could not be read`);
-        if (failure.code === 'BACKEND_REFUSED') this.notBefore = env.clock.now() + this.refusals.next();
+        if (isRefusal(failure)) this.notBefore = env.clock.now() + this.refusals.next();
         this.fail(failure);
         throw failure;
       }
