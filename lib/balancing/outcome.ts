@@ -1,4 +1,4 @@
-import { codeOf, failedSystemCall, networkFailureOf, type NetworkFailure } from '../model/index.js';
+import { codeOf, failedSystemCall, grpcFailureOf, networkFailureOf, type NetworkFailure } from '../model/index.js';
 import type { Outcome } from './endpoint.js';
 
 /**
@@ -7,13 +7,13 @@ import type { Outcome } from './endpoint.js';
  */
 export type Failure = number | NetworkFailure;
 
-/** Reads the errors of axios, Node and `fetch`. */
+/** Reads the errors of axios, Node, `fetch` and gRPC. */
 export function failureOf(error: unknown): Failure {
   const status = statusOf(error);
   if (status !== undefined) return status;
   // `fetch` tells the code in the cause only.
   const code = codeOf(error) ?? codeOf(causeOf(error));
-  const failure = networkFailureOf(code, failedSystemCall(error)) ?? 'unclear';
+  const failure = networkFailureOf(code, failedSystemCall(error)) ?? grpcFailureOf(error) ?? 'unclear';
   return failure === 'unclear' && error instanceof Error && error.name === 'TimeoutError' ? 'timeout' : failure;
 }
 

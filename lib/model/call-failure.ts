@@ -11,7 +11,7 @@ export type CallFailure = 'unanswered' | 'http';
 export function callFailureOf(error: unknown): CallFailure | undefined {
   for (let at = error, depth = 0; at instanceof Error && depth < 4; at = at.cause, depth += 1) {
     if (isHttpError(at)) return 'http';
-    if (at.name === 'TimeoutError' || isOfNetwork(at) || isFetchFailure(at) || isGrpcOutage(at)) {
+    if (at.name === 'TimeoutError' || isOfNetwork(at) || isFetchFailure(at) || grpcFailureOf(at) !== undefined) {
       return 'unanswered';
     }
   }
@@ -35,7 +35,9 @@ function isFetchFailure(error: Error): boolean {
   return error instanceof TypeError && (error.message === 'fetch failed' || error.message === 'terminated');
 }
 
-/** DEADLINE_EXCEEDED and UNAVAILABLE of gRPC. */
-function isGrpcOutage(error: Error): boolean {
-  return 'details' in error && 'code' in error && (error.code === 4 || error.code === 14);
+/** What DEADLINE_EXCEEDED and UNAVAILABLE say, as grpc-js and Connect throw them; undefined for any other error. */
+export function grpcFailureOf(error: unknown): 'timeout' | 'broken' | undefined {
+  if (!(error instanceof Error && 'details' in error && 'code' in error)) return undefined;
+  if (error.code === 4) return 'timeout';
+  return error.code === 14 ? 'broken' : undefined;
 }

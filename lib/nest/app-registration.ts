@@ -42,7 +42,9 @@ export class AppRegistration {
     private readonly appConfig: ApplicationConfig,
   ) {
     const { clock, shutdown, requires } = runtime.options;
-    this.messages = new MessageServers(modules, this.work);
+    this.messages = new MessageServers(modules, this.work, (headers, handle) =>
+      runtime.forwardsHeaders ? runtime.incoming.within(headers(), handle) : handle(),
+    );
     this.required = new RequiredServices(requires);
     this.shutdownSequence = new ShutdownSequence(
       {

@@ -30,7 +30,8 @@ interface DeclaredRef {
 
 const refs = new Map<string, DeclaredRef[]>();
 
-function declare(token: InjectionToken, useFactory: (runtime: DiscoveryRuntime) => unknown): void {
+/** Declares a provider that every app of the process gets: what makes it starts nothing. */
+export function declare(token: InjectionToken, useFactory: (runtime: DiscoveryRuntime) => unknown): void {
   if (declared.tokens.includes(token)) return;
   const provider: FactoryProvider = { provide: token, useFactory, inject: [DiscoveryRuntime] };
   declared.providers.push(provider);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { BackendContext, BackendDefinition, Logger } from '../backend/index.js';
 import { BackendSet, until } from '../backend/machinery/index.js';
-import { Balancers, LaneRules } from '../balancing/index.js';
+import { Balancers, isLaneName, LaneRules } from '../balancing/index.js';
 import { coerce, ConfigClient, ConfigSnapshots, ConfigStore, ConfigValues, DiskSnapshot } from '../config/index.js';
 import { DiscoveryClient, OVERRIDES, ServiceViews } from '../discovery/index.js';
 import {
@@ -31,7 +31,8 @@ import { goesByRequests, type ResolvedOptions } from './resolve-options.js';
 
 /** Everything of one app, put together: the one place that knows all the parts. */
 export class DiscoveryRuntime {
-  private readonly appId = randomUUID();
+  /** Tells the apps of one process apart. */
+  readonly appId = randomUUID();
   readonly events: EventHub;
   /** What the events add up to. */
   readonly tally: EventTally;
@@ -174,12 +175,32 @@ export class DiscoveryRuntime {
   clientFor(token: string, service: string, options: CallOptions): ServiceHttpClient {
     let client = this.clients.get(token);
     if (client === undefined) {
-      const bound = { service, options: this.options.callOptionsFor(service, options) };
-      this.forwarding ||= goesByRequests(bound.options);
+      const bound = { service, options: this.callOptionsFor(service, options) };
       client = new ServiceHttpClient(this.caller(bound), service);
       this.clients.set(token, client);
     }
     return client;
+  }
+
+  /** The options of a client's calls to a service, whatever they are made by. */
+  callOptionsFor(service: string, own: CallOptions): ResolvedCallOptions {
+    const options = this.options.callOptionsFor(service, own);
+    this.forwarding ||= goesByRequests(options);
+    return options;
+  }
+
+  /**
+   * Gives the header by which calls that no client of ours routes carry on the lane of the request that is being handled;
+   * undefined when the app has no lanes.
+   */
+  laneCarrier(): (() => readonly [name: string, lane: string] | undefined) | undefined {
+    const { lane } = this.options.callOptionsFor().routing;
+    if (lane === undefined) return undefined;
+    const { header = 'x-lane' } = lane;
+    return () => {
+      const value = this.incoming.get(header);
+      return value !== undefined && isLaneName(value) ? [header, value] : undefined;
+    };
   }
 
   /** What makes the calls that others carry out: a gateway. */

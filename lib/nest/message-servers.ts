@@ -4,6 +4,7 @@ import type { ModulesContainer } from '@nestjs/core';
 import { finalize, isObservable } from 'rxjs';
 import { ValueView, type View } from '../backend/index.js';
 import type { WorkInFlight } from '../registration/index.js';
+import { rememberMessages, type Within } from './incoming-messages.js';
 
 /** A server of Nest's microservices that listens on a port of its own. */
 export interface MessageEndpoint {
@@ -20,6 +21,7 @@ interface Transport {
   addHandler?(pattern: unknown, handler: Handler, ...more: readonly unknown[]): unknown;
   listen?(callback: (...results: readonly unknown[]) => unknown): unknown;
   unwrap?(): unknown;
+  handleMessage?(...args: readonly unknown[]): unknown;
 }
 
 type Handler = (...args: readonly unknown[]) => unknown;
@@ -44,6 +46,8 @@ export class MessageServers {
   constructor(
     modules: ModulesContainer,
     private readonly work: WorkInFlight,
+    /** Handles a message as what its calls carry on headers of. */
+    private readonly within: Within,
   ) {
     // The first Nest 11 doesn't tell: there a microservice registers by `service.port`, and nobody waits for its messages.
     const told = 'getRpcTargetRegistry' in modules ? modules.getRpcTargetRegistry<Transport>() : undefined;
@@ -68,6 +72,7 @@ export class MessageServers {
 
   private watch(transport: Transport): void {
     this.countHandlers(transport);
+    rememberMessages(transport, this.within);
     const scheme = SCHEMES.get(transport.transportId);
     const { listen } = transport;
     if (scheme === undefined || listen === undefined) return;

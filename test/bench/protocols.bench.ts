@@ -4,9 +4,14 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { Injectable, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { credentials, loadPackageDefinition, type ServiceClientConstructor } from '@grpc/grpc-js';
+import { loadSync } from '@grpc/proto-loader';
+import { ClientTCP, type ClientProxy } from '@nestjs/microservices';
+import { firstValueFrom } from 'rxjs';
 import { Pool, fetch as undiciFetch } from 'undici';
 import { DiscoverableClient, DiscoveryModule, ServiceHttpClient } from 'nestjs-service-discovery';
 import { serviceDispatcher } from 'nestjs-service-discovery/fetch';
+import { DiscoverableClientProxy, GrpcDiscovery } from 'nestjs-service-discovery/microservices';
 import { InMemoryRegistry } from 'nestjs-service-discovery/testing';
 import { median, round } from './statistics.js';
 
@@ -22,38 +27,70 @@ interface Way {
   readonly call: () => Promise<unknown>;
 }
 
+/** What a call costs, in microseconds: of this process's CPU, and by the clock. */
+interface Cost {
+  readonly cpu: number;
+  readonly time: number;
+}
+
+/** The ports of what is called. */
+interface Ports {
+  readonly http: readonly number[];
+  readonly grpc: readonly number[];
+  readonly tcp: readonly number[];
+}
+
 /**
- * A JSON GET to a discovered service of two instances by each protocol's client, balanced and tracked for ejection; beside it
- * the same client at one fixed address. CPU of this process for each call, medians of alternated rounds.
+ * A call to a discovered service of two instances by each protocol's client, balanced and tracked for ejection; beside it what
+ * one would take instead: the same client at one fixed address, gRPC's own round_robin over both. Of each the CPU of this process
+ * and the time, with 32 calls under way; medians of alternated rounds.
  */
 export async function run({ json }: { readonly json: boolean }): Promise<void> {
-  const server = fork(join(import.meta.dirname, 'http/server.mjs'), { execArgv: [] });
+  const servers = ['http/server.mjs', 'protocols/server.mjs'].map((file) =>
+    fork(join(import.meta.dirname, file), { execArgv: [] }),
+  );
   try {
-    const [{ ports }] = (await once(server, 'message')) as [{ ports: readonly number[] }];
-    await compare(ports, json);
+    const [[http], [others]] = (await Promise.all(servers.map((server) => once(server, 'message')))) as [
+      [{ ports: readonly number[] }],
+      [Omit<Ports, 'http'>],
+    ];
+    await compare({ http: http.ports, ...others }, json);
   } finally {
-    const exited = once(server, 'exit');
-    server.disconnect();
+    const exited = Promise.all(servers.map((server) => once(server, 'exit')));
+    for (const server of servers) server.disconnect();
     await exited;
   }
 }
 
-async function compare(ports: readonly number[], json: boolean): Promise<void> {
+async function compare(ports: Ports, json: boolean): Promise<void> {
   const registry = new InMemoryRegistry();
-  for (const port of ports) registry.addInstance('THINGS', { port });
+  for (const port of ports.http) registry.addInstance('THINGS', { port });
+  for (const port of ports.grpc) registry.addInstance('GRPC_THINGS', { port, scheme: 'grpc' });
+  for (const port of ports.tcp) registry.addInstance('TCP_THINGS', { port, scheme: 'tcp' });
   const backend = registry.backend();
   @Injectable()
   class Shop {
-    constructor(@DiscoverableClient('THINGS') readonly things: ServiceHttpClient) {}
+    constructor(
+      @DiscoverableClient('THINGS') readonly things: ServiceHttpClient,
+      @DiscoverableClientProxy('TCP_THINGS') readonly messages: ClientProxy,
+    ) {}
   }
   @Module({ providers: [Shop], imports: [DiscoveryModule.forRoot({ registry: backend, config: backend })] })
   class BenchModule {}
   const app = await NestFactory.createApplicationContext(BenchModule, { logger: false });
-  const { things } = app.get(Shop);
+  const { things, messages } = app.get(Shop);
   const dispatcher = serviceDispatcher(things);
-  const origin = `http://127.0.0.1:${ports[0]}`;
+  const origin = `http://127.0.0.1:${ports.http[0]}`;
   const pool = new Pool(origin);
   const path = '/things/4711';
+  const target = await app.get(GrpcDiscovery).target('GRPC_THINGS');
+  const grpcDiscovered = new Things(target.url, credentials.createInsecure(), target.channelOptions);
+  const grpcRoundRobin = new Things(
+    `ipv4:${ports.grpc.map((port) => `127.0.0.1:${port}`).join(',')}`,
+    credentials.createInsecure(),
+    { 'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }) },
+  );
+  const tcp = new ClientTCP({ host: '127.0.0.1', port: ports.tcp[0] ?? 0 });
   const ways: readonly Way[] = [
     { name: 'fetch', call: async () => (await fetch(origin + path)).json() },
     { name: 'undici.fetch', call: async () => (await undiciFetch(origin + path)).json() },
@@ -63,38 +100,62 @@ async function compare(ports: readonly number[], json: boolean): Promise<void> {
       name: 'dispatcher',
       call: async () => (await dispatcher.request({ origin: 'http://things', method: 'GET', path })).body.json(),
     },
+    { name: 'round_robin', call: () => ask(grpcRoundRobin) },
+    { name: 'grpc', call: () => ask(grpcDiscovered) },
+    { name: 'ClientTCP', call: () => firstValueFrom(tcp.send('get', {})) },
+    { name: 'tcp', call: () => firstValueFrom(messages.send('get', {})) },
   ];
-  const samples = new Map<string, number[]>(ways.map(({ name }) => [name, []]));
+  const samples = new Map<string, Cost[]>(ways.map(({ name }) => [name, []]));
   try {
     for (const way of ways) await measure(way, WARM_UP_MS);
     for (let i = 0; i < ROUNDS; i += 1)
       for (const way of ways) samples.get(way.name)?.push(await measure(way, ROUND_MS));
   } finally {
     await pool.close();
+    for (const client of [grpcDiscovered, grpcRoundRobin, tcp]) client.close();
     await app.close();
   }
+  const middle = (name: string, of: keyof Cost): string =>
+    round(median((samples.get(name) ?? []).map((cost) => cost[of])))
+      .toFixed(1)
+      .padStart(6);
   for (const { name } of ways) {
-    process.stdout.write(
-      `${name.padEnd(14)} ${round(median(samples.get(name) ?? []))
-        .toFixed(1)
-        .padStart(6)} µs of CPU a call\n`,
-    );
+    process.stdout.write(`${name.padEnd(14)} ${middle(name, 'cpu')} µs of CPU a call, ${middle(name, 'time')} µs\n`);
   }
   // Of each round by itself: neighbours were under the same load.
-  const ratio = (a: string, b: string): number =>
-    round(median((samples.get(a) ?? []).map((one, i) => one / (samples.get(b)?.[i] ?? NaN))), 2);
+  const ratio = (a: string, b: string, of: keyof Cost): number =>
+    round(median((samples.get(a) ?? []).map((one, i) => one[of] / (samples.get(b)?.[i]?.[of] ?? NaN))), 2);
   const result = {
     // The `fetch` that it is made of, which is undici's, as Node brings it; and the npm package's.
-    fetchVsUndiciFetch: ratio('client.fetch', 'fetch'),
-    fetchVsNpmUndiciFetch: ratio('client.fetch', 'undici.fetch'),
-    dispatcherVsPool: ratio('dispatcher', 'pool'),
+    fetchVsUndiciFetch: ratio('client.fetch', 'fetch', 'cpu'),
+    fetchVsNpmUndiciFetch: ratio('client.fetch', 'undici.fetch', 'cpu'),
+    dispatcherVsPool: ratio('dispatcher', 'pool', 'cpu'),
+    grpcVsRoundRobin: ratio('grpc', 'round_robin', 'time'),
+    grpcVsRoundRobinCpu: ratio('grpc', 'round_robin', 'cpu'),
+    tcpVsClientTCP: ratio('tcp', 'ClientTCP', 'time'),
+    tcpVsClientTCPCpu: ratio('tcp', 'ClientTCP', 'cpu'),
   };
   process.stdout.write(`${JSON.stringify(result)}\n`);
   if (json) process.stdout.write(`${JSON.stringify(result)}\n`);
 }
 
-/** Microseconds of CPU for each call. */
-async function measure({ call }: Way, forMs: number): Promise<number> {
+/** The client class of the bench's gRPC servers. */
+const { Things } = (
+  loadPackageDefinition(loadSync(join(import.meta.dirname, 'protocols/things.proto'))) as unknown as {
+    things: { Things: ServiceClientConstructor };
+  }
+).things;
+
+function ask(client: InstanceType<ServiceClientConstructor>): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    client['Get']?.({ id: 4711 }, (error: Error | null, thing: unknown) => {
+      if (error === null) resolve(thing);
+      else reject(error);
+    });
+  });
+}
+
+async function measure({ call }: Way, forMs: number): Promise<Cost> {
   let calls = 0;
   const cpu = process.cpuUsage();
   const startedAt = performance.now();
@@ -107,5 +168,5 @@ async function measure({ call }: Way, forMs: number): Promise<number> {
   };
   await Promise.all(Array.from({ length: CONCURRENCY }, worker));
   const { user, system } = process.cpuUsage(cpu);
-  return (user + system) / calls;
+  return { cpu: (user + system) / calls, time: ((performance.now() - startedAt) * 1000) / calls };
 }

@@ -18,6 +18,9 @@ export type OpenTelemetryApi = typeof import('@opentelemetry/api');
 /** Listened to by whoever instruments undici. */
 const UNDICI = channel('undici:request:create');
 
+/** What may go by undici, as far as is known: what `walkNodes` does only its caller knows. */
+const BY_UNDICI: ReadonlySet<string> = new Set(['http', 'custom']);
+
 /** What a call ends by that is nobody's failure. */
 const GIVEN_UP: ReadonlySet<string> = new Set(['ERR_CANCELED', 'AbortError', 'OVERTAKEN']);
 
@@ -50,16 +53,17 @@ export class CallSpans implements CallObserver {
     return UNDICI.hasSubscribers;
   }
 
-  /** Whether tries have spans of ours. */
-  get hasAttemptSpans(): boolean {
-    return this.attemptSpans === 'always' || (this.attemptSpans === 'auto' && !UNDICI.hasSubscribers);
+  /** Whether tries have spans of ours. Others than those of HTTP have nobody else's. */
+  hasAttemptSpans(protocol: string): boolean {
+    if (this.attemptSpans !== 'auto') return this.attemptSpans === 'always';
+    return !UNDICI.hasSubscribers || !BY_UNDICI.has(protocol);
   }
 
   begin(call: ObservedCall): CallObservation {
     const { api } = this;
     const parent = api.context.active();
     // Who has no spans of tries below it is what others see of the call.
-    const kind = this.hasAttemptSpans ? api.SpanKind.CLIENT : api.SpanKind.INTERNAL;
+    const kind = this.hasAttemptSpans(call.protocol) ? api.SpanKind.CLIENT : api.SpanKind.INTERNAL;
     const span = this.tracer.startSpan(nameOf(call), { kind, attributes: callAttributes(call) }, parent);
     return new SpannedCall(this, call, span, api.trace.setSpan(parent, span));
   }
@@ -93,13 +97,13 @@ class SpannedCall implements CallObservation {
     this.attempts += 1;
     if (attempt.reason === 'hedge') this.hedges += 1;
     const { parent, call, context, span } = this;
-    if (!parent.hasAttemptSpans || !span.isRecording()) return unspanned(parent, call, attempt, context);
+    if (!parent.hasAttemptSpans(call.protocol) || !span.isRecording()) return unspanned(parent, call, attempt, context);
     if (this.attempts === 1) return this.firstTry(attempt);
     this.tellFirst();
     const { api } = parent;
     const own = startAttempt(parent, call, attempt, context);
     const end = (result: CallResult): void => {
-      tell(api, own, result);
+      tell(api, own, call, result);
       own.end();
     };
     return { ...sentIn(api, api.trace.setSpan(context, own)), end };
@@ -116,7 +120,7 @@ class SpannedCall implements CallObservation {
       if (this.attempts !== 1) span.setAttribute('service_discovery.attempts', this.attempts);
       if (this.hedges > 0) span.setAttribute('service_discovery.hedges', this.hedges);
       if (this.refused) span.setAttribute('service_discovery.retry_budget.exhausted', true);
-      tell(this.parent.api, span, result);
+      tell(this.parent.api, span, this.call, result);
     }
     span.end();
   }
@@ -138,7 +142,7 @@ class SpannedCall implements CallObservation {
     if (first?.end === undefined) return;
     this.first = undefined;
     const span = startAttempt(parent, this.call, first.attempt, this.context, first.startTime);
-    tell(parent.api, span, first.end.result);
+    tell(parent.api, span, this.call, first.end.result);
     span.end(first.end.time);
   }
 }
@@ -158,7 +162,7 @@ function unspanned(
   context: Context,
 ): AttemptObservation {
   const { api } = parent;
-  if (!parent.isUndiciInstrumented) return sentIn(api, context);
+  if (!parent.isUndiciInstrumented || !BY_UNDICI.has(call.protocol)) return sentIn(api, context);
   const attributes = attemptAttributes(call.service, attempt);
   return { run: (send) => sendKnown(attributes, () => api.context.with(context, send)) };
 }
@@ -195,8 +199,14 @@ function callAttributes({ protocol, service, method, template }: ObservedCall): 
 }
 
 /** How it ended. */
-function tell(api: OpenTelemetryApi, span: Span, { outcome, status, errorType, error }: CallResult): void {
-  if (status !== undefined) span.setAttribute('http.response.status_code', status);
+function tell(
+  api: OpenTelemetryApi,
+  span: Span,
+  { protocol }: ObservedCall,
+  { outcome, status, errorType, error }: CallResult,
+): void {
+  // What other protocols say in HTTP's words is for those who count.
+  if (status !== undefined && BY_UNDICI.has(protocol)) span.setAttribute('http.response.status_code', status);
   if (outcome === 'success') return;
   span.setAttribute('error.type', errorType ?? '_OTHER');
   if (errorType !== undefined && GIVEN_UP.has(errorType)) return;

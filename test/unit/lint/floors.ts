@@ -47,7 +47,10 @@ export const HOUSE: Readonly<Record<string, Allowed>> = {
   'integrations/prometheus': allow([...FEATURES, 'nest'], [...NEST, 'prom-client']),
   'integrations/cli': allow([...FEATURES, 'nest'], [...NEST, 'axios']),
   'integrations/nest-config': allow([...FEATURES, 'nest'], [...NEST, '@nestjs/config']),
-  'integrations/microservices': allow([...FEATURES, 'nest'], [...NEST, '@nestjs/microservices']),
+  'integrations/microservices': allow(
+    [...FEATURES, 'nest'],
+    [...NEST, '@nestjs/microservices', '@grpc/grpc-js', 'grpc-health-check'],
+  ),
   'index.ts': allow([...FEATURES, 'nest']),
 };
 

@@ -129,11 +129,16 @@ function withOptions(options: Provider, imports: DynamicModule['imports'] = []):
 
 function createHost(options: NatsServicesOptions, runtime: DiscoveryRuntime | undefined): NatsServicesHost {
   const logger = nestLogger('NatsServices');
+  const lane = runtime?.laneCarrier();
+  const within = <T>(headers: Record<string, string>, handle: () => T): T =>
+    runtime?.forwardsHeaders === true ? runtime.incoming.within(headers, handle) : handle();
   if (options.connection !== undefined) {
     const client = new NatsClient({ ...options.connection, logger });
     return new NatsServicesHost({
       options,
       logger,
+      lane,
+      within,
       session: client.session,
       open: () => client.open(),
       close: () => client.close(),
@@ -149,6 +154,8 @@ function createHost(options: NatsServicesOptions, runtime: DiscoveryRuntime | un
   return new NatsServicesHost({
     options,
     logger,
+    lane,
+    within,
     session,
     apiPrefix: settings.apiPrefix,
     open: nothing,

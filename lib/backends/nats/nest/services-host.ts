@@ -18,6 +18,10 @@ export interface ServicesHostParts {
   readonly logger: Logger;
   /** That of the backend whose connection is shared. */
   readonly apiPrefix?: string;
+  /** The header that carries on the lane of the request that is being handled. @default none */
+  readonly lane?: (() => readonly [name: string, lane: string] | undefined) | undefined;
+  /** Handles a request as one whose headers other clients carry on. @default as it is */
+  readonly within?: <T>(headers: Record<string, string>, handle: () => T) => T;
   /** Opens a connection of its own; nothing for one that is shared. */
   readonly open: () => Promise<void>;
   readonly close: () => Promise<void>;
@@ -71,7 +75,7 @@ export class NatsServicesHost {
         ...this.prefixes,
         ...(options.service?.apiPrefix === undefined ? {} : { apiPrefix: options.service.apiPrefix }),
         ...options.client,
-        ambientHeaders: () => this.current.getStore(),
+        ambientHeaders: () => this.ambient(),
       });
       this.clients.set(service, client);
     }
@@ -165,8 +169,20 @@ export class NatsServicesHost {
     }
   }
 
-  /** What is called while a request is dealt with takes its tracing headers along. */
-  private propagating(handler: ServiceHandler): ServiceHandler {
+  /** What a call takes along. */
+  private ambient(): NatsHeaderMap | undefined {
+    const propagated = this.current.getStore();
+    const lane = this.parts.lane?.();
+    return lane === undefined ? propagated : new Map([...(propagated ?? []), [lane[0], [lane[1]]]]);
+  }
+
+  /** What is called while a request is dealt with takes its tracing headers along, and its lane. */
+  private propagating(inner: ServiceHandler): ServiceHandler {
+    const { within } = this.parts;
+    const handler: ServiceHandler =
+      within === undefined
+        ? inner
+        : (request) => (request.hasHeaders ? within(plainHeaders(request), () => inner(request)) : inner(request));
     return (request) => {
       const headers = this.propagatedOf(request);
       // Without any there is nothing to remember: the storage slows every promise of the process down once it is used.
@@ -183,6 +199,13 @@ export class NatsServicesHost {
     }
     return propagated.size === 0 ? undefined : propagated;
   }
+}
+
+/** Names in lower case, each with its first value. */
+function plainHeaders({ headers }: ServiceRequest): Record<string, string> {
+  const plain = Object.create(null) as Record<string, string>;
+  for (const [name, [first]] of headers) if (first !== undefined) plain[name.toLowerCase()] = first;
+  return plain;
 }
 
 /** @throws DiscoveryError always: there is nothing to connect with */

@@ -1,0 +1,57 @@
+import type { Balancers } from '../../balancing/index.js';
+import type { Clock } from '../../backend/index.js';
+import type { ServiceView, ServiceViews, ViewLease } from '../../discovery/index.js';
+import type { CallRouting, IncomingHeaders, ResolvedCallOptions } from '../../http/index.js';
+import type { DiscoveryRuntime } from '../../nest/discovery-runtime.js';
+import type { CallTelemetry } from '../../observability/index.js';
+import { CalledService } from './called-service.js';
+
+/** What calls need of an app. */
+export interface CallApp {
+  readonly views: ServiceViews;
+  readonly balancers: Balancers;
+  readonly clock: Clock;
+  readonly firstSnapshotTimeoutMs: number;
+  readonly routing: CallRouting;
+  readonly incoming: IncomingHeaders;
+  readonly calls: CallTelemetry;
+}
+
+/** What calls need of an app. */
+export function callAppOf({ views, balancers, routing, incoming, calls, options }: DiscoveryRuntime): CallApp {
+  const { clock, firstSnapshotTimeoutMs } = options;
+  return { views, balancers, clock, firstSnapshotTimeoutMs, routing, incoming, calls };
+}
+
+/** A service that is called by one protocol: watched for as long as somebody takes part. */
+export class WatchedService {
+  private readonly callees = new WeakMap<ServiceView, CalledService>();
+  private current: CalledService | undefined;
+
+  constructor(
+    readonly app: CallApp,
+    readonly name: string,
+    readonly options: ResolvedCallOptions,
+    /** Of the instances that are called; undefined: any. */
+    private readonly schemes: readonly string[] | undefined,
+  ) {}
+
+  /** Takes part in the watch of the service. @throws DiscoveryError `BACKEND_CLOSED` */
+  acquire(): ViewLease {
+    const lease = this.app.views.acquire(this.name);
+    let called = this.callees.get(lease.view);
+    if (called === undefined) {
+      const { balancers, clock } = this.app;
+      called = new CalledService(balancers.of(lease.view), this.options, this.schemes, () => clock.now());
+      this.callees.set(lease.view, called);
+    }
+    this.current = called;
+    return lease;
+  }
+
+  /** Whom calls go to. */
+  get called(): CalledService {
+    if (this.current === undefined) throw new Error(`${this.name} isn't watched`);
+    return this.current;
+  }
+}
