@@ -141,6 +141,7 @@ export type {
   CallResult,
   ConfigurationTelemetry,
   DiagnosticsMessage,
+  InstanceTelemetry,
   ObservedAttempt,
   ObservedCall,
   RegistrationTelemetry,

@@ -27,6 +27,29 @@ export interface BalancerOptions {
   readonly clientId: string;
   /** Told when an instance is no longer one of those to call. */
   readonly onGone?: (instance: ServiceInstance) => void;
+  /** Told when an instance is left out, once until it is back. */
+  readonly onEjected?: (instance: ServiceInstance, forMs: number) => void;
+  /** Told when an instance that was left out has answered again. */
+  readonly onReturned?: (instance: ServiceInstance) => void;
+}
+
+/** What a balancer has seen of an instance that may be called, at one moment. */
+export interface EndpointState {
+  readonly instance: ServiceInstance;
+  /** Calls that have not ended. */
+  readonly pending: number;
+  /** Moving average of the response time, in milliseconds; 0 before the first call. */
+  readonly latencyMs: number;
+  /** Moving average of the share of calls that did not fail, from 0 to 1. */
+  readonly health: number;
+  /** Calls that have ended and said something of the instance, since it is in the list. */
+  readonly calls: number;
+  /** Those of them that failed. */
+  readonly failures: number;
+  /** How much longer it is left out for its failures, in milliseconds; 0 when it isn't. */
+  readonly ejectedForMs: number;
+  /** It was left out, and must prove that it is well: it gets one call at a time. */
+  readonly onProbation: boolean;
 }
 
 /**
@@ -42,6 +65,8 @@ export class Balancer implements PickLedger {
   private schemes: readonly string[] = [];
   private seen: Snapshot | undefined;
   private members: readonly ServiceInstance[] = [];
+  /** Those of which it was told that they are left out, and not yet that they are back. */
+  private readonly out = new Set<TrackedEndpoint>();
 
   constructor(
     readonly view: View<Snapshot>,
@@ -80,6 +105,25 @@ export class Balancer implements PickLedger {
     const now = this.now();
     return this.endpoints.filter((endpoint) => this.detectors.some(({ detector }) => detector.isOut(endpoint, now)))
       .length;
+  }
+
+  /** What is seen of each instance that may be called, in the order of the list. */
+  get states(): readonly EndpointState[] {
+    this.refresh();
+    const now = this.now();
+    return this.endpoints.map((endpoint) => {
+      const { instance, pending, latencyMs, health, calls, failures } = endpoint;
+      return {
+        instance,
+        pending,
+        latencyMs,
+        health,
+        calls,
+        failures,
+        ejectedForMs: Math.max(0, ...this.detectors.map(({ detector }) => detector.outForMs(endpoint, now))),
+        onProbation: this.detectors.some(({ detector }) => detector.isOnProbation(endpoint)),
+      };
+    });
   }
 
   /** Whether instances of other schemes are among those that may be called. */
@@ -124,6 +168,28 @@ export class Balancer implements PickLedger {
       detector.settle(endpoint, fails, now);
     }
     endpoint.measure(now, tookMs, failed);
+    if (this.out.size > 0 && !failed) this.mayBeBack(endpoint, now);
+  }
+
+  private mayBeBack(endpoint: TrackedEndpoint, now: number): void {
+    if (!this.out.has(endpoint)) return;
+    const isOut = this.detectors.some(
+      ({ detector }) => detector.isOut(endpoint, now) || detector.isOnProbation(endpoint),
+    );
+    if (isOut) return;
+    this.out.delete(endpoint);
+    this.options.onReturned?.(endpoint.instance);
+  }
+
+  private tellEjected(detector: OutlierDetector, now: number): void {
+    const { onEjected } = this.options;
+    if (onEjected === undefined) return;
+    for (const endpoint of this.endpoints) {
+      const forMs = detector.outForMs(endpoint, now);
+      if (forMs === 0 || this.out.has(endpoint)) continue;
+      this.out.add(endpoint);
+      onEjected(endpoint.instance, forMs);
+    }
   }
 
   /** The instance asks to be left alone for a while (`Retry-After`): it is left out, unless nobody else is there. */
@@ -151,6 +217,7 @@ export class Balancer implements PickLedger {
     if (onGone !== undefined) {
       for (const [url, { instance }] of this.known) if (!known.has(url)) onGone(instance);
     }
+    for (const endpoint of this.out) if (known.get(endpoint.instance.url) !== endpoint) this.out.delete(endpoint);
     this.known = known;
     this.endpoints = [...known.values()];
     this.schemes = [...new Set(this.endpoints.map(({ instance }) => instance.scheme))];
@@ -163,6 +230,7 @@ export class Balancer implements PickLedger {
     if (existing !== undefined) return existing.detector;
     const detector = new OutlierDetector(ejection, this.now(), (now) => {
       for (const { route } of this.routes) route.build(now);
+      this.tellEjected(detector, now);
     });
     detector.update(this.endpoints);
     this.detectors.push({ ejection, detector });

@@ -55,6 +55,9 @@ export class TrackedEndpoint implements Endpoint {
   pickedAt = 0;
   latencyMs = 0;
   health = 1;
+  /** Calls whose end said something of it, and those of them that failed. */
+  calls = 0;
+  failures = 0;
   private measuredAt = 0;
   /** Moving average of the response time of calls that were answered. */
   private usualMs = 0;
@@ -108,6 +111,8 @@ export class TrackedEndpoint implements Endpoint {
 
   /** Takes an outcome into the averages. */
   measure(now: number, latencyMs: number, failed: boolean): void {
+    this.calls += 1;
+    if (failed) this.failures += 1;
     // Even without a pause between calls an outcome counts for a tenth: one hiccup is outweighed by dozens of good ones.
     const kept = this.measuredAt === 0 ? 0 : Math.min(Math.exp(-(now - this.measuredAt) / DECAY_MS), 0.9);
     this.measuredAt = now;

@@ -157,6 +157,11 @@ export class OutlierDetector {
     return this.standingOf(endpoint).ejectedUntil > now;
   }
 
+  /** How much longer it is left out at `now`, in milliseconds; 0 when it isn't. */
+  outForMs(endpoint: Endpoint, now: number): number {
+    return Math.max(0, this.standingOf(endpoint).ejectedUntil - now);
+  }
+
   /** How long an instance may answer nothing before it is passed over, in milliseconds. */
   get overdueMs(): number {
     return this.options.overdueMs;

@@ -1,5 +1,6 @@
 import type { PickContext } from '../balancing/index.js';
 import type { ServiceInstance } from '../model/index.js';
+import type { CallFollower } from '../observability/index.js';
 import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
 import type { ResolvedCallOptions } from './call-options.js';
 import type { CallRouting } from './call-routing.js';
@@ -22,6 +23,8 @@ export type CarriedAttempt<T> = (
     readonly timeLeft: (own: number | undefined) => number;
     /** The path below which the instance serves, as it says: not checked. */
     readonly basePath: string | undefined;
+    /** What those who observe the call have go out with the try, unless the call has it already. */
+    readonly headers: Readonly<Record<string, string>> | undefined;
   },
 ) => Promise<T>;
 
@@ -32,6 +35,7 @@ export function carryOut<T>(
   routing: CallRouting,
   now: () => number,
   attempt: CarriedAttempt<T>,
+  observed: CallFollower | undefined,
 ): Promise<T> {
   const { options, balancer } = callee;
   const { service } = balancer.view.current;
@@ -48,6 +52,7 @@ export function carryOut<T>(
     deadline,
     context,
     now,
+    observed,
   };
   const timeLeft = (own: number | undefined): number => {
     const timeoutMs = own ?? options.timeoutMs;
@@ -55,7 +60,7 @@ export function carryOut<T>(
     const left = Math.max(1, Math.ceil(deadline - now()));
     return timeoutMs === 0 ? left : Math.min(timeoutMs, left);
   };
-  return tryEach(callee, manner, pickFirst(callee, context), (instance) =>
-    attempt(instance, { options, timeLeft, basePath: instance.metadata[options.basePathMetadata] }),
+  return tryEach(callee, manner, pickFirst(callee, context), (instance, headers) =>
+    attempt(instance, { options, timeLeft, basePath: instance.metadata[options.basePathMetadata], headers }),
   );
 }

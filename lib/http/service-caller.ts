@@ -76,7 +76,7 @@ export class ServiceCaller {
     /** The one service whose watch stays open from the first call on, and the options of its calls. */
     private readonly bound?: BoundService,
   ) {
-    const { authorizers, incoming, routing, views, pools, lasting } = options;
+    const { authorizers, incoming, routing, views, pools, lasting, calls } = options;
     this.callees = new Callees(options, this.now, bound);
     this.headers = new CallHeaders(authorizers, incoming);
     this.targets = new DispatchTargets({
@@ -86,6 +86,7 @@ export class ServiceCaller {
       views,
       pools,
       lasting,
+      calls,
       bound,
     });
     this.fetch = fetchOf(this.targets, (service) => this.callees.optionsOf(service));
@@ -146,12 +147,15 @@ export class ServiceCaller {
    */
   carry<T>(service: string, call: CarriedCall, attempt: CarriedAttempt<T>): Promise<T> {
     const { callees, now, options } = this;
-    const known = callees.known(service);
-    if (known !== undefined) return carryOut(known, call, options.routing, now, attempt);
-    return callees.with(service, async (view) => {
+    const observed = options.calls.begin?.({ protocol: 'http', service, method: call.method?.toUpperCase() });
+    const go = (callee: Callee): Promise<T> => carryOut(callee, call, options.routing, now, attempt, observed);
+    const known = observed === undefined ? callees.known(service) : undefined;
+    if (known !== undefined) return go(known);
+    const carried = callees.with(service, async (view) => {
       await callees.whenKnown(view);
-      return carryOut(callees.of(view, service), call, options.routing, now, attempt);
+      return go(callees.of(view, service));
     });
+    return observed === undefined ? carried : followed(observed, carried);
   }
 
   /** What this app has seen of the instances of a service, or of all, as long as it watches it; none before the first call. */

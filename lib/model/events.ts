@@ -56,6 +56,23 @@ export type DiscoveryEvent =
       readonly backend: string;
     }
   | {
+      /** This app sends an instance no calls for a while: they failed, or it asked for that (`Retry-After`). */
+      readonly type: 'instance.ejected';
+      readonly service: string;
+      readonly instanceId: string;
+      /** `http://10.0.0.5:8080` */
+      readonly url: string;
+      /** How long, in milliseconds. */
+      readonly forMs: number;
+    }
+  | {
+      /** A call to it has succeeded again: it takes its share. */
+      readonly type: 'instance.returned';
+      readonly service: string;
+      readonly instanceId: string;
+      readonly url: string;
+    }
+  | {
       /** A registry's record that could not be an instance; it was left out. */
       readonly type: 'record.skipped';
       readonly backend: string;

@@ -130,6 +130,11 @@ export class AppRegistration {
     await this.tellStatus();
   }
 
+  /** Why it is paused, as it was told to {@link pause}; undefined when it isn't. */
+  get pausedFor(): string | undefined {
+    return this.paused;
+  }
+
   /** @internal Waits for the server to listen, or does what the app does without one. Called when the app is complete. */
   async start(): Promise<void> {
     const { runtime } = this;

@@ -24,6 +24,7 @@ import { CallTelemetry, EventHub, EventLog, EventTally } from '../observability/
 import { AppHealth, ServiceRegistry } from '../registration/index.js';
 import { ConfigObjects } from './configuration/config-objects.js';
 import { configSettings } from './configuration/config-settings.js';
+import { DebugSwitch } from './debug-switch.js';
 import { nestLogger } from './nest-logger.js';
 import { overridesTold, unknownOverrides } from './startup-advice.js';
 import { goesByRequests, type ResolvedOptions } from './resolve-options.js';
@@ -63,6 +64,7 @@ export class DiscoveryRuntime {
   readonly routing = new CallRouting(this.incoming, () => this.laneRules, Math.random);
   private readonly clients = new Map<string, ServiceHttpClient>();
   private forwarding = false;
+  private readonly debug: DebugSwitch;
   private closing: Promise<void> | undefined;
   /** What is closed when all else is. */
   private readonly last: (() => Promise<void>)[] = [];
@@ -74,13 +76,15 @@ export class DiscoveryRuntime {
     this.events = new EventHub(appId);
     const report = this.events.report.bind(this.events);
     const { clock, nameFor } = options;
-    const log = new EventLog(this.logger, clock);
+    this.debug = new DebugSwitch(options.debug, nestLogger('Discovery:debug'), clock);
+    const log = new EventLog(this.debug.loggerFor('events', this.logger), clock);
     this.events.subscribe((event) => log.write(event));
     this.tally = new EventTally(clock);
     this.events.subscribe(this.tally.take);
     this.calls = new CallTelemetry((error) =>
       report({ type: 'listener.failed', where: 'an observer of calls', error }),
     );
+    this.debug.open(this.calls, this.logger, options.uses);
     this.backends = new BackendSet(options.uses, (definition) => this.contextFor(appId, definition));
     const { overrides } = options;
     const sources =
@@ -103,6 +107,9 @@ export class DiscoveryRuntime {
       onGone: ({ url }) => {
         for (const one of new Set([this.transport, this.pools])) one.release(url);
       },
+      onEjected: ({ service, id, url }, forMs) =>
+        report({ type: 'instance.ejected', service, instanceId: id, url, forMs }),
+      onReturned: ({ service, id, url }) => report({ type: 'instance.returned', service, instanceId: id, url }),
     });
     this.discovery = new DiscoveryClient({
       views: this.views,
@@ -271,6 +278,7 @@ export class DiscoveryRuntime {
     await Promise.all([...new Set([this.transport, this.pools])].map((one) => one.close()));
     await Promise.allSettled(this.last.map((close) => close()));
     this.events.close();
+    this.debug.close();
   }
 
   private async loadConfig(): Promise<void> {
@@ -323,7 +331,7 @@ export class DiscoveryRuntime {
     return {
       appId,
       application: { name: application, profiles, ...(zone === undefined ? {} : { zone }) },
-      logger: nestLogger(`Discovery:${definition.name}`),
+      logger: this.debug.loggerFor(definition.kind, nestLogger(`Discovery:${definition.name}`), definition.name),
       clock,
       random: Math.random,
       instances: (service) => this.discovery.getInstances(service),

@@ -6,11 +6,23 @@ import {
   readMetrics,
   type CallMeterOptions,
   type CallObserver,
+  type InstanceTelemetry,
   type Sample,
   type ServiceTelemetry,
   type TelemetrySnapshot,
 } from '../observability/index.js';
 import type { DiscoveryRuntime } from './discovery-runtime.js';
+
+/** Of an instance that nobody has called. */
+const NOTHING_SEEN = {
+  ejectedForMs: 0,
+  onProbation: false,
+  pending: 0,
+  calls: 0,
+  failures: 0,
+  latencyMs: 0,
+  health: 1,
+};
 
 /**
  * What happens in an app, for those who show it: metrics, traces, health checks, pages. Injectable everywhere. Calls are
@@ -74,6 +86,20 @@ export class DiscoveryTelemetry {
         meter.flush();
       },
     };
+  }
+
+  /** The instances of a service, in the order of its list, if it is watched; nobody is asked, and no watch is opened. */
+  instances(service: string): readonly InstanceTelemetry[] | undefined {
+    const { views, balancers } = this.runtime;
+    const view = views.peek(service);
+    if (view === undefined) return undefined;
+    const seen = new Map(balancers.peek(view)?.states.map((state) => [state.instance.url, state]));
+    const callable = new Set(routableInstances(view.current));
+    return view.current.instances.map((instance) => {
+      const { ejectedForMs, ...counts } = (callable.has(instance) && seen.get(instance.url)) || NOTHING_SEEN;
+      const state = !callable.has(instance) ? 'down' : ejectedForMs > 0 ? 'ejected' : 'routable';
+      return { ...counts, instance, state, ejectedForMs };
+    });
   }
 
   /** One of the snapshot's services, if it is watched. */

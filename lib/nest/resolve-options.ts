@@ -60,6 +60,8 @@ export interface ResolvedOptions {
   readonly profiles: readonly string[];
   readonly snapshotDirectory: string;
   readonly clock: Clock;
+  /** What is logged to find a fault: names of backends, `calls`, `events`, `*`; empty as a rule. */
+  readonly debug: readonly string[];
 }
 
 /**
@@ -131,7 +133,15 @@ export function resolveOptions(
     snapshotDirectory:
       options.snapshotDirectory ?? join(stateFolder(env), 'nestjs-service-discovery', application, 'snapshots'),
     clock: options.clock ?? systemClock,
+    debug: wordsOf(env['DISCOVERY_DEBUG']),
   };
+}
+
+function wordsOf(list: string | undefined): readonly string[] {
+  return (list ?? '')
+    .split(',')
+    .map((word) => word.trim().toLowerCase())
+    .filter((word) => word !== '');
 }
 
 /** `POD_IP` is the address where nothing is said of it: what a pod is called at, whatever interfaces it has. */

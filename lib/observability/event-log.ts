@@ -65,6 +65,12 @@ export class EventLog {
         );
         break;
       }
+      case 'instance.ejected':
+        this.logger.debug(`${event.service}: ${event.url} is left out for ${durationOf(event.forMs)}`);
+        break;
+      case 'instance.returned':
+        this.logger.debug(`${event.service}: ${event.url} takes calls again`);
+        break;
       case 'instances.failed':
         this.failed(instancesOf(event), event, 'those that are known stay in use, and it is tried again');
         break;

@@ -1,4 +1,4 @@
-import type { BackendState, DiscoveryError, SnapshotState } from '../model/index.js';
+import type { BackendState, DiscoveryError, ServiceInstance, SnapshotState } from '../model/index.js';
 import type { LeaseState } from '../backend/index.js';
 
 /** A backend of the app. */
@@ -27,6 +27,27 @@ export interface ServiceTelemetry {
   readonly partial: readonly string[];
   /** Why it isn't fresh. @default none */
   readonly error?: DiscoveryError;
+}
+
+/** An instance of a watched service, with what this app has seen of it in all its calls, whoever made them. */
+export interface InstanceTelemetry {
+  readonly instance: ServiceInstance;
+  /** Whether calls go to it; `ejected`: it is left out for its failures; `down`: it isn't UP, or takes no traffic. */
+  readonly state: 'routable' | 'ejected' | 'down';
+  /** How much longer it is left out, in milliseconds; 0 when it isn't. */
+  readonly ejectedForMs: number;
+  /** It was left out, and gets one call at a time until one has succeeded. */
+  readonly onProbation: boolean;
+  /** Calls under way. */
+  readonly pending: number;
+  /** Calls that have ended and said something of it, since it is in the list. */
+  readonly calls: number;
+  /** Those of them that failed. */
+  readonly failures: number;
+  /** Moving average of the response time, in milliseconds; 0 before the first call. */
+  readonly latencyMs: number;
+  /** Moving average of the share of calls that did not fail, from 0 to 1. */
+  readonly health: number;
 }
 
 /** What the app has registered, in one registry. */

@@ -114,6 +114,25 @@ describe('the command line, on the local backend', () => {
     expect(await ended).toEqual([0, null]);
   });
 
+  it("works with an app's own options, and registers nothing by them", async () => {
+    const file = join(folder, 'discovery.config.mjs');
+    const entry = new URL('../../dist/esm/backends/local/index.js', import.meta.url).href;
+    const [directory, configDirectory] = [join(folder, 'registry'), join(folder, 'config')];
+    await writeFile(
+      file,
+      `import { local } from '${entry}';
+      const backend = local(${JSON.stringify({ directory, configDirectory })});
+      export default { service: { name: 'SHOP' }, registry: [{ backend }], config: backend, registration: 'fail-fast' };`,
+    );
+    const services = await cli(['ls', '--json', '--config', file]);
+    expect(JSON.parse(services.stdout)).toMatchObject([{ service: 'STOCK', up: 1 }]);
+    expect((await cli(['config', 'get', 'db.url', '--config', file])).stdout).toBe('new\n');
+    const none = await cli(['ls', '--config', join(folder, 'none.js')]);
+    expect([none.status, none.stderr]).toEqual([2, expect.stringContaining("can't be read") as string]);
+    await writeFile(join(folder, 'none.json'), '[]');
+    expect((await cli(['ls', '--config', join(folder, 'none.json')])).stderr).toContain('has no options');
+  });
+
   it('says what may be wrong, and ends with 1 when something is', async () => {
     const good = await cli(['doctor', ...registry]);
     expect(good.stdout).toMatch(/\+ +backend local +answers/);

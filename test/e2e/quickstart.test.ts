@@ -135,6 +135,14 @@ describe('the quickstart', () => {
     await quickstart?.remove();
   });
 
+  test('has the page of the operator, and says where', async () => {
+    expect(quickstart.output).toContain(`${quickstart.url}/discovery `);
+    const page = await fetch(`${quickstart.url}/discovery`);
+    expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/html; charset=utf-8']);
+    const services = await quickstart.get<{ services: { service: string; routable: number }[] }>('/discovery/services');
+    expect(services.services).toMatchObject([{ service: 'STOCK', routable: 2 }]);
+  });
+
   test('the gateway calls both stock processes', async () => {
     const load = new Load(quickstart.url, 4);
     await expect.poll(() => load.answeredBy.size).toBe(2);

@@ -7,6 +7,7 @@ import type { Clock, Timer } from '../port/clock.js';
 import { withDeadline } from './deadline.js';
 import { readTls, type TlsMaterial, type TlsOptions } from './tls.js';
 import { conceal } from './conceal.js';
+import { requestChannel, type RequestMessage } from './request-channel.js';
 
 /** Options of an {@link HttpClient}. */
 export interface HttpClientOptions {
@@ -92,6 +93,32 @@ export class HttpClient {
    * a connection failed with is Node's own error.
    */
   async send(request: HttpRequest): Promise<HttpAnswer> {
+    return requestChannel.hasSubscribers ? this.told(request) : this.sent(request);
+  }
+
+  private async told(request: HttpRequest): Promise<HttpAnswer> {
+    const { clock, client } = this.options;
+    const { method, what } = request;
+    const startedAt = clock.now();
+    const tell = (end: Pick<RequestMessage, 'status' | 'error'>): void =>
+      requestChannel.publish({
+        client,
+        method,
+        what,
+        tookMs: clock.now() - startedAt,
+        ...end,
+      } satisfies RequestMessage);
+    try {
+      const answer = await this.sent(request);
+      tell({ status: answer.status });
+      return answer;
+    } catch (error) {
+      tell({ error });
+      throw error;
+    }
+  }
+
+  private async sent(request: HttpRequest): Promise<HttpAnswer> {
     const { timeoutMs, signal, what } = request;
     if (this.closed) throw this.closedError();
     if (signal?.aborted === true) throw aborted(what);

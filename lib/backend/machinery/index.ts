@@ -17,6 +17,7 @@ export * from './own-files.js';
 export * from './periodic-task.js';
 export * from './rate-limit.js';
 export * from './record-fields.js';
+export * from './request-channel.js';
 export * from './server-list.js';
 export * from './server-texts.js';
 export * from './silent-logger.js';

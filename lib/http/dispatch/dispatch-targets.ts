@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { FIRST_TRY, type InstancePick, type PickContext } from '../../balancing/index.js';
 import { isNobodyToCall, type ServiceViews } from '../../discovery/index.js';
 import { describe, DiscoveryError, NoInstanceError } from '../../model/index.js';
+import type { CallTelemetry } from '../../observability/index.js';
 import { pickFirst } from '../attempts.js';
 import type { CallHeaders } from '../call-headers.js';
 import type { CallRouting } from '../call-routing.js';
@@ -12,6 +13,7 @@ import { listenerOf } from './dispatch-listener.js';
 import { GuardedListener } from './guarded-listener.js';
 import type { DispatchHandler, DispatchListener, DispatchOptions } from './dispatch-port.js';
 import type { LastingCalls } from './lasting-calls.js';
+import { ObservedListener } from './observed-listener.js';
 import { PlainCall } from './plain-call.js';
 import { requestHeader, withMore, type RequestHeaders } from './request-headers.js';
 
@@ -23,6 +25,8 @@ export interface DispatchTargetsOptions {
   readonly views: ServiceViews;
   readonly pools: PooledTransport;
   readonly lasting: LastingCalls;
+  /** Hears of the calls. */
+  readonly calls: CallTelemetry;
   readonly bound: BoundService | undefined;
 }
 
@@ -66,6 +70,15 @@ export class DispatchTargets implements DispatchOwner {
 
   /** A request to a service. */
   send(service: string, request: DispatchOptions, listener: DispatchListener, more: DispatchMore): void {
+    const { begin } = this.options.calls;
+    // Where a redirect leads is the same call.
+    if (begin === undefined || more.pinned !== undefined) return this.start(service, request, listener, more);
+    const observed = begin({ protocol: 'http', service, method: (request.method ?? 'GET').toUpperCase() });
+    if (observed === undefined) return this.start(service, request, listener, more);
+    this.start(service, request, new ObservedListener(listener, observed), { ...more, observed });
+  }
+
+  private start(service: string, request: DispatchOptions, listener: DispatchListener, more: DispatchMore): void {
     const callee = this.pools.isWired ? this.options.callees.known(service) : undefined;
     if (callee === undefined) void this.sendWhenKnown(service, request, listener, more);
     else this.sendGuarded(service, callee, request, listener, more);

@@ -1,8 +1,10 @@
 import type { Duplex } from 'node:stream';
 import { outcomeOfStatus, type InstancePick, type Outcome, type PickContext } from '../../balancing/index.js';
 import type { Attempt } from '../../model/index.js';
+import type { AttemptFollower, CallFollower } from '../../observability/index.js';
 import { pickNext, toAttempt, withAttempts } from '../attempts.js';
 import { basePath } from '../address.js';
+import { resultOfAnswer, resultOfError } from '../call-result.js';
 import type { ServiceCallee } from '../callees.js';
 import { isRepeatable, judge, retryAfterMs } from '../failover.js';
 import {
@@ -13,7 +15,7 @@ import {
   type WireRequestOptions,
 } from '../transport/index.js';
 import type { DispatchListener, DispatchOptions } from './dispatch-port.js';
-import { headerOf, type RequestHeaders } from './request-headers.js';
+import { headerOf, isEventStream, withMore, type RequestHeaders } from './request-headers.js';
 
 /** What is known of a request besides what undici was given. */
 export interface DispatchMore {
@@ -25,6 +27,8 @@ export interface DispatchMore {
   readonly isRun?: boolean;
   /** The instance that it must go to, with the path as it is: where a redirect leads. */
   readonly pinned?: string | undefined;
+  /** Told of each try. */
+  readonly observed?: CallFollower | undefined;
   /** Told of the call when it goes to an instance. */
   readonly started?: (call: DispatchedCall) => void;
 }
@@ -65,6 +69,8 @@ export class DispatchedCall implements HopListener {
   private isOver = false;
   private socket: Duplex | undefined;
   private timer: NodeJS.Timeout | undefined;
+  /** Told of the try that is under way. */
+  private followed: AttemptFollower | undefined;
   private lasts = false;
 
   constructor(
@@ -89,6 +95,10 @@ export class DispatchedCall implements HopListener {
   /** Sends it to the instance that was picked. */
   send(): void {
     const { owner, callee, context, request } = this;
+    this.followed = this.more.observed?.attempt({
+      instance: this.pick.instance,
+      reason: this.tried === undefined ? 'first' : 'retry',
+    });
     const headers = owner.headersFor(callee, context, request.headers, this.pick, this.timeLeft());
     if (!(headers instanceof Promise)) return this.sendWith(headers);
     headers.then(
@@ -125,6 +135,8 @@ export class DispatchedCall implements HopListener {
     }
     this.isAnswered = true;
     this.pick.answered(outcome);
+    this.followed?.end(resultOfAnswer({ status }));
+    this.followed = undefined;
     if (isEventStream(headers)) this.last();
     return this.listener.onHeaders(status, headers, this.resume, statusText);
   }
@@ -142,6 +154,8 @@ export class DispatchedCall implements HopListener {
     clearTimeout(this.timer);
     this.isAnswered = true;
     this.pick.answered('success');
+    this.followed?.end({ outcome: 'success', status });
+    this.followed = undefined;
     this.socket = socket;
     this.last();
     // How it ends says nothing of the instance: a server that shuts down closes it too.
@@ -178,6 +192,7 @@ export class DispatchedCall implements HopListener {
     const { hop, socket } = this;
     const error =
       reason ?? Object.assign(new Error('Request aborted'), { name: 'AbortError', code: 'UND_ERR_ABORTED' });
+    this.followed?.end({ ...resultOfError(error), outcome: 'discarded' });
     this.over('cancelled');
     if (socket !== undefined) {
       socket.destroy();
@@ -190,7 +205,7 @@ export class DispatchedCall implements HopListener {
   private readonly resume = (): void => this.hop?.resume();
 
   private sendWith(headers: RequestHeaders): void {
-    const { request, owner, more } = this;
+    const { request, owner, more, followed } = this;
     const { url, metadata } = this.pick.instance;
     try {
       const base = more.pinned === undefined ? basePath(metadata[this.callee.options.basePathMetadata]) : '';
@@ -201,7 +216,7 @@ export class DispatchedCall implements HopListener {
         origin: url,
         path: base + request.path,
         method: request.method,
-        headers,
+        headers: followed?.headers === undefined ? headers : withMore(headers, followed.headers),
         body: more.body === undefined ? request.body : more.body(),
         upgrade: request.upgrade,
         headersTimeout: request.headersTimeout ?? bodyTimeout,
@@ -214,12 +229,14 @@ export class DispatchedCall implements HopListener {
         servername: request.servername,
         maxRedirections: request.maxRedirections,
       };
-      this.hop = new Hop(owner.pools.poolFor(url), wire, this);
+      const hop = new Hop(owner.pools.poolFor(url), wire, this);
+      this.hop = hop;
       const timeoutMs = this.timeLeft();
       if (timeoutMs > 0 && (request.headersTimeout === undefined || deadline !== Infinity)) {
         this.timer = setTimeout(onTimeout, timeoutMs, this);
       }
-      this.hop.start();
+      if (followed === undefined) hop.start();
+      else followed.run(() => hop.start());
     } catch (error) {
       this.fail(error as Error, 'cancelled');
     }
@@ -261,12 +278,13 @@ export class DispatchedCall implements HopListener {
     this.tried.add(instance.url);
     const next = pickNext(
       callee,
-      { everyFailure: false, now: () => owner.now(), deadline: this.deadline, context },
+      { everyFailure: false, now: () => owner.now(), deadline: this.deadline, context, observed: this.more.observed },
       elsewhere,
       this.tried,
     );
     if (next === undefined) return false;
     this.note(reason);
+    this.followed?.end(typeof reason === 'number' ? resultOfAnswer({ status: reason }) : resultOfError(reason));
     this.pick.end(outcome);
     this.pick = next;
     this.send();
@@ -281,6 +299,7 @@ export class DispatchedCall implements HopListener {
 
   private fail(error: Error, outcome: Outcome): void {
     if (this.isOver) return;
+    this.followed?.end(resultOfError(error));
     this.over(outcome);
     if (!this.isAnswered && outcome !== 'cancelled') {
       this.note(error);
@@ -310,10 +329,6 @@ const NOTHING = (): void => {};
 
 function onTimeout(call: DispatchedCall): void {
   call.timeOut();
-}
-
-function isEventStream(headers: readonly Buffer[]): boolean {
-  return headerOf(headers, 'content-type')?.startsWith('text/event-stream') === true;
 }
 
 function pauseAskedFor(headers: readonly Buffer[]): number {

@@ -11,6 +11,11 @@ export function headerOf(raw: readonly Buffer[], name: string): string | undefin
   return undefined;
 }
 
+/** Whether an answer goes on for as long as there is something to tell. */
+export function isEventStream(headers: readonly Buffer[]): boolean {
+  return headerOf(headers, 'content-type')?.startsWith('text/event-stream') === true;
+}
+
 /** A header of a request, whatever form its headers have. */
 export function requestHeader(headers: RequestHeaders, name: string): string | undefined {
   const wanted = name.toLowerCase();

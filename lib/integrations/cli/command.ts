@@ -8,6 +8,7 @@ export interface CommandOptions {
   readonly data: string | undefined;
   readonly application: string | undefined;
   readonly format: string | undefined;
+  readonly operator: string | undefined;
 }
 
 /** A command: its words after its name, what it was given, and what it works with. Resolves with the exit status. */

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { Logger } from '@nestjs/common';
 import { DiscoveryRuntime } from '../../nest/discovery-runtime.js';
+import type { DiscoveryModuleOptions } from '../../nest/index.js';
 import { resolveOptions } from '../../nest/resolve-options.js';
 import { messageOf, printable } from '../../model/index.js';
 import { backendOf, BACKEND_URLS } from './backend-url.js';
@@ -9,7 +10,9 @@ import type { Command, CommandOptions } from './command.js';
 import { coloured, UsageError, type CommandIo } from './command-io.js';
 import { configuration } from './config-command.js';
 import { doctor } from './doctor-command.js';
+import { isOptionsFile, optionsFile, readOnly } from './options-file.js';
 import { list, watch } from './service-commands.js';
+import { status } from './status-command.js';
 
 const COMMANDS: Readonly<Record<string, { readonly run: Command; readonly usesConfig: boolean }>> = {
   ls: { run: list, usesConfig: false },
@@ -27,10 +30,13 @@ const USAGE = `Usage: nestjs-service-discovery <command> --registry <address> [o
   config get|explain|watch KEY        a value, why it is so, each change; --application, --profile
   config list [PREFIX]                the documents
   config set DOCUMENT TEXT            writes a document; --format
+  status [UP|OUT_OF_SERVICE REASON]   whether an app takes traffic; takes it out and back: --operator, --header
   doctor                              what may be wrong
 
   --registry ADDRESS    or $DISCOVERY_URL; @default local:
   --config ADDRESS      where configuration lies @default the registry's
+  --config FILE         an app's options: a module that exports them, or JSON
+  --operator URL        an app's operator endpoints, or $DISCOVERY_OPERATOR: http://127.0.0.1:3000/discovery
   --json                for scripts
   --timeout MS          how long an answer may take @default 5000
   --verbose             what is logged, on stderr
@@ -59,41 +65,74 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
     io.out(USAGE);
     return name === undefined && values.help !== true ? 2 : 0;
   }
+  if (name === 'status') return status(words, { ...optionsOf(values), timeoutMs: timeoutOf(values) }, io);
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (command === undefined) throw new UsageError(`'${name}' is no command: ${Object.keys(COMMANDS).join(', ')}`);
-  const timeoutMs = Number(values.timeout ?? 5000);
-  if (!Number.isInteger(timeoutMs) || timeoutMs < 1) throw new UsageError('--timeout must be a time in milliseconds');
+  if (command === undefined) {
+    throw new UsageError(`'${name}' is no command: ${[...Object.keys(COMMANDS), 'status'].join(', ')}`);
+  }
+  const timeoutMs = timeoutOf(values);
   // The app's log is not the command's output.
   Logger.overrideLogger(values.verbose === true ? new StderrLogger(io) : false);
-  const registry = await backendOf(values.registry ?? io.env['DISCOVERY_URL'] ?? 'local:');
-  // Eureka and DNS have none of their own.
-  const hasConfig = values.config !== undefined || !['eureka', 'dns'].includes(registry.kind);
-  const config = values.config === undefined ? registry : await backendOf(values.config);
-  if (name === 'config' && !hasConfig) throw new UsageError(`${registry.kind} has no configuration: give --config`);
   const runtime = await DiscoveryRuntime.start(
-    resolveOptions(
-      {
-        registry: { backend: registry, register: false },
-        config: command.usesConfig && hasConfig ? config : [],
-        ...(values.profile === undefined ? {} : { profiles: values.profile }),
-        ...(values.application === undefined ? {} : { service: { name: values.application } }),
-        registration: 'manual',
-        discovery: { firstSnapshotTimeoutMs: timeoutMs, emptyProtectionMs: false },
-        configOptions: { optional: true, loadTimeoutMs: timeoutMs, commandLine: false, environment: false },
-      },
-      {
-        ...process.env,
-        NODE_ENV: 'development',
-        DISCOVERY_OVERRIDES: '',
-        SERVICE_NAME: values.application ?? 'application',
-      },
-    ),
+    resolveOptions(await moduleOptions(name, values, io, command.usesConfig, timeoutMs), {
+      ...process.env,
+      NODE_ENV: 'development',
+      DISCOVERY_OVERRIDES: '',
+      SERVICE_NAME: values.application ?? 'application',
+    }),
   );
   try {
     return await command.run(words, optionsOf(values), runtime, io);
   } finally {
     await runtime.close();
   }
+}
+
+/** What the command works with: an app's own options, or those that were typed. It registers nothing in any case. */
+async function moduleOptions(
+  name: string,
+  values: Values,
+  io: CommandIo,
+  usesConfig: boolean,
+  timeoutMs: number,
+): Promise<DiscoveryModuleOptions> {
+  const fromFile = isOptionsFile(values.config) ? await optionsFile(values.config) : undefined;
+  const given = values.registry ?? (fromFile === undefined ? (io.env['DISCOVERY_URL'] ?? 'local:') : undefined);
+  const registry = given === undefined ? undefined : await backendOf(given);
+  const common = {
+    ...(values.profile === undefined ? {} : { profiles: values.profile }),
+    ...(values.application === undefined ? {} : { service: { name: values.application } }),
+    registration: 'manual',
+    discovery: { ...fromFile?.discovery, firstSnapshotTimeoutMs: timeoutMs, emptyProtectionMs: false },
+    configOptions: {
+      ...fromFile?.configOptions,
+      optional: true,
+      loadTimeoutMs: timeoutMs,
+      commandLine: false,
+      environment: false,
+    },
+  } as const;
+  if (fromFile !== undefined) {
+    const { registry: own, config, ...rest } = fromFile;
+    return {
+      ...rest,
+      ...(registry === undefined ? readOnly(own) : { registry: { backend: registry, register: false } }),
+      ...(usesConfig ? (config === undefined ? {} : { config }) : { config: [] }),
+      ...common,
+    };
+  }
+  if (registry === undefined) throw new UsageError('which registry? give --registry');
+  // Eureka and DNS have none of their own.
+  const hasConfig = values.config !== undefined || !['eureka', 'dns'].includes(registry.kind);
+  const config = values.config === undefined ? registry : await backendOf(values.config);
+  if (name === 'config' && !hasConfig) throw new UsageError(`${registry.kind} has no configuration: give --config`);
+  return { registry: { backend: registry, register: false }, config: usesConfig && hasConfig ? config : [], ...common };
+}
+
+function timeoutOf({ timeout }: Values): number {
+  const timeoutMs = Number(timeout ?? 5000);
+  if (!Number.isInteger(timeoutMs) || timeoutMs < 1) throw new UsageError('--timeout must be a time in milliseconds');
+  return timeoutMs;
 }
 
 type Values = ReturnType<typeof parsed>['values'];
@@ -106,6 +145,7 @@ function parsed(args: readonly string[]) {
       options: {
         registry: { type: 'string', short: 'r' },
         config: { type: 'string' },
+        operator: { type: 'string' },
         application: { type: 'string', short: 'a' },
         profile: { type: 'string', multiple: true },
         header: { type: 'string', short: 'H', multiple: true },
@@ -122,8 +162,8 @@ function parsed(args: readonly string[]) {
   }
 }
 
-function optionsOf({ json = false, header = [], data, application, format }: Values): CommandOptions {
-  return { json, header, data, application, format };
+function optionsOf({ json = false, header = [], data, application, format, operator }: Values): CommandOptions {
+  return { json, header, data, application, format, operator };
 }
 
 /** Writes what the app logs beside the command's output. */

@@ -227,8 +227,8 @@ export class ServiceProxy {
             return typeof value === 'string' ? value : undefined;
           },
         },
-        (instance, { timeLeft, basePath, options: { retry } }) =>
-          this.attempt(journey, instance, basePath, timeLeft(options.timeoutMs), retry.statuses),
+        (instance, { timeLeft, basePath, options: { retry }, headers: more }) =>
+          this.attempt(journey, instance, basePath, timeLeft(options.timeoutMs), retry.statuses, more),
       );
       return status;
     } catch (error) {
@@ -245,6 +245,7 @@ export class ServiceProxy {
     basePath: string | undefined,
     timeoutMs: number,
     held: readonly number[],
+    more: Readonly<Record<string, string>> | undefined,
   ): Promise<Answered> {
     const { transport, clock } = this.parts;
     const { incoming, head, body, options } = journey;
@@ -263,6 +264,9 @@ export class ServiceProxy {
     journey.instance = instance;
     const headers = requestHeaders(request, body, head);
     headers.push('Host', hostFor(request, instance, head));
+    for (const [name, value] of Object.entries(more ?? {})) {
+      if (request.headers[name.toLowerCase()] === undefined) headers.push(name, value);
+    }
     const passage = new Passage({
       transport,
       clock,

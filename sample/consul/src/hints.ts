@@ -5,6 +5,7 @@ import { CONSUL_URL } from './backend.js';
 export const hints = (url: string, stock: number): string => `
 shop        ${url}         calls a stock process, which calls the shop for its opening hours
             ${url}/peers   shows what it has discovered
+page        ${url}/discovery   what it sees, and a switch that takes it out of traffic
 registry    ${CONSUL_URL}/ui      Consul's own page
 configure   curl -X PUT -d 'Good evening' ${CONSUL_URL}/v1/kv/config/application/greeting
 drain       curl -X PUT '${CONSUL_URL}/v1/agent/service/maintenance/<id>?enable=true'   (an id from /peers)

@@ -10,6 +10,7 @@ gateway     ${url}                            calls one of the two stock process
             ${url}/reserve                    at http://stock.service_id.asab, with the cluster's token
             ${url}/locate/service_id/stock    says where they are
             ${url}/call-me/tom                can then be called as http://tom.nickname.asab
+page        ${url}/discovery                  what it sees, and a switch that takes it out of traffic
 fail over   kill -9 ${stock}   and go on calling: no request fails
 stop        Ctrl-C
 `;

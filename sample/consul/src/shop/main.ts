@@ -9,6 +9,7 @@ import {
   enableGracefulShutdown,
   ServiceHttpClient,
 } from 'nestjs-service-discovery';
+import { DiscoveryOperatorModule } from 'nestjs-service-discovery/operator';
 import { map, type Observable } from 'rxjs';
 import { backend } from '../backend.js';
 
@@ -40,7 +41,11 @@ class ShopController {
 
 @Module({
   controllers: [ShopController],
-  imports: [DiscoveryModule.forRoot({ service: { name: 'shop' }, registry: backend, config: backend })],
+  imports: [
+    // Without a guard it answers this machine only, and no app in production.
+    DiscoveryOperatorModule.register(),
+    DiscoveryModule.forRoot({ service: { name: 'shop' }, registry: backend, config: backend }),
+  ],
 })
 class ShopModule {}
 

@@ -8,6 +8,7 @@ import {
   enableGracefulShutdown,
   ServiceHttpClient,
 } from 'nestjs-service-discovery';
+import { DiscoveryOperatorModule } from 'nestjs-service-discovery/operator';
 import { map, type Observable } from 'rxjs';
 import { reader } from '../backend.js';
 
@@ -29,7 +30,14 @@ class GatewayController {
   }
 }
 
-@Module({ controllers: [GatewayController], imports: [DiscoveryModule.forRoot({ registry: reader })] })
+@Module({
+  controllers: [GatewayController],
+  imports: [
+    // Without a guard it answers this machine only, and no app in production.
+    DiscoveryOperatorModule.register(),
+    DiscoveryModule.forRoot({ registry: reader }),
+  ],
+})
 class GatewayModule {}
 
 const app = enableGracefulShutdown(await NestFactory.create(GatewayModule, { logger: ['warn', 'error'] }));

@@ -8,6 +8,7 @@ import {
   enableGracefulShutdown,
   ServiceHttpClient,
 } from 'nestjs-service-discovery';
+import { DiscoveryOperatorModule } from 'nestjs-service-discovery/operator';
 import { map, type Observable } from 'rxjs';
 import { registry } from '../backend.js';
 
@@ -37,7 +38,11 @@ class ShopController {
 
 @Module({
   controllers: [ShopController],
-  imports: [DiscoveryModule.forRoot({ service: { name: 'SHOP' }, registry })],
+  imports: [
+    // Without a guard it answers this machine only, and no app in production.
+    DiscoveryOperatorModule.register(),
+    DiscoveryModule.forRoot({ service: { name: 'SHOP' }, registry }),
+  ],
 })
 class ShopModule {}
 

@@ -3,6 +3,7 @@ import { Controller, Get, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { DiscoveryClient, DiscoveryModule, enableGracefulShutdown } from 'nestjs-service-discovery';
 import { ServiceGatewayModule } from 'nestjs-service-discovery/gateway';
+import { DiscoveryOperatorModule } from 'nestjs-service-discovery/operator';
 import { backend } from '../backend.js';
 
 @Controller()
@@ -31,6 +32,8 @@ class IndexController {
         process.stdout.write(`${method} ${path} ${status} ${service} ${instance ?? '-'} ${durationMs} ms\n`);
       },
     }),
+    // Without a guard it answers this machine only, and no app in production.
+    DiscoveryOperatorModule.register(),
     DiscoveryModule.forRoot({ service: { name: 'GATEWAY' }, registry: backend, config: backend }),
   ],
 })

@@ -9,6 +9,7 @@ import {
   enableGracefulShutdown,
   ServiceHttpClient,
 } from 'nestjs-service-discovery';
+import { DiscoveryOperatorModule } from 'nestjs-service-discovery/operator';
 import { map, type Observable } from 'rxjs';
 import { backend } from '../backend.js';
 
@@ -34,7 +35,11 @@ class GatewayController {
 
 @Module({
   controllers: [GatewayController],
-  imports: [DiscoveryModule.forRoot({ service: { name: 'GATEWAY' }, registry: backend, config: backend })],
+  imports: [
+    // Without a guard it answers this machine only, and no app in production.
+    DiscoveryOperatorModule.register(),
+    DiscoveryModule.forRoot({ service: { name: 'GATEWAY' }, registry: backend, config: backend }),
+  ],
 })
 class GatewayModule {}
 

@@ -16,6 +16,7 @@ import {
   NatsServicesHost,
   NatsServicesModule,
 } from 'nestjs-service-discovery/nats/nest';
+import { DiscoveryOperatorModule } from 'nestjs-service-discovery/operator';
 import { map, type Observable } from 'rxjs';
 import { backend } from '../backend.js';
 
@@ -59,6 +60,8 @@ class GatewayController {
 @Module({
   controllers: [GatewayController],
   imports: [
+    // Without a guard it answers this machine only, and no app in production.
+    DiscoveryOperatorModule.register(),
     DiscoveryModule.forRoot({ service: { name: 'GATEWAY' }, registry: backend, config: backend }),
     NatsServicesModule.forRoot(),
   ],

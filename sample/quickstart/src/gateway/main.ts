@@ -10,6 +10,7 @@ import {
   enableGracefulShutdown,
   ServiceHttpClient,
 } from 'nestjs-service-discovery';
+import { DiscoveryOperatorModule } from 'nestjs-service-discovery/operator';
 import { DiscoveryHealthIndicator, DiscoveryHealthModule } from 'nestjs-service-discovery/terminus';
 import { map, type Observable } from 'rxjs';
 import { backend } from '../backend.js';
@@ -59,6 +60,8 @@ class HealthController {
   imports: [
     TerminusModule,
     DiscoveryHealthModule,
+    // Without a guard it answers this machine only, and no app in production.
+    DiscoveryOperatorModule.register(),
     DiscoveryModule.forRoot({ service: { name: 'GATEWAY' }, registry: backend, config: backend }),
   ],
 })

@@ -8,6 +8,7 @@ import {
   enableGracefulShutdown,
   ServiceHttpClient,
 } from 'nestjs-service-discovery';
+import { DiscoveryOperatorModule } from 'nestjs-service-discovery/operator';
 import { AsabDiscovery, AsabModule, AsabTools } from 'nestjs-service-discovery/zookeeper/nest';
 import { map, type Observable } from 'rxjs';
 import { backend } from '../backend.js';
@@ -53,7 +54,12 @@ class GatewayController {
 
 @Module({
   controllers: [GatewayController],
-  imports: [AsabModule.forRoot(), DiscoveryModule.forRoot({ service: { name: 'gateway' }, registry: backend })],
+  imports: [
+    AsabModule.forRoot(),
+    // Without a guard it answers this machine only, and no app in production.
+    DiscoveryOperatorModule.register(),
+    DiscoveryModule.forRoot({ service: { name: 'gateway' }, registry: backend }),
+  ],
 })
 class GatewayModule {}
 
