@@ -3,7 +3,7 @@ import { declare } from '../../../nest/declared-providers.js';
 import { assertServiceName } from '../../../model/index.js';
 import { callOptionsOf } from '../point-options.js';
 import { callAppOf } from '../watched-service.js';
-import { callInterceptor } from './call-interceptor.js';
+import { CallChannel } from './call-channel.js';
 import { assertPolicy, loadGrpc } from './grpc-library.js';
 import { SCHEME, SERVICE_KEY, type GrpcLibrary } from './grpc-port.js';
 import { GrpcService } from './grpc-service.js';
@@ -54,8 +54,10 @@ export class GrpcDiscovery {
     );
     for (const definition of options.definitions ?? []) known.learn(definition);
     const { interceptors = [], ...more } = channelOptions ?? {};
+    const url = `${SCHEME}:${service}`;
+    const channel = new CallChannel(known, library, url);
     return {
-      url: `${SCHEME}:${service}`,
+      url,
       channelOptions: {
         ...DEFAULTS,
         // Connections are shared by whoever asks for the same: not by the apps of a process.
@@ -64,7 +66,8 @@ export class GrpcDiscovery {
         ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }),
         ...more,
         [SERVICE_KEY]: known,
-        interceptors: [callInterceptor(known, library), ...(interceptors as object[])],
+        channelFactoryOverride: channel.create,
+        interceptors: [channel.interceptor, ...(interceptors as object[])],
       },
     };
   }

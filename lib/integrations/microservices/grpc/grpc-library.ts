@@ -116,7 +116,6 @@ function resolverClass(experimental: Experimental): Parameters<Experimental['reg
           { field: 'channelOptions' },
         );
       }
-      service.connected();
       return new ServiceResolver(service, listenerOf(experimental, listener));
     }
 

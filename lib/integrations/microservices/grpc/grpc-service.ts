@@ -1,6 +1,6 @@
 import { FIRST_TRY, type PickContext } from '../../../balancing/index.js';
 import type { ResolvedCallOptions } from '../../../http/index.js';
-import { DiscoveryError, type ServiceInstance } from '../../../model/index.js';
+import type { ServiceInstance } from '../../../model/index.js';
 import { portOf } from '../port-metadata.js';
 import { WatchedService, type CallApp } from '../watched-service.js';
 import type { GrpcCall } from './grpc-call.js';
@@ -27,11 +27,17 @@ const SCHEMES: readonly string[] = Object.freeze(['grpc', 'grpcs', 'http', 'http
 /** How often the registries are asked anew at most, because connections break. */
 const REFRESH_EVERY_MS = 5000;
 
-/** The metadata by which a call is known where its instance is picked. It is taken off there, and never sent. */
-export const CALL_KEY = 'x-nestjs-service-discovery-call';
+/** The metadata by which a call is known where its configuration is chosen. It is taken off there, and never sent. */
+const CALL_KEY = 'x-nestjs-service-discovery-call';
 
 /** The most tries that grpc-js makes of a call. */
 const MOST_TRIES = 5;
+
+/** A channel, as far as its calls are concerned. */
+export interface ChannelState {
+  /** Whether it has its configuration, which it then has for good. */
+  isConfigured: boolean;
+}
 
 /** A method as grpc-js's loader has it. */
 interface MethodDefinition {
@@ -41,14 +47,14 @@ interface MethodDefinition {
 
 /** One service, as the gRPC clients of one target call it. */
 export class GrpcService extends WatchedService {
-  /** Calls under way, by the id that their metadata has. */
-  private readonly calls = new Map<string, GrpcCall>();
+  /** Calls whose configuration isn't chosen yet, by the id that their metadata has until then. */
+  private readonly calls = new Map<string, { readonly call: GrpcCall; readonly channel: ChannelState }>();
+  /** The call that is being started. */
+  starting: GrpcCall | undefined;
+  private lastId = 0;
   /** Paths of methods that may be called again, as their definitions say. */
   private readonly idempotent = new Set<string>();
-  private lastId = 0;
   private refreshedAt = -Infinity;
-  /** Whether a channel was made that knows this. */
-  private hasChannel = false;
   /** Which policy grpc-js is to use; its retries are chosen call by call. */
   readonly config: object;
   readonly attributes: Readonly<Record<string, unknown>>;
@@ -81,11 +87,6 @@ export class GrpcService extends WatchedService {
     });
   }
 
-  /** Whether our balancing picks its instances, and not one of grpc-js's own. */
-  get picks(): boolean {
-    return this.settings.policy === undefined;
-  }
-
   /** The names of the metadata that says where an instance serves gRPC. */
   get portMetadata(): readonly string[] {
     return this.settings.portMetadata;
@@ -96,23 +97,6 @@ export class GrpcService extends WatchedService {
     const { serverName } = this.settings;
     // TLS has no addresses in the place of names.
     return serverName ?? (/^[\d.]+$|:/.test(host) ? undefined : host);
-  }
-
-  /** A channel was made that looks the service up. */
-  connected(): void {
-    this.hasChannel = true;
-  }
-
-  /** @throws DiscoveryError `PEER_UNUSABLE` when the client that calls was not made with this target */
-  assertChannel(): void {
-    if (this.hasChannel) return;
-    throw new DiscoveryError(
-      'PEER_UNUSABLE',
-      `the gRPC client of ${this.name} doesn't look the service up: it belongs to another copy of @grpc/grpc-js than the one ` +
-        "that GrpcDiscovery has loaded, or has another url than the target's. Have one copy installed (npm ls @grpc/grpc-js), " +
-        'or give the client’s own as `grpc`',
-      { field: '@grpc/grpc-js', service: this.name },
-    );
   }
 
   /** Asks the registries anew, not too often. */
@@ -126,27 +110,30 @@ export class GrpcService extends WatchedService {
       .catch(() => {});
   }
 
-  /** A call begins. @returns the id by which it is found */
-  add(call: GrpcCall): string {
+  /** A call begins on a channel without a configuration: it is known by its metadata until that is chosen. @returns its id */
+  add(call: GrpcCall, metadata: CallMetadata, channel: ChannelState): string {
     this.lastId += 1;
     const id = String(this.lastId);
-    this.calls.set(id, call);
+    metadata.set(CALL_KEY, id);
+    this.calls.set(id, { call, channel });
     return id;
   }
 
+  /** The call whose configuration is chosen; undefined for one of a channel that isn't ours. */
+  take(metadata: CallMetadata): GrpcCall | undefined {
+    const [id] = this.calls.size === 0 ? [] : metadata.get(CALL_KEY);
+    if (typeof id !== 'string') return this.starting;
+    metadata.remove(CALL_KEY);
+    const known = this.calls.get(id);
+    this.calls.delete(id);
+    // From now on its channel chooses at once.
+    if (known !== undefined) known.channel.isConfigured = true;
+    return known?.call;
+  }
+
+  /** A call has ended, which may have had no configuration. */
   delete(id: string): void {
     this.calls.delete(id);
-  }
-
-  /** The call that metadata belongs to; undefined when it came past our interceptor. */
-  callOf(metadata: CallMetadata): GrpcCall | undefined {
-    const [id] = metadata.get(CALL_KEY);
-    return typeof id === 'string' ? this.calls.get(id) : undefined;
-  }
-
-  /** Calls under way. */
-  get pending(): number {
-    return this.calls.size;
   }
 
   /** What a call goes by, of its metadata and the request in whose course it is made. */
@@ -182,7 +169,10 @@ export class GrpcService extends WatchedService {
   }
 }
 
-/** How a method's calls may be retried. A function as 1.12 has it, and an object as newer versions do. */
+/**
+ * How a method's calls may be retried, and which call it is, for those who pick. A function as 1.12 has it, and an object as
+ * newer versions do.
+ */
 function selectorOf(service: GrpcService): object {
   const { tries } = service;
   const plain = { name: [] };
@@ -196,11 +186,11 @@ function selectorOf(service: GrpcService): object {
       retryableStatusCodes: ['UNAVAILABLE'],
     },
   };
-  const choose = (path: string): object => {
+  const choose = (path: string, metadata: CallMetadata): object => {
     const mayRepeat = service.isIdempotent(path);
     return {
       methodConfig: mayRepeat && tries > 1 ? repeated : plain,
-      pickInformation: {},
+      pickInformation: { call: service.take(metadata) },
       status: 0,
       dynamicFilterFactories: [],
     };

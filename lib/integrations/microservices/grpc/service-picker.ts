@@ -2,11 +2,17 @@ import { FIRST_TRY, type PickContext, type TrackedEndpoint } from '../../../bala
 import { noInstance } from '../../../discovery/index.js';
 import { describe, printable, type ServiceInstance } from '../../../model/index.js';
 import { namesPort, portOf } from '../port-metadata.js';
-import { CALL_KEY, type GrpcService } from './grpc-service.js';
+import type { GrpcService } from './grpc-service.js';
 import { settlePick, type GrpcCall } from './grpc-call.js';
 import type { CallMetadata, CallStatus, GrpcLibrary, PickResult } from './grpc-port.js';
 import { UNAVAILABLE } from './grpc-outcome.js';
 import type { InstanceConnection } from './instance-connection.js';
+
+/** What a pick is told; the call is the config selector's word. */
+interface PickArgs {
+  readonly metadata: CallMetadata;
+  readonly extraPickInfo: { readonly call?: GrpcCall };
+}
 
 /** How many instances an error names. */
 const MAX_NAMED = 5;
@@ -29,10 +35,8 @@ export class ServicePicker {
   }
 
   /** @internal Called by grpc-js. What is changed of the metadata goes out with this try, and with no other. */
-  pick({ metadata }: { readonly metadata: CallMetadata }): PickResult {
+  pick({ metadata, extraPickInfo: { call } }: PickArgs): PickResult {
     const { service } = this;
-    const call = service.callOf(metadata);
-    metadata.remove(CALL_KEY);
     if (call !== undefined && !call.mayBegin()) return this.drop(call);
     const context = call === undefined ? service.contextOf(metadata) : call.pickContext;
     const found = this.find(context);
