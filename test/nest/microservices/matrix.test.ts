@@ -240,10 +240,11 @@ function matrix(definition: () => BackendDefinition): void {
 
 describe('on local', () => {
   const namespace = `matrix-${process.pid}`;
-  matrix(() => local({ namespace }));
+  // The last to run, since hooks run in the reverse order: nobody writes into the folder any more.
   afterAll(() =>
     rm(join(tmpdir(), `nestjs-service-discovery-${userInfo().uid}`, namespace), { recursive: true, force: true }),
   );
+  matrix(() => local({ namespace }));
 });
 
 withServer('consul', {}, (server) => {
