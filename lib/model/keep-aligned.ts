@@ -29,7 +29,7 @@ export function differenceOf<T>(before: readonly T[], after: readonly T[], alike
 }
 
 /**
- * `next`, with every unchanged member replaced by the object that `previous` held for it. Two lists of one service mostly differ
+ * `next`, with every unchanged member replaced by the object that `previous` held for it; `previous` itself when nothing changed. Two lists of one service mostly differ
  * by a member that changed, came or went: before and behind it they are walked side by side, and only what lies between is looked up.
  */
 export function keepAligned<T>(previous: readonly T[], next: readonly T[], comparison: Comparison<T>): readonly T[] {
@@ -37,7 +37,7 @@ export function keepAligned<T>(previous: readonly T[], next: readonly T[], compa
   const { start, end } = differenceOf(previous, next, sameKey);
   const moved = next.length - previous.length;
   let between: Map<string, T> | undefined;
-  return next.map((value, place) => {
+  const kept = next.map((value, place) => {
     let before: T | undefined;
     if (place < start) before = previous[place];
     else if (place >= next.length - end) before = previous[place - moved];
@@ -47,4 +47,6 @@ export function keepAligned<T>(previous: readonly T[], next: readonly T[], compa
     }
     return before !== undefined && same(before, value) ? before : value;
   });
+  const isSame = moved === 0 && kept.every((value, place) => value === previous[place]);
+  return isSame ? previous : Object.freeze(kept);
 }

@@ -78,9 +78,7 @@ export function keepIdentity(
   previous: readonly ServiceInstance[],
   next: readonly ServiceInstance[],
 ): readonly ServiceInstance[] {
-  const kept = keepAligned(previous, next, { same: sameInstance, sameKey: sameRecord, keyOf: recordOf });
-  const same = kept.length === previous.length && kept.every((instance, index) => instance === previous[index]);
-  return same ? previous : Object.freeze(kept);
+  return keepAligned(previous, next, { same: sameInstance, sameKey: sameRecord, keyOf: recordOf });
 }
 
 /** {@link keepIdentity} for lists whose order means nothing: another order is no news. */

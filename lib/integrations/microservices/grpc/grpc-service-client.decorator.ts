@@ -6,6 +6,7 @@ import { declare } from '../../../nest/declared-providers.js';
 import { tokenOf } from '../../../nest/discovery.constants.js';
 import type { DiscoveryRuntime } from '../../../nest/discovery-runtime.js';
 import { loadMicroservices, type NestMicroservices } from '../nest-microservices.js';
+import { POINT_CHECKS, type PointCallOptions } from '../point-options.js';
 import { GrpcDiscovery } from './grpc-discovery.js';
 import { serviceOf } from './grpc-library.js';
 import { checkTargetOptions, type GrpcTarget, type GrpcTargetOptions } from './grpc-target.js';
@@ -43,16 +44,7 @@ interface Declared {
 const all: Declared[] = [];
 
 const TARGET_OPTIONS: readonly (keyof GrpcTargetOptions)[] = [
-  'balancing',
-  'routing',
-  'ejection',
-  'maxAttempts',
-  'timeoutMs',
-  'totalTimeoutMs',
-  'retry',
-  'forwardHeaders',
-  'hintHeader',
-  'keyHeader',
+  ...(Object.keys(POINT_CHECKS) as (keyof PointCallOptions)[]),
   'idempotent',
   'definitions',
   'portMetadata',

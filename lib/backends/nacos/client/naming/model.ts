@@ -226,13 +226,11 @@ export function keepNacosIdentity(
   before: readonly NacosInstance[],
   after: readonly NacosInstance[],
 ): readonly NacosInstance[] {
-  const kept = keepAligned<NacosInstance>(before, after, {
+  return keepAligned<NacosInstance>(before, after, {
     same: sameNacosInstance,
     sameKey: hasSameKey,
     keyOf: instanceKey,
   });
-  const same = kept.length === before.length && kept.every((instance, index) => instance === before[index]);
-  return same ? before : Object.freeze(kept);
 }
 
 /** Those of the given clusters; all when none is given. */
