@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { textOf } from '../../backend/index.js';
 
 /**
  * The text of a file that holds a secret, without the line feed at its end.
@@ -25,9 +26,7 @@ export async function readSecretText(path: string, maxBytes: number): Promise<st
 }
 
 function toText(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    throw new Error('is no text in UTF-8');
-  }
+  const text = textOf(bytes);
+  if (text === undefined) throw new Error('is no text in UTF-8');
+  return text;
 }
