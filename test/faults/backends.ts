@@ -22,6 +22,8 @@ export interface FaultedBackend {
   spec(server: RunningServer, addresses: readonly Address[]): BackendSpec;
   /** How long it takes until callers have heard of a change, with the defaults, in milliseconds. @default 3000 */
   readonly newsMs?: number;
+  /** How long Spring's own gateway takes to hear of a change, with its defaults, in milliseconds: only where it is tried. */
+  readonly springNewsMs?: number;
   /** Options of the quick half, for products whose leases are long. */
   readonly quickly?: { readonly options: Readonly<Record<string, unknown>>; readonly leaseMs: number };
   /** Within this time after a fault has ended everybody knows everybody again, in milliseconds. */
@@ -48,6 +50,8 @@ export const BACKENDS: readonly FaultedBackend[] = [
     keepsData: true,
     quick: true,
     spec: (_, [address]) => ({ product: 'consul', options: { address: address?.url } }),
+    // What docs/lifecycle.md says: its balancer keeps a list for 35 s.
+    springNewsMs: 40_000,
     recoveryMs: 60_000,
     leaseMs: 30_000,
   },
@@ -62,6 +66,7 @@ export const BACKENDS: readonly FaultedBackend[] = [
     recoveryMs: 120_000,
     // What the backend says itself: the server's cache, the client's and Spring's balancer.
     newsMs: 90_000,
+    springNewsMs: 90_000,
     // The server counts a lease twice.
     leaseMs: 180_000,
     quickly: { options: { heartbeatMs: 2000, leaseMs: 8000, fetchIntervalMs: 1000 }, leaseMs: 16_000 },

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeProxy, RunningServer } from '../servers/types.js';
-import type { Fleet } from './fleet.js';
+import type { BackendSpec } from './backends.js';
+import type { AppOptions, Calls, Fleet } from './fleet.js';
+import { startSpringGateway } from './spring-gateway.js';
 
 /** What a fault happens to. */
 export interface Scene {
@@ -10,6 +12,10 @@ export interface Scene {
   readonly fleet: Fleet;
   /** How long a fault lasts, in milliseconds. */
   readonly lastsMs: number;
+  /** The server's own address, by no proxy. */
+  readonly direct: BackendSpec;
+  /** How long Spring's own gateway takes to hear of a change, in milliseconds. */
+  readonly springNewsMs?: number;
 }
 
 /** A fault: resolves when it is over, and everybody should know everybody again. */
@@ -21,9 +27,12 @@ export interface Fault {
   readonly nodes?: 'one' | 'several';
   /** Only where the server has its data on a disk. */
   readonly needsData?: true;
+  /** Only where Spring's own gateway is tried. */
+  readonly behindSpring?: true;
   /** Calls that may fail, and why: those that were on the machine that died, or stood. @default none */
   readonly mayFail?: { readonly calls: number; readonly because: string };
-  happen(scene: Scene): Promise<void>;
+  /** Resolves with the calls that count, where those of the fleet's caller don't. */
+  happen(scene: Scene): Promise<Calls | void>;
 }
 
 async function cut(scene: Scene, begin: (proxy: NodeProxy) => unknown): Promise<void> {
@@ -32,14 +41,46 @@ async function cut(scene: Scene, begin: (proxy: NodeProxy) => unknown): Promise<
   await Promise.all(scene.proxies.map((proxy) => proxy.heal()));
 }
 
-async function rollingRestart({ fleet }: Scene, helper: boolean): Promise<void> {
+type Started = Pick<AppOptions, 'helper' | 'shutdown'>;
+
+/** Stops each, and starts another one as `next` says. */
+async function rollingRestart({ fleet }: Scene, next: Partial<Started> & { readonly helper: boolean }): Promise<void> {
   for (const old of [...fleet.providers]) {
     old.signal('SIGTERM');
     const status = await old.exited;
     fleet.forget(old);
-    if (helper && status !== 0) throw new Error(`${old.id} ended with status ${status}`);
-    await fleet.add(helper);
+    if (next.helper && status !== 0) throw new Error(`${old.id} ended with status ${status}`);
+    await fleet.add(next);
   }
+}
+
+const CALLS_A_SECOND = 20;
+
+/** Calls an address all the time, until `during` is over. */
+async function calling(url: string, during: () => Promise<void>): Promise<Calls> {
+  const failed: { afterMs: number; reason: string }[] = [];
+  const open = new Set<Promise<void>>();
+  let sent = 0;
+  const call = async (): Promise<void> => {
+    sent += 1;
+    const at = performance.now();
+    const reason = await fetch(url).then(
+      async (answer) => (answer.status === 200 ? undefined : `${answer.status} ${await answer.text()}`),
+      (error: unknown) => String(error),
+    );
+    if (reason !== undefined) failed.push({ afterMs: Math.round(performance.now() - at), reason });
+  };
+  const timer = setInterval(() => {
+    const one = call().finally(() => open.delete(one));
+    open.add(one);
+  }, 1000 / CALLS_A_SECOND);
+  try {
+    await during();
+  } finally {
+    clearInterval(timer);
+  }
+  await Promise.all(open);
+  return { sent, failed };
 }
 
 const HOUR_MS = 3_600_000;
@@ -155,14 +196,34 @@ export const FAULTS: readonly Fault[] = [
       await fleet.add();
     },
   },
-  { name: 'rolling restart, enableGracefulShutdown', quick: true, happen: (scene) => rollingRestart(scene, true) },
+  {
+    name: 'rolling restart, enableGracefulShutdown',
+    quick: true,
+    happen: (scene) => rollingRestart(scene, { helper: true }),
+  },
   {
     name: 'rolling restart, Nest’s own hooks',
     quick: false,
     async happen(scene) {
       // Once to have those that stop by Nest's hooks, once to stop them.
-      await rollingRestart(scene, false);
-      await rollingRestart(scene, false);
+      await rollingRestart(scene, { helper: false });
+      await rollingRestart(scene, { helper: false });
+    },
+  },
+  {
+    name: 'rolling restart behind a Spring Cloud Gateway',
+    quick: false,
+    behindSpring: true,
+    async happen(scene) {
+      const stop = { helper: true, shutdown: { propagationDelayMs: scene.springNewsMs ?? 0 } };
+      // Once to have those that stop with this time, once to stop them.
+      await rollingRestart(scene, stop);
+      const gateway = await startSpringGateway(scene.direct, scene.fleet.service, '/who');
+      try {
+        return await calling(`http://127.0.0.1:${gateway.port}/stock/who`, () => rollingRestart(scene, stop));
+      } finally {
+        await gateway.close();
+      }
     },
   },
 ];

@@ -133,10 +133,10 @@ export class Fleet {
   }
 
   /** One provider more. */
-  async add(helper = true): Promise<AppProcess> {
+  async add(different: Partial<Pick<AppOptions, 'helper' | 'shutdown'>> = {}): Promise<AppProcess> {
     this.generation += 1;
     const instanceId = `${this.service}-${this.generation}`.toLowerCase();
-    const app = await AppProcess.start({ ...this.provided, helper, role: 'provider', instanceId });
+    const app = await AppProcess.start({ ...this.provided, ...different, role: 'provider', instanceId });
     this.providers.push(app);
     return app;
   }

@@ -1,7 +1,7 @@
 import { ServerPool } from '../servers/pool.js';
 import type { FaultedBackend } from './backends.js';
 import type { Fault, Scene } from './faults.js';
-import { Fleet } from './fleet.js';
+import { Fleet, type Calls } from './fleet.js';
 
 /** How one backend stood one fault. */
 export interface Cell {
@@ -54,18 +54,26 @@ export async function tryFaults(
   const { server } = acquired;
   const cells: Cell[] = [];
   const proxies = await Promise.all(server.nodes.map((node) => node.proxy()));
+  const direct = backend.spec(
+    server,
+    server.nodes.map(({ url, ports }) => ({ url, port: Object.values(ports)[0] ?? 0 })),
+  );
   const fleet = await Fleet.start({
     service: `FAULTS-${process.pid}`,
     behindProxy: backend.spec(server, proxies),
-    direct: backend.spec(
-      server,
-      server.nodes.map(({ url, ports }) => ({ url, port: Object.values(ports)[0] ?? 0 })),
-    ),
+    direct,
     shutdown: { propagationDelayMs: options.quick === true ? QUICK_NEWS_MS : (given.newsMs ?? QUICK_NEWS_MS) },
   });
   try {
     for (const fault of faultsFor(backend, faults)) {
-      const cell = await tryFault(backend, fault, { server, proxies, fleet, lastsMs: options.lastsMs });
+      const cell = await tryFault(backend, fault, {
+        server,
+        proxies,
+        fleet,
+        lastsMs: options.lastsMs,
+        direct,
+        ...(given.springNewsMs === undefined ? {} : { springNewsMs: given.springNewsMs }),
+      });
       cells.push(cell);
       options.onCell?.(cell);
     }
@@ -87,9 +95,13 @@ function quickened(backend: FaultedBackend): FaultedBackend {
 }
 
 /** Those that can happen to a backend. */
-export function faultsFor({ nodes, keepsData }: FaultedBackend, faults: readonly Fault[]): readonly Fault[] {
+export function faultsFor(
+  { nodes, keepsData, springNewsMs }: FaultedBackend,
+  faults: readonly Fault[],
+): readonly Fault[] {
   return faults.filter((fault) => {
     const fits = fault.nodes === undefined || (fault.nodes === 'one') === (nodes === 1);
+    if (fault.behindSpring === true && springNewsMs === undefined) return false;
     return fits && (keepsData || fault.needsData !== true);
   });
 }
@@ -113,14 +125,16 @@ async function tryFault(backend: FaultedBackend, fault: Fault, scene: Scene): Pr
   }
   await fleet.caller.ask('calls', { reset: true });
   let note: string | undefined;
+  let counted: Calls | void = undefined;
   try {
-    await fault.happen(scene);
+    counted = await fault.happen(scene);
   } catch (error) {
     note = `the fault could not be made: ${String(error)}`;
   }
   // Records of those that died may stay as long as their lease.
   const { afterMs, problem } = await fleet.agreement(backend.recoveryMs + backend.leaseMs);
-  const { sent, failed } = await fleet.caller.ask('calls', { reset: true });
+  const own = await fleet.caller.ask('calls', { reset: true });
+  const { sent, failed } = counted ?? own;
   const mayFail = fault.mayFail?.calls ?? 0;
   note ??= problem ?? (failed.length > mayFail ? failed[0]?.reason : undefined);
   const held = note === undefined;

@@ -19,6 +19,12 @@ import { loadWire, type Wire, type WireClientOptions, type WireRequest } from '.
 /** The longest that an unused socket is kept, whatever the server allows. */
 const KEEP_ALIVE_MAX_MS = 600_000;
 
+/** What says that a proxy is to be used; on Windows in any case. */
+const PROXY_VARIABLES = ['http', 'https', 'all'].flatMap((scheme) => [
+  `${scheme}_proxy`,
+  `${scheme}_PROXY`.toUpperCase(),
+]);
+
 /** Builds the path of calls with `params`, by axios's rules. */
 const uriBuilder = new Axios({});
 
@@ -44,14 +50,16 @@ export class PooledTransport implements HttpTransport {
   private loading: Promise<void> | undefined;
   private clientOptions: WireClientOptions | undefined;
   private fallback: AxiosTransport | undefined;
-  private readonly environmentProxy: boolean;
   private closed = false;
 
   /** @throws DiscoveryError `INVALID_OPTION` */
   constructor(private readonly given: TransportOptions = {}) {
     this.options = resolveTransportOptions(given);
-    this.environmentProxy =
-      this.options.useEnvironmentProxy && Object.keys(process.env).some((name) => /^(?:https?|all)_proxy$/i.test(name));
+  }
+
+  /** At each call, as axios looks: the variables may be set later. */
+  private get goesByProxy(): boolean {
+    return this.options.useEnvironmentProxy && PROXY_VARIABLES.some((name) => process.env[name] !== undefined);
   }
 
   get tls(): ConnectionOptions {
@@ -117,7 +125,7 @@ export class PooledTransport implements HttpTransport {
   }
 
   private start(config: InternalAxiosRequestConfig, destination: Destination | undefined): Promise<AxiosResponse> {
-    if (this.hasNoWire || this.environmentProxy || needsAxios(config)) return this.sendByAxios(config, destination);
+    if (this.hasNoWire || this.goesByProxy || needsAxios(config)) return this.sendByAxios(config, destination);
     if (destination?.url === undefined) checkScheme(config.url, config);
     const url = destination?.url ?? fullUrl(config.baseURL, config.url, config.allowAbsoluteUrls !== false);
     if (/^data:/i.test(url)) return this.sendByAxios(config, destination);

@@ -260,11 +260,14 @@ it('no proxy of the environment is used, unless it was asked for', async () => {
   const proxy = await httpServer((_, response) => response.end('"proxied"'));
   const server = await httpServer((_, response) => response.end('"direct"'));
   const before = process.env['http_proxy'];
-  process.env['http_proxy'] = proxy.url;
   try {
     for (const name of ['axios', 'adapter', 'direct'] as const) {
       const off = openPath(name);
+      // Made before the variable is there: it is looked at whenever something is sent.
+      delete process.env['http_proxy'];
       const on = openPath(name, {}, { useEnvironmentProxy: true });
+      expect((await on.request({ url: server.url })).data).toBe('direct');
+      process.env['http_proxy'] = proxy.url;
       expect((await off.request({ url: server.url })).data).toBe('direct');
       expect((await on.request({ url: server.url })).data).toBe('proxied');
       expect((await off.request({ url: server.url, proxy: { host: '127.0.0.1', port: proxy.port } })).data).toBe(
