@@ -1,4 +1,4 @@
-import type { Clock, View } from '../backend/index.js';
+import { until, type AddressResolver, type Clock, type View } from '../backend/index.js';
 import type { Balancer, Balancers, Route } from '../balancing/index.js';
 import { noSnapshot, type ServiceView, type ServiceViews, type ViewLease } from '../discovery/index.js';
 import type { Snapshot } from '../model/index.js';
@@ -66,6 +66,14 @@ export class Callees {
     const { firstSnapshotTimeoutMs } = this.options;
     const snapshot = await view.settled(firstSnapshotTimeoutMs);
     if (snapshot.state === 'unknown') throw noSnapshot(view, firstSnapshotTimeoutMs, this.options.views.now);
+  }
+
+  /** Whom calls go to that an address resolver makes of a host. @throws what it does; DiscoveryError when it knows nothing in time */
+  async resolved(resolver: AddressResolver, host: string, scheme?: string): Promise<ServiceCallee> {
+    const view = resolver.resolve(host, scheme);
+    const { clock, firstSnapshotTimeoutMs: timeoutMs } = this.options;
+    if (view.current.state === 'unknown') await until(view, ({ state }) => state !== 'unknown', { clock, timeoutMs });
+    return this.of(view, host);
   }
 
   /** Whom calls go to that an HTTP client makes. */
