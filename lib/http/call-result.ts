@@ -16,6 +16,11 @@ export function beginCall(
   return begin({ protocol: 'http', service, method: (config.method ?? 'get').toUpperCase(), template: urlTemplate });
 }
 
+/** What a host that a resolver knows is called where calls are counted: few names, whatever is called. */
+export function resolvedName(host: string): string {
+  return host.replace(/^[^.]*/, '*');
+}
+
 /** The answer, once those who observe the call know of it. */
 export function followed<T>(observed: CallFollower, answer: Promise<T>): Promise<T> {
   return answer.then(

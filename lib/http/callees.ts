@@ -1,10 +1,11 @@
-import type { Clock, View } from '../backend/index.js';
+import { until, type AddressResolver, type Clock, type View } from '../backend/index.js';
 import type { Balancer, Balancers, Route } from '../balancing/index.js';
 import { noSnapshot, type ServiceView, type ServiceViews, type ViewLease } from '../discovery/index.js';
 import type { Snapshot } from '../model/index.js';
 import type { Callee } from './attempts.js';
 import { routeSettings, type ResolvedCallOptions } from './call-options.js';
-import { Bulkhead, type BulkheadOptions } from './bulkhead.js';
+import { Bulkhead } from './bulkhead.js';
+import { CallGuard } from './call-guard.js';
 import { RetryBudget } from './retry-budget.js';
 
 /** The service of a bound client, and the options of its calls. */
@@ -67,6 +68,14 @@ export class Callees {
     if (snapshot.state === 'unknown') throw noSnapshot(view, firstSnapshotTimeoutMs, this.options.views.now);
   }
 
+  /** Whom calls go to that an address resolver makes of a host. @throws what it does; DiscoveryError when it knows nothing in time */
+  async resolved(resolver: AddressResolver, host: string, scheme?: string): Promise<ServiceCallee> {
+    const view = resolver.resolve(host, scheme);
+    const { clock, firstSnapshotTimeoutMs: timeoutMs } = this.options;
+    if (view.current.state === 'unknown') await until(view, ({ state }) => state !== 'unknown', { clock, timeoutMs });
+    return this.of(view, host);
+  }
+
   /** Whom calls go to that an HTTP client makes. */
   of(view: View<Snapshot>, service: string): ServiceCallee {
     let callee = this.callees.get(view);
@@ -74,7 +83,7 @@ export class Callees {
       const { balancers, bulkheads, clock } = this.options;
       const balancer = balancers.of(view);
       const options = this.optionsOf(service);
-      const bulkhead = options.bulkhead && bulkheads.of(balancer, service, options.bulkhead, clock);
+      const bulkhead = bulkheads.of(balancer, service, options, clock);
       callee = new ServiceCallee(balancer, options, this.now, bulkhead);
       this.callees.set(view, callee);
     }
@@ -90,7 +99,7 @@ export class Callees {
 const HTTP_SCHEMES: readonly string[] = Object.freeze(['http', 'https']);
 
 /** A service that is called by HTTP: only instances that speak it are picked. */
-export class ServiceCallee implements Callee {
+export class ServiceCallee extends CallGuard implements Callee {
   readonly budget: RetryBudget;
   readonly schemes = HTTP_SCHEMES;
   /** The route of all who pick an instance of the service, whatever they speak. */
@@ -99,39 +108,14 @@ export class ServiceCallee implements Callee {
 
   constructor(
     readonly balancer: Balancer,
-    readonly options: ResolvedCallOptions,
+    options: ResolvedCallOptions,
     readonly time: () => number,
-    private readonly bulkhead: Bulkhead | undefined,
+    bulkhead: Bulkhead | undefined,
   ) {
+    super(options, bulkhead);
     const { retry } = options;
     this.budget = new RetryBudget(retry.budgetShare, retry.budgetPerSecond, time);
     this.anyRoute = balancer.route(routeSettings(options));
-  }
-
-  /** Whether a call is neither bounded nor run by somebody. */
-  get isFree(): boolean {
-    return this.bulkhead === undefined && this.options.policy === undefined;
-  }
-
-  /** Runs a whole call, when it may: within the bulkhead, which refuses without the policy's knowing. */
-  async run<T>(call: (signal: AbortSignal | undefined) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const { policy } = this.options;
-    return this.bounded(
-      () => (policy === undefined ? call(signal) : policy.execute((context) => call(context.signal), signal)),
-      signal,
-    );
-  }
-
-  /** Runs a whole call when the bulkhead has a place for it. */
-  async bounded<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const { bulkhead, options } = this;
-    if (bulkhead === undefined) return call();
-    await bulkhead.enter(options.totalTimeoutMs === 0 ? options.timeoutMs : options.totalTimeoutMs, signal);
-    try {
-      return await call();
-    } finally {
-      bulkhead.leave();
-    }
   }
 
   /** As a rule all instances speak HTTP, and calls are picked by the route of all others. */
@@ -146,7 +130,14 @@ export class ServiceCallee implements Callee {
 export class Bulkheads {
   private readonly byBalancer = new WeakMap<Balancer, Bulkhead[]>();
 
-  of(balancer: Balancer, service: string, options: BulkheadOptions, clock: Clock): Bulkhead {
+  /** The one that calls with these options go through; undefined: none. */
+  of(
+    balancer: Balancer,
+    service: string,
+    { bulkhead: options }: ResolvedCallOptions,
+    clock: Clock,
+  ): Bulkhead | undefined {
+    if (options === undefined) return undefined;
     const all = this.byBalancer.get(balancer) ?? [];
     this.byBalancer.set(balancer, all);
     const { maxCalls, maxQueue = 0 } = options;

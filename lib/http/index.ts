@@ -1,6 +1,7 @@
 export * from './address.js';
 export * from './attempts.js';
 export * from './bulkhead.js';
+export * from './call-guard.js';
 export * from './call-headers.js';
 export * from './call-options.js';
 export * from './call-policy.js';

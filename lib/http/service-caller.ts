@@ -5,7 +5,7 @@ import {
   type AxiosResponse,
   type InternalAxiosRequestConfig,
 } from 'axios';
-import { until, type AddressResolver, type CallAuthorizer } from '../backend/index.js';
+import type { AddressResolver, CallAuthorizer } from '../backend/index.js';
 import { FIRST_TRY } from '../balancing/index.js';
 import { isNobodyToCall, type ServiceView } from '../discovery/index.js';
 import { codeOf, NoInstanceError, type ServiceInstance } from '../model/index.js';
@@ -23,7 +23,7 @@ import { DispatchTargets, fetchOf, type LastingCalls, type ServiceFetchFunction 
 import { tryHedged } from './hedging.js';
 import { NO_SIGNS, type CallRouting } from './call-routing.js';
 import { CallHeaders } from './call-headers.js';
-import { beginCall, followed, resultOfAnswer, resultOfError } from './call-result.js';
+import { beginCall, followed, resolvedName, resultOfAnswer, resultOfError } from './call-result.js';
 import { signsOf } from './call-signs.js';
 import { carryOut, type CarriedAttempt, type CarriedCall } from './carried-call.js';
 import type { InstanceStats } from './instance-stats.js';
@@ -76,11 +76,12 @@ export class ServiceCaller {
     /** The one service whose watch stays open from the first call on, and the options of its calls. */
     private readonly bound?: BoundService,
   ) {
-    const { authorizers, incoming, routing, views, pools, lasting, calls } = options;
+    const { authorizers, incoming, routing, resolvers, views, pools, lasting, calls } = options;
     this.callees = new Callees(options, this.now, bound);
     this.headers = new CallHeaders(authorizers, incoming);
     this.targets = new DispatchTargets({
       callees: this.callees,
+      resolvers,
       headers: this.headers,
       routing,
       views,
@@ -227,13 +228,10 @@ export class ServiceCaller {
     scheme: string,
   ): Promise<AxiosResponse> {
     const { host } = address;
-    const view = resolver.resolve(host, scheme);
-    const observed = beginCall(this.options.calls, host.replace(/^[^.]*/, '*'), config);
-    const { clock, firstSnapshotTimeoutMs } = this.options;
+    const observed = beginCall(this.options.calls, resolvedName(host), config);
     try {
-      if (view.current.state === 'unknown')
-        await until(view, ({ state }) => state !== 'unknown', { clock, timeoutMs: firstSnapshotTimeoutMs });
-      const response = await this.callInstances(address, config, this.callees.of(view, host), observed);
+      const callee = await this.callees.resolved(resolver, host, scheme);
+      const response = await this.callInstances(address, config, callee, observed);
       observed?.end(resultOfAnswer(response));
       return response;
     } catch (error) {

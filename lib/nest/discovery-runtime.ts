@@ -56,7 +56,7 @@ export class DiscoveryRuntime {
   private readonly pools: PooledTransport;
   /** The sockets and event streams of those. */
   readonly lasting = new LastingCalls();
-  private readonly bulkheads = new Bulkheads();
+  readonly bulkheads = new Bulkheads();
   /** For calls that carry on headers of the request in whose course they are made. */
   readonly incoming = new IncomingHeaders();
   private laneRules = LaneRules.none;

@@ -1,16 +1,21 @@
 import { isIP } from 'node:net';
+import type { AddressResolver } from '../../backend/index.js';
 import { FIRST_TRY, type InstancePick, type PickContext } from '../../balancing/index.js';
 import { isNobodyToCall, type ServiceViews } from '../../discovery/index.js';
 import { describe, DiscoveryError, NoInstanceError } from '../../model/index.js';
-import type { CallTelemetry } from '../../observability/index.js';
+import type { CallFollower, CallTelemetry } from '../../observability/index.js';
 import { pickFirst } from '../attempts.js';
 import type { CallHeaders } from '../call-headers.js';
+import type { ResolvedCallOptions } from '../call-options.js';
+import { resolvedName } from '../call-result.js';
 import type { CallRouting } from '../call-routing.js';
 import type { BoundService, Callees, ServiceCallee } from '../callees.js';
+import { isRepeatable } from '../failover.js';
 import type { PooledTransport } from '../transport/index.js';
-import { DispatchedCall, type DispatchMore, type DispatchOwner } from './dispatched-call.js';
+import { DispatchedCall, isPlainBody, type DispatchMore, type DispatchOwner } from './dispatched-call.js';
 import { listenerOf } from './dispatch-listener.js';
 import { GuardedListener } from './guarded-listener.js';
+import { HedgedDispatch, type HedgedSource } from './hedged-dispatch.js';
 import type { DispatchHandler, DispatchListener, DispatchOptions } from './dispatch-port.js';
 import type { LastingCalls } from './lasting-calls.js';
 import { ObservedListener } from './observed-listener.js';
@@ -20,6 +25,7 @@ import { requestHeader, withMore, type RequestHeaders } from './request-headers.
 /** What {@link DispatchTargets} need of their client. */
 export interface DispatchTargetsOptions {
   readonly callees: Callees;
+  readonly resolvers: readonly AddressResolver[];
   readonly headers: CallHeaders;
   readonly routing: CallRouting;
   readonly views: ServiceViews;
@@ -63,23 +69,34 @@ export class DispatchTargets implements DispatchOwner {
       else listener.onError(outside(bound.service, origin));
       return true;
     }
-    if (this.services.has(origin)) this.sendTo(this.services.get(origin), origin, request, listener);
+    const host = hostOf(origin);
+    const resolver = host === undefined ? undefined : this.resolverOf(host);
+    if (host !== undefined && resolver !== undefined)
+      this.send(host, request, listener, { resolver, scheme: schemeOf(origin) });
+    else if (this.services.has(origin)) this.sendTo(this.services.get(origin), origin, request, listener);
     else void this.sendSoon(origin, request, listener);
     return true;
   }
 
-  /** A request to a service. */
+  /** Who knows the instances behind a host that is no service's; undefined: it is where it says. */
+  resolverOf(host: string): AddressResolver | undefined {
+    const { resolvers } = this.options;
+    return resolvers.length === 0 ? undefined : resolvers.find((one) => one.handles(host));
+  }
+
+  /** A request to a service, or to a host that a resolver knows. */
   send(service: string, request: DispatchOptions, listener: DispatchListener, more: DispatchMore): void {
     const { begin } = this.options.calls;
     // Where a redirect leads is the same call.
     if (begin === undefined || more.pinned !== undefined) return this.start(service, request, listener, more);
-    const observed = begin({ protocol: 'http', service, method: (request.method ?? 'GET').toUpperCase() });
+    const name = more.resolver === undefined ? service : resolvedName(service);
+    const observed = begin({ protocol: 'http', service: name, method: (request.method ?? 'GET').toUpperCase() });
     if (observed === undefined) return this.start(service, request, listener, more);
     this.start(service, request, new ObservedListener(listener, observed), { ...more, observed });
   }
 
   private start(service: string, request: DispatchOptions, listener: DispatchListener, more: DispatchMore): void {
-    const callee = this.pools.isWired ? this.options.callees.known(service) : undefined;
+    const callee = this.pools.isWired && more.resolver === undefined ? this.options.callees.known(service) : undefined;
     if (callee === undefined) void this.sendWhenKnown(service, request, listener, more);
     else this.sendGuarded(service, callee, request, listener, more);
   }
@@ -152,11 +169,24 @@ export class DispatchTargets implements DispatchOwner {
               given,
             });
       const pick = (pinned === undefined ? undefined : pickAt(callee, pinned)) ?? pickFirst(callee, context);
-      const call = new DispatchedCall(this, callee, context, request, listener, pick, more);
-      more.started?.(call);
-      call.send();
+      const send = (to: InstancePick, heard: DispatchListener, all: DispatchMore): DispatchedCall => {
+        const call = new DispatchedCall(this, callee, context, request, heard, to, all);
+        more.started?.(call);
+        return call;
+      };
+      const { hedging } = options;
+      if (hedging === undefined || !mayHedge(request, more, options)) {
+        send(pick, listener, more).send();
+        return;
+      }
+      const source: HedgedSource = {
+        hedging,
+        send: (to, heard, line) => send(to, heard, { ...more, line }),
+        next: (tried) => pickHedge(callee, context, tried, more.observed),
+      };
+      new HedgedDispatch(source, listener).start(pick);
     } catch (error) {
-      void this.explain(error, listener);
+      void this.explain(error, listener, service, more.resolver);
     }
   }
 
@@ -169,13 +199,17 @@ export class DispatchTargets implements DispatchOwner {
     const { callees } = this.options;
     try {
       await this.load();
-      const callee = await callees.with(service, async (view) => {
-        await callees.whenKnown(view);
-        return callees.of(view, service);
-      });
+      const { resolver } = more;
+      const callee =
+        resolver === undefined
+          ? await callees.with(service, async (view) => {
+              await callees.whenKnown(view);
+              return callees.of(view, service);
+            })
+          : await callees.resolved(resolver, service, more.scheme);
       this.sendGuarded(service, callee, request, listener, more);
     } catch (error) {
-      listener.onError(error as Error);
+      void this.explain(error, listener, service, more.resolver);
     }
   }
 
@@ -224,8 +258,15 @@ export class DispatchTargets implements DispatchOwner {
     return service;
   }
 
-  private async explain(error: unknown, listener: DispatchListener): Promise<void> {
-    const told = error instanceof NoInstanceError ? await this.options.views.explained(error) : error;
+  private async explain(
+    error: unknown,
+    listener: DispatchListener,
+    host: string,
+    resolver: AddressResolver | undefined,
+  ): Promise<void> {
+    const told =
+      (isNobodyToCall(error) ? resolver?.notFound?.(host) : undefined) ??
+      (error instanceof NoInstanceError ? await this.options.views.explained(error) : error);
     // What is thrown here else is a mistake of the code's.
     listener.onError(isNobodyToCall(told) || told instanceof Error ? told : new Error(describe(told)));
   }
@@ -233,10 +274,38 @@ export class DispatchTargets implements DispatchOwner {
 
 const NOTHING_MORE: DispatchMore = {};
 
+/** Only a body that can be had again is sent twice, and only where that does nothing twice. */
+function mayHedge(
+  { method, body, upgrade }: DispatchOptions,
+  { body: again, pinned }: DispatchMore,
+  { retry }: ResolvedCallOptions,
+): boolean {
+  if (pinned !== undefined || (upgrade !== undefined && upgrade !== null)) return false;
+  return isRepeatable(method, retry) && (again !== undefined || isPlainBody(body));
+}
+
+function pickHedge(
+  { route, budget }: ServiceCallee,
+  context: PickContext,
+  tried: ReadonlySet<string>,
+  observed: CallFollower | undefined,
+): InstancePick | undefined {
+  const next = route.select({ ...context, tried });
+  if (next === undefined || tried.has(next.instance.url)) return undefined;
+  if (budget.withdraw()) return route.begin(next);
+  observed?.retryRefused();
+  return undefined;
+}
+
 function pickAt(callee: ServiceCallee, url: string): InstancePick | undefined {
   const { route } = callee;
   const endpoint = route.candidates.find(({ instance }) => instance.url === url);
   return endpoint && route.begin(endpoint);
+}
+
+/** The scheme of a URL, in lower case. */
+export function schemeOf(url: string): string {
+  return url.slice(0, url.indexOf(':')).toLowerCase();
 }
 
 /** The host of an origin that may name a service: one without a port, and no address. */

@@ -1,10 +1,11 @@
 import type { Duplex } from 'node:stream';
 import { outcomeOfStatus, type InstancePick, type Outcome, type PickContext } from '../../balancing/index.js';
+import type { AddressResolver } from '../../backend/index.js';
 import type { Attempt } from '../../model/index.js';
-import type { AttemptFollower, CallFollower } from '../../observability/index.js';
+import type { AttemptFollower, AttemptReason, CallFollower } from '../../observability/index.js';
 import { pickNext, toAttempt, withAttempts } from '../attempts.js';
 import { basePath } from '../address.js';
-import { resultOfAnswer, resultOfError } from '../call-result.js';
+import { OVERTAKEN, resultOfAnswer, resultOfError } from '../call-result.js';
 import type { ServiceCallee } from '../callees.js';
 import { isRepeatable, judge, retryAfterMs } from '../failover.js';
 import {
@@ -15,6 +16,7 @@ import {
   type WireRequestOptions,
 } from '../transport/index.js';
 import type { DispatchListener, DispatchOptions } from './dispatch-port.js';
+import { followSocket } from './socket-end.js';
 import { headerOf, isEventStream, withMore, type RequestHeaders } from './request-headers.js';
 
 /** What is known of a request besides what undici was given. */
@@ -31,6 +33,21 @@ export interface DispatchMore {
   readonly observed?: CallFollower | undefined;
   /** Told of the call when it goes to an instance. */
   readonly started?: (call: DispatchedCall) => void;
+  /** Who knows the instances behind the host that it goes to; undefined: it is a service. */
+  readonly resolver?: AddressResolver | undefined;
+  /** The scheme of the address that a resolver knows. */
+  readonly scheme?: string | undefined;
+  /** Of a request that is sent to several instances at once. */
+  readonly line?: LineOfCall;
+}
+
+/** One of several lines of a request, each with its own instance. */
+export interface LineOfCall {
+  readonly reason: AttemptReason;
+  /** What they have tried, all of them. */
+  readonly tried: Set<string>;
+  /** Whether no other line may still succeed. */
+  readonly isAlone: () => boolean;
 }
 
 /** Who dispatches calls. */
@@ -60,6 +77,8 @@ export class DispatchedCall implements HopListener {
   private pick: InstancePick;
   private hop: Hop | undefined;
   private tried: Set<string> | undefined;
+  /** Of the next try. */
+  private reason: AttemptReason;
   private attempts: Attempt[] | undefined;
   private readonly deadline: number;
   /** Its caller has the means to end it. */
@@ -83,6 +102,8 @@ export class DispatchedCall implements HopListener {
     private readonly more: DispatchMore,
   ) {
     this.pick = first;
+    this.tried = more.line?.tried;
+    this.reason = more.line?.reason ?? 'first';
     const { totalTimeoutMs } = callee.options;
     this.deadline = totalTimeoutMs === 0 ? Infinity : owner.now() + totalTimeoutMs;
   }
@@ -94,11 +115,11 @@ export class DispatchedCall implements HopListener {
 
   /** Sends it to the instance that was picked. */
   send(): void {
-    const { owner, callee, context, request } = this;
-    this.followed = this.more.observed?.attempt({
-      instance: this.pick.instance,
-      reason: this.tried === undefined ? 'first' : 'retry',
-    });
+    const { owner, callee, context, request, more, reason } = this;
+    const { instance } = this.pick;
+    more.line?.tried.add(instance.url);
+    this.followed = more.observed?.attempt({ instance, reason });
+    this.reason = 'retry';
     const headers = owner.headersFor(callee, context, request.headers, this.pick, this.timeLeft());
     if (!(headers instanceof Promise)) return this.sendWith(headers);
     headers.then(
@@ -129,9 +150,16 @@ export class DispatchedCall implements HopListener {
     const { retry } = this.callee.options;
     const outcome = outcomeOfStatus(status);
     if (outcome === 'gateway-failure') this.callee.balancer.pushBack(this.pick.endpoint, pauseAskedFor(headers));
-    if (retry.statuses.includes(status) && this.mayRepeat() && this.goElsewhere(outcome, status)) {
-      hop.ignoreRest();
-      return true;
+    if (retry.statuses.includes(status)) {
+      if (this.mayRepeat() && this.goElsewhere(outcome, status)) {
+        hop.ignoreRest();
+        return true;
+      }
+      if (this.more.line?.isAlone() === false) {
+        hop.ignoreRest();
+        this.fail(Object.assign(new Error(`answered ${status}`), { response: { status } }), outcome);
+        return true;
+      }
     }
     this.isAnswered = true;
     this.pick.answered(outcome);
@@ -158,8 +186,8 @@ export class DispatchedCall implements HopListener {
     this.followed = undefined;
     this.socket = socket;
     this.last();
-    // How it ends says nothing of the instance: a server that shuts down closes it too.
-    socket.once('close', () => this.over('success'));
+    const isWebSocket = String(this.request.upgrade).toLowerCase() === 'websocket';
+    followSocket(socket, isWebSocket, (isBroken) => this.over(isBroken ? 'connection-failure' : 'success'));
     this.listener.onUpgrade(status, headers, socket);
   }
 
@@ -186,8 +214,16 @@ export class DispatchedCall implements HopListener {
     this.fail(error, outcome);
   }
 
+  /** Another line has answered. */
+  overtake(): void {
+    if (this.isOver) return;
+    this.followed?.end(OVERTAKEN);
+    this.over('overtaken');
+    this.hop?.cancel();
+  }
+
   /** The caller has enough. */
-  private readonly abort = (reason?: Error): void => {
+  readonly abort = (reason?: Error): void => {
     if (this.isOver) return;
     const { hop, socket } = this;
     const error =
@@ -256,14 +292,7 @@ export class DispatchedCall implements HopListener {
 
   /** Whether the body can be sent after something of it may have been. */
   private mayReplay(): boolean {
-    const { body } = this.request;
-    return (
-      this.more.body !== undefined ||
-      body === undefined ||
-      body === null ||
-      typeof body === 'string' ||
-      body instanceof Uint8Array
-    );
+    return this.more.body !== undefined || isPlainBody(this.request.body);
   }
 
   /** Goes on with another instance, if there is one that may be tried. */
@@ -324,6 +353,11 @@ export class DispatchedCall implements HopListener {
 
 /** How long an answer may pause, in milliseconds: undici's own limit. */
 const BODY_TIMEOUT_MS = 300_000;
+
+/** Whether a body is there as a whole. */
+export function isPlainBody(body: unknown): boolean {
+  return body === undefined || body === null || typeof body === 'string' || body instanceof Uint8Array;
+}
 
 const NOTHING = (): void => {};
 

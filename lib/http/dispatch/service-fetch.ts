@@ -1,3 +1,4 @@
+import type { AddressResolver } from '../../backend/index.js';
 import type { PickContext } from '../../balancing/index.js';
 import { assertWithin, fullUrl, parseAddress, serviceUrl, type CallAddress } from '../address.js';
 import { isRepeatable } from '../failover.js';
@@ -6,7 +7,8 @@ import { isHarmless, leaves } from '../transport/index.js';
 import { listenerOf } from './dispatch-listener.js';
 import type { DispatchedCall } from './dispatched-call.js';
 import type { DispatchHandler, DispatchOptions } from './dispatch-port.js';
-import type { DispatchTargets } from './dispatch-targets.js';
+import { schemeOf, type DispatchTargets } from './dispatch-targets.js';
+import { fetchFallback } from './fetch-fallback.js';
 import { only } from './request-headers.js';
 
 /** What `fetch` takes, and what the load balancer is told. */
@@ -38,15 +40,23 @@ export function fetchOf(
   const call = (input: string | URL | Request, init: ServiceFetchInit | undefined): Promise<Response> => {
     const given = typeof input === 'string' ? input : input instanceof Request ? input.url : String(input);
     const address = addressOf(targets, given);
-    if (address?.isService !== true) return fetch(input, init);
+    if (address === undefined) return fetch(input, init);
+    const resolver = address.isService ? undefined : targets.resolverOf(address.host);
+    if (!address.isService && resolver === undefined) return fetch(input, init);
     const options = optionsOf(address.host);
-    const { policy } = options;
-    if (policy === undefined) return fetchService(targets, options, address, input, init);
+    const target: Target = { targets, options, address, resolver, scheme: schemeOf(given) };
+    const { policy, fallback } = options;
     const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined);
-    return policy.execute(
-      (context) => fetchService(targets, options, address, input, { ...init, signal: context.signal }),
-      signal ?? undefined,
-    );
+    const answer =
+      policy === undefined
+        ? fetchService(target, input, init)
+        : policy.execute(
+            (context) => fetchService(target, input, { ...init, signal: context.signal }),
+            signal ?? undefined,
+          );
+    return fallback === undefined
+      ? answer
+      : answer.catch((error: unknown) => fetchFallback(fallback, error, input, init));
   };
   return (input, init) => {
     try {
@@ -57,24 +67,27 @@ export function fetchOf(
   };
 }
 
-function fetchService(
-  targets: DispatchTargets,
-  options: ResolvedCallOptions,
-  address: CallAddress,
-  input: string | URL | Request,
-  init: ServiceFetchInit = {},
-): Promise<Response> {
+/** Where a `fetch` goes. */
+interface Target {
+  readonly targets: DispatchTargets;
+  readonly options: ResolvedCallOptions;
+  readonly address: CallAddress;
+  /** Who knows the instances behind the host; undefined: it is a service. */
+  readonly resolver: AddressResolver | undefined;
+  readonly scheme: string;
+}
+
+function fetchService(target: Target, input: string | URL | Request, init: ServiceFetchInit = {}): Promise<Response> {
+  const { options, address } = target;
   const { body } = init;
   const method = init.method ?? (input instanceof Request ? input.method : 'GET');
   if (body instanceof FormData && isRepeatable(method, options.retry)) {
-    return bytesOf(body, init.headers).then((sent) =>
-      fetchService(targets, options, address, input, { ...init, ...sent }),
-    );
+    return bytesOf(body, init.headers).then((sent) => fetchService(target, input, { ...init, ...sent }));
   }
-  const { host: service, path } = address;
-  const origin = `http://${hostFor(service)}`;
+  const { host, path } = address;
+  const origin = `http://${hostFor(host)}`;
   const url = origin + path;
-  const dispatcher = new FetchTarget(targets, service, options, origin, init.loadBalancing, replayable(body));
+  const dispatcher = new FetchTarget(target, origin, init.loadBalancing, replayable(body));
   const more = { ...init, dispatcher };
   if (options.redirects === 'none' && init.redirect === undefined) more.redirect = 'manual';
   // A dispatcher is to Node's `fetch` whatever has its method.
@@ -138,16 +151,16 @@ class FetchTarget {
   private call: DispatchedCall | undefined;
 
   constructor(
-    private readonly targets: DispatchTargets,
-    private readonly service: string,
-    private readonly options: ResolvedCallOptions,
+    private readonly target: Target,
     private readonly origin: string,
     private readonly given: PickContext | undefined,
     private readonly body: (() => unknown) | undefined,
   ) {}
 
   dispatch(request: DispatchOptions, handler: DispatchHandler): boolean {
-    const { targets, service, given, call } = this;
+    const { given, call } = this;
+    const { targets, options, address, resolver, scheme } = this.target;
+    const service = address.host;
     const listener = listenerOf(handler);
     const hasBody = request.body !== undefined && request.body !== null;
     const body = hasBody ? this.body : undefined;
@@ -155,13 +168,21 @@ class FetchTarget {
       this.call = one;
     };
     if (call === undefined) {
-      targets.send(service, request, listener, { given, body, started, isRun: true });
+      targets.send(service, request, listener, { given, body, started, resolver, scheme, isRun: true });
       return true;
     }
     const to = String(request.origin);
     if (to === this.origin || to === new URL(call.target).origin) {
-      targets.send(service, request, listener, { given, body, started, isRun: true, pinned: call.target });
-    } else if (this.options.redirects === 'any') {
+      targets.send(service, request, listener, {
+        given,
+        body,
+        started,
+        resolver,
+        scheme,
+        isRun: true,
+        pinned: call.target,
+      });
+    } else if (options.redirects === 'any') {
       targets.sendPlain(to, { ...request, headers: only(request.headers, isHarmless) }, listener);
     } else {
       listener.onError(leaves(call.target, to));

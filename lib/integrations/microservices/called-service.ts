@@ -1,8 +1,15 @@
 import type { Balancer, Route } from '../../balancing/index.js';
-import { RetryBudget, routeSettings, type Callee, type ResolvedCallOptions } from '../../http/index.js';
+import {
+  CallGuard,
+  RetryBudget,
+  routeSettings,
+  type Bulkhead,
+  type Callee,
+  type ResolvedCallOptions,
+} from '../../http/index.js';
 
 /** A service as the clients of one protocol call it: only instances that may speak it are picked. */
-export class CalledService implements Callee {
+export class CalledService extends CallGuard implements Callee {
   readonly budget: RetryBudget;
   private readonly anyRoute: Route;
   private ownRoute: Route | undefined;
@@ -13,10 +20,12 @@ export class CalledService implements Callee {
    */
   constructor(
     readonly balancer: Balancer,
-    readonly options: ResolvedCallOptions,
+    options: ResolvedCallOptions,
     readonly schemes: readonly string[] | undefined,
     readonly time: () => number,
+    bulkhead: Bulkhead | undefined,
   ) {
+    super(options, bulkhead);
     const { retry } = options;
     this.budget = new RetryBudget(retry.budgetShare, retry.budgetPerSecond, time);
     this.anyRoute = balancer.route(routeSettings(options));

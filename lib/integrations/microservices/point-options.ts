@@ -14,6 +14,8 @@ const NAMES = [
   'forwardHeaders',
   'hintHeader',
   'keyHeader',
+  'bulkhead',
+  'policy',
 ] as const;
 
 /** How calls by another protocol than HTTP are made: as those by HTTP, where that has a meaning. */

@@ -1,7 +1,7 @@
 import type { Balancers } from '../../balancing/index.js';
 import type { Clock } from '../../backend/index.js';
 import type { ServiceView, ServiceViews, ViewLease } from '../../discovery/index.js';
-import type { CallRouting, IncomingHeaders, ResolvedCallOptions } from '../../http/index.js';
+import type { Bulkheads, CallRouting, IncomingHeaders, ResolvedCallOptions } from '../../http/index.js';
 import type { DiscoveryRuntime } from '../../nest/discovery-runtime.js';
 import type { CallTelemetry } from '../../observability/index.js';
 import { CalledService } from './called-service.js';
@@ -10,6 +10,7 @@ import { CalledService } from './called-service.js';
 export interface CallApp {
   readonly views: ServiceViews;
   readonly balancers: Balancers;
+  readonly bulkheads: Bulkheads;
   readonly clock: Clock;
   readonly firstSnapshotTimeoutMs: number;
   readonly routing: CallRouting;
@@ -18,9 +19,17 @@ export interface CallApp {
 }
 
 /** What calls need of an app. */
-export function callAppOf({ views, balancers, routing, incoming, calls, options }: DiscoveryRuntime): CallApp {
+export function callAppOf({
+  views,
+  balancers,
+  bulkheads,
+  routing,
+  incoming,
+  calls,
+  options,
+}: DiscoveryRuntime): CallApp {
   const { clock, firstSnapshotTimeoutMs } = options;
-  return { views, balancers, clock, firstSnapshotTimeoutMs, routing, incoming, calls };
+  return { views, balancers, bulkheads, clock, firstSnapshotTimeoutMs, routing, incoming, calls };
 }
 
 /** A service that is called by one protocol: watched for as long as somebody takes part. */
@@ -41,8 +50,11 @@ export class WatchedService {
     const lease = this.app.views.acquire(this.name);
     let called = this.callees.get(lease.view);
     if (called === undefined) {
-      const { balancers, clock } = this.app;
-      called = new CalledService(balancers.of(lease.view), this.options, this.schemes, () => clock.now());
+      const { app, options, schemes } = this;
+      const { clock } = app;
+      const balancer = app.balancers.of(lease.view);
+      const bulkhead = app.bulkheads.of(balancer, this.name, options, clock);
+      called = new CalledService(balancer, options, schemes, () => clock.now(), bulkhead);
       this.callees.set(lease.view, called);
     }
     this.current = called;

@@ -1,6 +1,7 @@
 import { Inject, Injectable, Module, type INestApplication } from '@nestjs/common';
 import { credentials, Metadata, ServerCredentials, status, type Client, type ServiceError } from '@grpc/grpc-js';
 import { ClientsModule, Transport, type ClientGrpc } from '@nestjs/microservices';
+import { circuitBreaker, ConsecutiveBreaker, handleAll, retry, timeout, TimeoutStrategy } from 'cockatiel';
 import { firstValueFrom, of, toArray, type Observable } from 'rxjs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { DiscoveryClient, DiscoveryModule, type DiscoveryModuleOptions } from '../../../lib/index.js';
@@ -9,6 +10,7 @@ import {
   GrpcServiceClient,
   type GrpcTargetOptions,
 } from '../../../lib/integrations/microservices/index.js';
+import { DiscoveryRuntime } from '../../../lib/nest/discovery-runtime.js';
 import { InMemoryRegistry } from '../../../lib/testing/index.js';
 import { certificate } from '../../unit/http/transport/certificate.js';
 import { serving } from '../plain-servers.js';
@@ -62,6 +64,89 @@ async function counts(call: () => Promise<string>, times: number): Promise<Recor
   }
   return counted;
 }
+
+describe('around each gRPC call stands', () => {
+  const held = () => {
+    const waiting: (() => void)[] = [];
+    return { waiting, answer: () => new Promise<string>((resolve) => waiting.push(() => resolve('held'))) };
+  };
+  const failed = (asked: Promise<string>) => asked.catch(({ code, details }: ServiceError) => ({ code, details }));
+
+  test('a bulkhead: one has a place, one waits for it, and more are refused', async () => {
+    const registry = new InMemoryRegistry();
+    const server = await GreeterServer.start('one');
+    const { waiting, answer } = held();
+    server.answers(answer);
+    registry.addInstance('GREETER', { port: server.port, scheme: 'grpc' });
+    const { hello, client } = await caller(registry, { bulkhead: { maxCalls: 1, maxQueue: 1 } });
+    const first = hello();
+    await expect.poll(() => waiting.length).toBe(1);
+    // Who gives up while he waits leaves his place to others, whether by his own word or his deadline's.
+    const given = (client as unknown as Record<string, (...args: unknown[]) => { cancel(): void }>)['Hello'];
+    const code = new Promise<number>((resolve) => {
+      given?.call(client, {}, (error: ServiceError) => resolve(error.code)).cancel();
+    });
+    expect(await code).toBe(status.CANCELLED);
+    expect(await failed(hello(undefined, { deadline: Date.now() + 50 }))).toMatchObject({
+      code: status.DEADLINE_EXCEEDED,
+    });
+    const second = hello();
+    expect(await failed(hello())).toEqual({
+      code: status.RESOURCE_EXHAUSTED,
+      details: expect.stringContaining('GREETER gets no more than 1 calls at a time'),
+    });
+    waiting.shift()?.();
+    expect(await first).toBe('held');
+    await expect.poll(() => waiting.length).toBe(1);
+    waiting.shift()?.();
+    expect(await second).toBe('held');
+    expect(server.calls).toBe(2);
+  });
+
+  test('a policy, which counts whole calls, and refuses without one', async () => {
+    const registry = new InMemoryRegistry();
+    const servers = [await GreeterServer.start('one'), await GreeterServer.start('two')];
+    for (const server of servers) {
+      server.answers(failing(status.UNAVAILABLE));
+      registry.addInstance('GREETER', { port: server.port, scheme: 'grpc' });
+    }
+    const calls = () => servers.reduce((sum, server) => sum + server.calls, 0);
+    const policy = circuitBreaker(handleAll, { halfOpenAfter: 600_000, breaker: new ConsecutiveBreaker(2) });
+    const { read } = await caller(registry, { policy, maxAttempts: 2 }, { http: { ejection: false } });
+    for (let n = 0; n < 2; n += 1) expect(await failed(read())).toMatchObject({ code: status.UNAVAILABLE });
+    // Its tries are within the call that the policy runs.
+    expect(calls()).toBe(4);
+    expect(await failed(read())).toMatchObject({
+      code: status.UNAVAILABLE,
+      details: 'Execution prevented because the circuit breaker is open',
+    });
+    expect(calls()).toBe(4);
+  });
+
+  test('a policy that would repeat a call: it ends as it ended', async () => {
+    const registry = new InMemoryRegistry();
+    const server = await GreeterServer.start('one');
+    server.answers(failing(status.NOT_FOUND));
+    registry.addInstance('GREETER', { port: server.port, scheme: 'grpc' });
+    const { hello } = await caller(registry, { policy: retry(handleAll, { maxAttempts: 2 }) });
+    expect(await failed(hello())).toMatchObject({ code: status.NOT_FOUND });
+    expect(server.calls).toBe(1);
+  });
+
+  test('a time-out of a policy', async () => {
+    const registry = new InMemoryRegistry();
+    const server = await GreeterServer.start('one');
+    const { answer } = held();
+    server.answers(answer);
+    registry.addInstance('GREETER', { port: server.port, scheme: 'grpc' });
+    const { hello, app } = await caller(registry, { policy: timeout(200, TimeoutStrategy.Aggressive) });
+    expect(await failed(hello())).toEqual({ code: status.CANCELLED, details: 'Operation timed out after 200ms' });
+    const { balancers, views } = app.get(DiscoveryRuntime);
+    const view = views.peek('GREETER');
+    const route = view && balancers.peek(view)?.route({ balancing: 'round-robin', routing: {}, ejection: {} });
+    expect(route?.candidates[0]?.pending).toBe(0);
+  });
+});
 
 describe('a gRPC client by the name of a service', () => {
   test('gets its calls balanced among the instances', async () => {

@@ -13,6 +13,7 @@ import {
   type ClientProxy,
   type MicroserviceOptions,
 } from '@nestjs/microservices';
+import { circuitBreaker, ConsecutiveBreaker, handleAll, retry, timeout, TimeoutStrategy, wrap } from 'cockatiel';
 import { firstValueFrom, lastValueFrom, of, toArray } from 'rxjs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { DiscoveryClient, DiscoveryModule, type DiscoveryModuleOptions } from '../../../lib/index.js';
@@ -395,6 +396,55 @@ describe('failures', () => {
     registry.addInstance('STOCK', { port: (await stock('two')).port, scheme: 'tcp' });
     await expect.poll(async () => (await counts(quote, 10))['two']).toBe(5);
     expect(await counts(quote, 10)).toEqual({ one: 5, two: 5 });
+  });
+});
+
+describe('around each message stands', () => {
+  const held = () => {
+    const waiting: (() => void)[] = [];
+    return { waiting, answer: () => new Promise<string>((resolve) => waiting.push(() => resolve('held'))) };
+  };
+
+  test('a bulkhead: one has a place, one waits for it, and more are refused', async () => {
+    const registry = new InMemoryRegistry();
+    const { waiting, answer } = held();
+    const one = await stock('one', answer);
+    registry.addInstance('STOCK', { port: one.port, scheme: 'tcp' });
+    const { client, quote } = await caller(registry, { bulkhead: { maxCalls: 1, maxQueue: 1 } });
+    const first = quote();
+    await expect.poll(() => waiting.length).toBe(1);
+    const given = client.send('quote', {}).subscribe();
+    await expect(quote()).rejects.toMatchObject({ code: 'BULKHEAD_FULL' });
+    // Who gives up while he waits leaves his place to others.
+    given.unsubscribe();
+    await new Promise((resolve) => setImmediate(resolve));
+    const second = quote();
+    waiting.shift()?.();
+    expect(await first).toBe('held');
+    await expect.poll(() => waiting.length).toBe(1);
+    waiting.shift()?.();
+    expect(await second).toBe('held');
+    expect(one.asked).toHaveLength(2);
+  });
+
+  test('a policy, which counts whole calls, refuses without one, and may repeat what was not answered', async () => {
+    const registry = new InMemoryRegistry();
+    registry.addInstance('STOCK', { port: 1, scheme: 'tcp' });
+    const policy = circuitBreaker(handleAll, { halfOpenAfter: 600_000, breaker: new ConsecutiveBreaker(2) });
+    const broken = await caller(registry, { policy });
+    for (let n = 0; n < 2; n += 1) await expect(broken.quote()).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    await expect(broken.quote()).rejects.toThrow('Execution prevented because the circuit breaker is open');
+
+    let calls = 0;
+    const two = await stock('two', () => {
+      calls += 1;
+      return calls < 2 ? never() : 'answered';
+    });
+    registry.setInstances('STOCK', [{ port: two.port, scheme: 'tcp' }]);
+    const repeated = wrap(retry(handleAll, { maxAttempts: 3 }), timeout(200, TimeoutStrategy.Aggressive));
+    const { quote } = await caller(registry, { policy: repeated });
+    expect(await quote()).toBe('answered');
+    expect(calls).toBe(2);
   });
 });
 

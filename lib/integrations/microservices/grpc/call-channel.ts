@@ -1,5 +1,6 @@
 import { DiscoveryError } from '../../../model/index.js';
 import { GrpcCall, setMissing } from './grpc-call.js';
+import { GuardedCall } from './guarded-call.js';
 import type { CallMetadata, CallStatus, GrpcLibrary } from './grpc-port.js';
 import type { ChannelState, GrpcService } from './grpc-service.js';
 
@@ -20,6 +21,7 @@ interface Listener {
 /** A call as its channel makes it. */
 interface ChannelCall {
   start(metadata: CallMetadata, listener: Listener): void;
+  cancelWithStatus(code: number, details: string): void;
 }
 
 /** A channel, as far as calls go. */
@@ -107,25 +109,35 @@ export class CallChannel {
         };
       }
       let id: string | undefined;
-      listener.onReceiveStatus = (status) => {
+      const tell = (status: CallStatus): void => {
         if (id !== undefined) service.delete(id);
         onReceiveStatus.call(listener, own.ended(status));
       };
-      let metadata = given;
-      if (!state.isConfigured || carried !== undefined || forwarded !== undefined) {
-        // The caller's own may be used again.
-        metadata = given.clone();
-        setMissing(metadata, carried);
-        setMissing(metadata, forwarded);
+      const go = (): void => {
+        let metadata = given;
+        if (!state.isConfigured || carried !== undefined || forwarded !== undefined) {
+          // The caller's own may be used again.
+          metadata = given.clone();
+          setMissing(metadata, carried);
+          setMissing(metadata, forwarded);
+        }
+        // As long as it isn't there, the configuration is chosen later: the call is known by its metadata then.
+        if (!state.isConfigured) id = service.add(own, metadata, state);
+        service.starting = own;
+        try {
+          start.call(call, metadata, listener);
+        } finally {
+          service.starting = undefined;
+        }
+      };
+      listener.onReceiveStatus = tell;
+      if (!service.isGuarded) {
+        go();
+        return;
       }
-      // As long as it isn't there, the configuration is chosen later: the call is known by its metadata then.
-      if (!state.isConfigured) id = service.add(own, metadata, state);
-      service.starting = own;
-      try {
-        start.call(call, metadata, listener);
-      } finally {
-        service.starting = undefined;
-      }
+      const guarded = new GuardedCall(service, call, tell);
+      listener.onReceiveStatus = (status) => guarded.receive(status);
+      void guarded.run(go);
     };
     return call;
   }

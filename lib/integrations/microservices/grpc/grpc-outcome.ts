@@ -5,6 +5,7 @@ export const OK = 0;
 export const CANCELLED = 1;
 export const UNKNOWN = 2;
 export const DEADLINE_EXCEEDED = 4;
+export const RESOURCE_EXHAUSTED = 8;
 export const UNIMPLEMENTED = 12;
 export const INTERNAL = 13;
 export const UNAVAILABLE = 14;

@@ -35,7 +35,11 @@ export class MessageCall {
   private end: ((error: Error) => void) | undefined;
   private forget: (() => void) | undefined;
   private deadline = Infinity;
+  /** Its caller has heard of an answer. */
+  private isAnswered = false;
   private context: PickContext = FIRST_TRY;
+  /** Of a call that somebody runs. */
+  private controller: AbortController | undefined;
 
   constructor(
     private readonly service: MessageService,
@@ -52,7 +56,7 @@ export class MessageCall {
     const { app, name } = service;
     const observed = app.calls.begin?.({ protocol: 'message', service: name, method: pattern });
     try {
-      const ended = await this.tryInstances(observed);
+      const ended = await this.runTries(observed);
       observed?.end(resultOfAnswer(ended));
     } catch (error) {
       observed?.end(resultOfError(error));
@@ -63,18 +67,41 @@ export class MessageCall {
   /** Nobody waits for it any more. */
   giveUp(): void {
     this.signal.aborted = true;
+    this.endTry();
+    this.controller?.abort();
+  }
+
+  private endTry(): void {
     this.forget?.();
     this.end?.(givenUp());
   }
 
-  private async tryInstances(observed: CallFollower | undefined): Promise<Ended> {
+  /** Within the service's bulkhead, and run by its policy, until the first answer has come. */
+  private async runTries(observed: CallFollower | undefined): Promise<Ended> {
     const { service } = this;
     if (!service.isKnown) await service.whenKnown();
-    const { called, options, app } = service;
+    const { called } = service;
+    if (called.isFree) return this.tryInstances(observed);
+    this.controller = new AbortController();
+    if (this.signal.aborted) throw givenUp();
+    return called.run(async (signal) => {
+      if (this.isAnswered) throw new Error('an answer has come, and the call can not be repeated');
+      const give = (): void => this.endTry();
+      signal?.addEventListener('abort', give);
+      try {
+        return await this.tryInstances(observed);
+      } finally {
+        signal?.removeEventListener('abort', give);
+      }
+    }, this.controller.signal);
+  }
+
+  private async tryInstances(observed: CallFollower | undefined): Promise<Ended> {
+    const { called, options, app } = this.service;
     const { totalTimeoutMs } = options;
     const now = (): number => app.clock.now();
     if (totalTimeoutMs > 0) this.deadline = now() + totalTimeoutMs;
-    this.context = service.contextOf(this.packet);
+    this.context = this.service.contextOf(this.packet);
     const manner: CallManner = {
       method: this.isIdempotent ? 'get' : 'post',
       isReplayable: () => true,
@@ -149,6 +176,7 @@ export class MessageCall {
         return;
       }
       const isError = err !== undefined && err !== null && err !== false;
+      this.isAnswered = true;
       if (wasFirst) ended(isError ? (isInternal(err) ? FAILED : REFUSED) : ANSWERED);
       if (isError) {
         caller.error(err);

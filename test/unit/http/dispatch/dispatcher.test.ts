@@ -170,12 +170,65 @@ describe('a dispatcher', () => {
     });
     expect(pending(stock)).toBe(0);
     await dispatcher.close();
-    await expect(request('http://stock/', { dispatcher })).rejects.toMatchObject({ code: 'BACKEND_CLOSED' });
+    await expect(request('http://stock/', { dispatcher })).rejects.toMatchObject({ code: 'UND_ERR_CLOSED' });
     expect((await stock.client.fetch('/')).status).toBe(200);
   });
 });
 
+describe('a dispatcher that ends', () => {
+  test('by close() waits for what it has begun', async () => {
+    let release = (): void => {};
+    const slow = await node((_request, response) => void (release = () => response.end('late')));
+    const dispatcher = dispatcherOf(await service([slow]));
+    const asked = request('http://stock/', { dispatcher }).then(({ body }) => body.text());
+    await expect.poll(() => slow.hits).toBe(1);
+    const events: string[] = [];
+    const closed = dispatcher.close().then(() => events.push('closed'));
+    await expect(request('http://stock/', { dispatcher })).rejects.toMatchObject({ code: 'UND_ERR_CLOSED' });
+    expect(events).toEqual([]);
+    release();
+    expect(await asked).toBe('late');
+    await closed;
+    await new Promise<void>((resolve) => dispatcher.close(resolve));
+    expect(slow.hits).toBe(1);
+  });
+
+  test('by destroy() ends it, whether it was sent or not, and leaves nothing', async () => {
+    const silent = await node(() => {});
+    const stock = await service([silent]);
+    for (const [error, code] of [
+      [undefined, 'UND_ERR_DESTROYED'],
+      [Object.assign(new Error('enough'), { code: 'ENOUGH' }), 'ENOUGH'],
+    ] as const) {
+      const dispatcher = dispatcherOf(stock);
+      silent.hits = 0;
+      const sent = request('http://stock/', { dispatcher }).catch((failed: unknown) => failed);
+      await expect.poll(() => silent.hits).toBe(1);
+      const unsent = request('http://stock/', { dispatcher }).catch((failed: unknown) => failed);
+      await dispatcher.destroy(error ?? null);
+      for (const failed of await Promise.all([sent, unsent])) expect(failed).toMatchObject({ code });
+      await expect(request('http://stock/', { dispatcher })).rejects.toMatchObject({ code: 'UND_ERR_DESTROYED' });
+      await expect(dispatcher.close()).rejects.toMatchObject({ code: 'UND_ERR_DESTROYED' });
+      await dispatcher.destroy();
+    }
+    await expect.poll(() => pending(stock)).toBe(0);
+  });
+});
+
 describe('what lasts', () => {
+  test('a WebSocket that breaks off counts as a failure of its instance', async () => {
+    const { port, sockets } = await echoingSocket();
+    const stock = await service([]);
+    stock.registry.addInstance('STOCK', { port });
+    await expect.poll(() => stock.runtime.discovery.getInstances('STOCK')).toHaveLength(1);
+    const socket = await opened('ws://stock/a', dispatcherOf(stock));
+    const closed = once(socket, 'close');
+    sockets[0]?.destroy();
+    expect((await closed)[0]).toMatchObject({ code: 1006 });
+    await expect.poll(() => pending(stock)).toBe(0);
+    expect(stock.client.instanceStats()[0]?.health).toBeLessThan(1);
+  });
+
   test('a WebSocket counts as under way until it is closed, and is no failure when the server closes it', async () => {
     const [one, other] = [await echoingSocket(), await echoingSocket()];
     const stock = await service([], { http: { balancing: 'least-pending' } });
@@ -190,7 +243,7 @@ describe('what lasts', () => {
     expect((await heard)[0]).toMatchObject({ data: 'hello' });
     sockets[0]?.close();
     await expect.poll(() => pending(stock)).toBe(1);
-    for (const socket of [...one.sockets, ...other.sockets]) socket.destroy();
+    for (const socket of [...one.sockets, ...other.sockets]) socket.end(Buffer.from([0x88, 0]));
     await expect.poll(() => pending(stock)).toBe(0);
     expect(stock.client.instanceStats().map(({ health }) => health)).toEqual([1, 1]);
   });

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
+import type { CallOptions } from '../../../../lib/http/index.js';
 import type { DiscoveryModuleOptions } from '../../../../lib/nest/index.js';
 import { node, nodes, refusing, reset, seen, service, status, type Behaviour, type Service } from '../calls/support.js';
 
@@ -14,6 +15,16 @@ const echo: Behaviour = (request, response) => {
     response.end(JSON.stringify({ url, method, headers, body: Buffer.concat(chunks).toString() }));
   });
 };
+
+type LoadBalancingFunction = Extract<NonNullable<CallOptions['balancing']>, (...args: never[]) => unknown>;
+
+/** This one first, then any that wasn't tried. */
+const inOrder =
+  (first: { readonly port: number }): LoadBalancingFunction =>
+  (instances, { tried }) =>
+    instances
+      .toSorted((a, b) => Number(b.port === first.port) - Number(a.port === first.port))
+      .find(({ url }) => tried?.has(url) !== true);
 
 interface Echoed {
   readonly url: string;
@@ -271,6 +282,65 @@ describe('fetch of a bound client', () => {
     for (const response of open) await response.body?.cancel();
     await expect.poll(() => pending(stock)).toBe(0);
   });
+});
+
+describe('fetch with hedging', () => {
+  const hedging = { delayMs: 50 };
+  const portOf = async (response: Promise<Response>): Promise<unknown> =>
+    ((await (await response).json()) as { port: number }).port;
+
+  test('takes the answer that begins first, and gives the other up', async () => {
+    let givenUp = false;
+    const [slow, fast] = [await node(), await node()];
+    slow.behaviour = (request) => void request.socket.once('close', () => (givenUp = true));
+    const stock = await service([slow, fast], { http: { hedging, maxAttempts: 1, balancing: inOrder(slow) } });
+    expect(await portOf(stock.client.fetch('/'))).toBe(fast.port);
+    await expect.poll(() => givenUp).toBe(true);
+    expect(seen(slow, fast)).toEqual([1, 1]);
+    expect(stock.client.instanceStats().map(({ health }) => health)).toEqual([1, 1]);
+    expect(pending(stock)).toBe(0);
+    // What must not be sent twice isn't.
+    slow.behaviour = (_request, response) => void setTimeout(() => response.end('{"port":0}'), 150);
+    expect(await portOf(stock.client.fetch('/', { method: 'POST', body: 'x' }))).toBe(0);
+    expect(seen(slow, fast)).toEqual([1, 0]);
+  });
+
+  test('waits for who is still at it when a hedge fails, and ends all by its signal', async () => {
+    const [slow, failing] = [await node(), await node(status(503))];
+    slow.behaviour = (_request, response) => {
+      void expect
+        .poll(() => failing.hits)
+        .toBe(1)
+        .then(() => setTimeout(() => response.end('{"port":1}'), 50));
+    };
+    const stock = await service([slow, failing], { http: { hedging, balancing: inOrder(slow), ejection: false } });
+    expect(await portOf(stock.client.fetch('/'))).toBe(1);
+    seen(slow, failing);
+    slow.behaviour = failing.behaviour = () => {};
+    const controller = new AbortController();
+    const asked = stock.client.fetch('/', { signal: controller.signal });
+    await expect.poll(() => slow.hits + failing.hits).toBe(2);
+    controller.abort();
+    await expect(asked).rejects.toMatchObject({ name: 'AbortError' });
+    await expect.poll(() => pending(stock)).toBe(0);
+  });
+});
+
+test('a fallback answers a fetch that failed, as JSON unless it is a body or a Response', async () => {
+  const given: unknown[] = [];
+  let data: unknown = { price: 0 };
+  const fallback = (error: unknown, { url, method }: { url?: string; method?: string }): unknown => {
+    given.push([(error as Error).message, url, method]);
+    return data;
+  };
+  const { client } = await service([await refusing()], { http: { fallback } });
+  const response = await client.fetch('/quote');
+  expect([response.status, response.statusText, await response.json()]).toEqual([200, 'OK (fallback)', { price: 0 }]);
+  expect(given).toEqual([['fetch failed', '/quote', 'get']]);
+  data = 'none';
+  expect(await (await client.fetch('/quote')).text()).toBe('none');
+  data = new Response(null, { status: 503 });
+  expect((await client.fetch('/quote')).status).toBe(503);
 });
 
 describe('fetch of the unbound client', () => {
