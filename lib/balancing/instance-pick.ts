@@ -27,6 +27,10 @@ export class InstancePick {
   readonly startedAt: number;
   /** @internal */
   isAnswered = false;
+  /** @internal */
+  rowBefore = 0;
+  /** @internal */
+  wholeBefore = 0;
   private isOver = false;
 
   /** @internal */

@@ -30,6 +30,7 @@ import type { InstanceStats } from './instance-stats.js';
 import { Callees, type BoundService, type CalleesOptions, type ServiceCallee } from './callees.js';
 import { platformSignal } from './call-policy.js';
 import type { IncomingHeaders } from './incoming-headers.js';
+import { endOfStream } from './stream-end.js';
 import { isStream, StreamSource, type HttpTransport, type PooledTransport } from './transport/index.js';
 
 /** What a {@link ServiceCaller} needs of its app. */
@@ -322,6 +323,7 @@ export class ServiceCaller {
       context,
       now: this.now,
       signal: config.signal,
+      endOf: config.responseType === 'stream' ? endOfStream : undefined,
       observed,
     };
     // What is read of a stream later must stay in the caller's hand, which a hedge's own signal takes away.

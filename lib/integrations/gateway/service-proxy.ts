@@ -219,6 +219,7 @@ export class ServiceProxy {
           method,
           isReplayable: body.isReplayable,
           isCallersFault: body.isCallersFault,
+          endOf: finishedOf,
           signal,
           context: contextOf(options),
           path: journey.path,
@@ -307,6 +308,8 @@ export class ServiceProxy {
     return { ...told, status: problem.status, code: problem.code };
   }
 }
+
+const finishedOf = (answered: unknown): Promise<unknown> => (answered as Answered).finished;
 
 const NO_OPTIONS: ForwardOptions = Object.freeze({});
 

@@ -3,7 +3,7 @@ import { request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../backend/index.js';
-import { markUnsent, type HttpTransport, type ServiceCaller } from '../../http/index.js';
+import { followSocket, markUnsent, type HttpTransport, type ServiceCaller } from '../../http/index.js';
 import { DiscoveryError, type ServiceInstance } from '../../model/index.js';
 import type { HeaderList } from './header-list.js';
 import { answerProblem, problemOf } from './problem.js';
@@ -82,6 +82,7 @@ export class UpgradeProxy {
           method: 'GET',
           isReplayable: () => true,
           signal,
+          endOf: (answered) => endOf(answered as Answered, request),
           context: route.options.hint === undefined ? {} : { hint: route.options.hint },
           header: (name) => {
             const value = request.headers[name.toLowerCase()];
@@ -191,6 +192,17 @@ export class UpgradeProxy {
     this.open.add(client);
     if (client.destroyed) socket.destroy();
   }
+}
+
+/** When what an upgrade has become has ended, with what the instance broke it off by. */
+function endOf({ socket }: Answered, { headers }: IncomingMessage): Promise<unknown> | undefined {
+  if (socket === undefined) return undefined;
+  const isWebSocket = headers.upgrade?.toLowerCase() === 'websocket';
+  return new Promise((resolve) =>
+    followSocket(socket, isWebSocket, (isBroken) =>
+      resolve(isBroken ? Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' }) : undefined),
+    ),
+  );
 }
 
 /** The answer of an instance that doesn't upgrade. */
