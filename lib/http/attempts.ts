@@ -8,11 +8,11 @@ import {
   type PickContext,
   type Route,
 } from '../balancing/index.js';
-import { noInstance } from '../discovery/index.js';
+import { noInstance, resultOfError } from '../discovery/index.js';
 import type { AttemptReason, CallFollower } from '../observability/index.js';
 import { callFailureOf, codeOf, messageOf, type Attempt, type ServiceInstance } from '../model/index.js';
 import type { ResolvedCallOptions } from './call-options.js';
-import { OVERTAKEN, resultOfAnswer, resultOfError } from './call-result.js';
+import { OVERTAKEN, resultOfAnswer } from './call-result.js';
 import { judge, retryAfterMs, type Verdict } from './failover.js';
 import type { RetryBudget } from './retry-budget.js';
 
