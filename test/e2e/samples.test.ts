@@ -29,7 +29,13 @@ function build(sample: string): void {
     mkdirSync(dirname(file), { recursive: true });
     const { outputText } = ts.transpileModule(readFileSync(join(source, name), 'utf8'), {
       fileName: join(source, name),
-      compilerOptions: { ...options, noEmit: false, declaration: false, sourceMap: false },
+      compilerOptions: {
+        ...options,
+        module: ts.ModuleKind.ES2022,
+        noEmit: false,
+        declaration: false,
+        sourceMap: false,
+      },
     });
     writeFileSync(file, outputText);
   }
