@@ -86,7 +86,10 @@ async function startListening(name: string, environment?: Readonly<Record<string
 async function startAll(): Promise<void> {
   const { hints, prepare } = (await import(`./${sample}/src/hints.ts`)) as Hints;
   const prepared = await prepare?.();
-  if (prepared) children.push(prepared);
+  if (prepared) {
+    children.push(prepared);
+    prepared.once('exit', (code, signal) => say(`${prepared.spawnfile} ${prepared.pid} has ended (${signal ?? code})`));
+  }
   const others = readdirSync(join(folder, 'src')).filter((name) => !/\.ts$|^stock$/.test(name));
   const names = ['stock', 'stock', ...others];
   const apps = names.map((name) => start(name));

@@ -3,9 +3,9 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import ts from 'typescript';
-import { beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { acquireServer, standIn } from '../servers/for-tests.js';
-import type { ProductName, RunningServer } from '../servers/types.js';
+import { describe, expect, test, vi, type TestContext } from 'vitest';
+import { standIn, withServer } from '../servers/for-tests.js';
+import type { RunningServer } from '../servers/types.js';
 import { provideSpringProgram } from '../wings/spring-peer.js';
 
 /**
@@ -47,7 +47,11 @@ class Sample {
   private readonly child: ChildProcess;
   private readonly ended: Promise<number | null>;
 
-  constructor(name: string, environment: Readonly<Record<string, string>> = {}) {
+  constructor(
+    private readonly name: string,
+    { onTestFailed, onTestFinished }: TestContext,
+    environment: Readonly<Record<string, string>> = {},
+  ) {
     build(name);
     this.child = spawn(process.execPath, ['--import', 'tsx', join(root, 'sample/run.ts'), name, '--built'], {
       cwd: root,
@@ -55,19 +59,35 @@ class Sample {
     });
     for (const stream of [this.child.stdout, this.child.stderr])
       stream?.on('data', (chunk) => (this.output += String(chunk)));
-    this.ended = new Promise((resolve) => this.child.once('exit', resolve));
+    // Not at its exit: some of what it said may still be under way then.
+    this.ended = new Promise((resolve) => this.child.once('close', resolve));
+    onTestFailed(() => void process.stderr.write(`${name} said:\n${this.output}\n`));
     // Not SIGKILL: its children would be left.
-    onTestFinished(() => void this.child.kill('SIGTERM'));
+    onTestFinished(async () => {
+      this.child.kill('SIGTERM');
+      await this.ended;
+    });
   }
 
-  /** When it has told what to try. */
+  /** When it has told what to try; fails at once when a process of it ends before. */
   async ready(): Promise<this> {
-    await vi.waitFor(() => expect(this.output).toContain('Ctrl-C'), { timeout: 100_000, interval: 100 });
+    const told = new Promise<void>((resolve) => {
+      const look = () => void (/Ctrl-C|has ended \(/.test(this.output) && resolve());
+      for (const stream of [this.child.stdout, this.child.stderr]) stream?.on('data', look);
+      look();
+    });
+    await Promise.race([told, this.ended]);
+    if (!this.output.includes('Ctrl-C')) throw new Error(`${this.name} did not come up:\n${this.output}`);
     return this;
   }
 
   get url(): string {
     return /http:\/\/127\.0\.0\.1:\d+/.exec(this.output)?.[0] ?? '';
+  }
+
+  /** The process that the output says to kill. */
+  get victim(): number {
+    return Number(/kill -9 (\d+)/.exec(this.output)?.[1]);
   }
 
   async get(path = ''): Promise<unknown> {
@@ -95,28 +115,10 @@ class Sample {
     expect(this.output.match(/\d+ has ended \(0\)/g), this.output).toHaveLength(apps);
   }
 
-  /** Until it is over by itself. */
+  /** Resolves when it has ended by itself. */
   async over(): Promise<void> {
     expect(await this.ended, this.output).toBe(0);
   }
-}
-
-/** A suite of those that need the servers; a skipped test that says why where they can't be had. */
-function withServers(
-  names: readonly ProductName[],
-  body: (servers: Readonly<Record<ProductName, RunningServer>>) => void,
-): void {
-  describe(names.join(' and '), () => {
-    const servers: Partial<Record<ProductName, RunningServer>> = {};
-    beforeAll(async () => {
-      for (const name of names) {
-        const acquired = await acquireServer(name);
-        if (!acquired.available) throw new Error(acquired.reason);
-        servers[name] = acquired.server;
-      }
-    }, 600_000);
-    body(servers as Record<ProductName, RunningServer>);
-  });
 }
 
 /** The server's address with its login, as `npm run servers -- env` gives it. */
@@ -133,9 +135,9 @@ interface Offer {
 }
 const whoAnswered = ({ stock }: Offer): unknown => stock.answeredBy;
 
-describe('without a server', () => {
-  test('gateway', async () => {
-    const sample = await new Sample('gateway').ready();
+describe.concurrent('beside each other', () => {
+  test('gateway', async (context) => {
+    const sample = await new Sample('gateway', context).ready();
     expect(await sample.get('/peers')).toHaveLength(2);
     // By the locator's route, and by the file's.
     expect(await sample.get('/stock/quote/tea')).toMatchObject({ item: 'tea' });
@@ -145,116 +147,119 @@ describe('without a server', () => {
     await expect(sample.get('/orders/orders/7')).rejects.toThrow('404');
     await sample.stop(4);
   });
-});
 
-// Both of these register `stock` at the same agent.
-withServers(['consul'], (servers) => {
-  test('consul', async () => {
-    const sample = await new Sample('consul', { CONSUL_URL: servers.consul.url }).ready();
-    expect(await sample.get()).toMatchObject({
-      greeting: 'Hello from Consul',
-      stock: { item: 'tea', openingHours: { from: 8, to: 20 } },
-    });
-    await sample.answeredByBoth('', whoAnswered);
-    // It is live, by the command of the hints.
-    await fetch(`${servers.consul.url}/v1/kv/config/application/greeting`, { method: 'PUT', body: 'Good evening' });
-    await expect.poll(async () => ((await sample.get()) as Offer).greeting).toBe('Good evening');
-    await sample.stop(3);
-    await fetch(`${servers.consul.url}/v1/kv/config/application/greeting`, { method: 'DELETE' });
-  });
-
-  test('dns', async () => {
-    const { url, ports } = servers.consul;
-    const sample = await new Sample('dns', { CONSUL_URL: url, CONSUL_DNS: `127.0.0.1:${ports['dns']}` }).ready();
-    expect(await sample.get('/peers')).toHaveLength(2);
-    await sample.answeredByBoth('', ({ answeredBy }: Offer['stock']) => answeredBy);
-    await sample.stop(3);
-  });
-});
-
-withServers(['eureka'], (servers) => {
-  test('eureka', async () => {
-    const sample = await new Sample('eureka', { EUREKA_URL: servers.eureka.url }).ready();
-    expect(await sample.get()).toMatchObject({ shop: 'open', stock: { openingHours: { from: 8, to: 20 } } });
-    await sample.answeredByBoth('', whoAnswered);
-    await sample.stop(3);
-  });
-
-  describe('and a Spring service', async () => {
-    const program = await provideSpringProgram('sample-spring', join(root, 'sample/spring/spring-prices'));
-    if ('reason' in program) {
-      standIn('sample-spring', program.reason, 'Spring service');
-      return;
-    }
-    test('spring: one request from Nest to Spring and from there to Nest', async () => {
-      const sample = await new Sample('spring', { EUREKA_URL: servers.eureka.url, SPRING_JAR: program.jar }).ready();
-      // Spring reads the registry every second.
-      await vi.waitFor(() => sample.get('/offers/tea'), { timeout: 60_000, interval: 200 });
-      expect(await sample.get('/offers/tea')).toEqual({
-        ...{ item: 'tea', price: 3, pricedBy: 'Spring' },
-        stock: { left: 12, answeredBy: expect.stringMatching(/^Node \d+$/) as string },
+  withServer('consul', {}, (consul) => {
+    // Both of these register `stock` at the same agent.
+    test.sequential('consul', async (context) => {
+      const greeting = `${consul.url}/v1/kv/config/application/greeting`;
+      context.onTestFinished(() => void fetch(greeting, { method: 'DELETE' }));
+      const sample = await new Sample('consul', context, { CONSUL_URL: consul.url }).ready();
+      expect(await sample.get()).toMatchObject({
+        greeting: 'Hello from Consul',
+        stock: { item: 'tea', openingHours: { from: 8, to: 20 } },
       });
-      await sample.answeredByBoth('/offers/tea', whoAnswered);
+      await sample.answeredByBoth('', whoAnswered);
+      // It is live, by the command of the hints.
+      await fetch(greeting, { method: 'PUT', body: 'Good evening' });
+      const greets = async () => expect(((await sample.get()) as Offer).greeting).toBe('Good evening');
+      await vi.waitFor(greets, { timeout: 30_000 });
+      await sample.stop(3);
+    });
+
+    test.sequential('dns', async (context) => {
+      const environment = { CONSUL_URL: consul.url, CONSUL_DNS: `127.0.0.1:${consul.ports['dns']}` };
+      const sample = await new Sample('dns', context, environment).ready();
+      expect(await sample.get('/peers')).toHaveLength(2);
+      await sample.answeredByBoth('', ({ answeredBy }: Offer['stock']) => answeredBy);
       await sample.stop(3);
     });
   });
-});
 
-withServers(['nacos'], (servers) => {
-  test('nacos', async () => {
-    const sample = await new Sample('nacos', { NACOS_URL: addressOf(servers.nacos) }).ready();
-    expect(await sample.get('/peers')).toHaveLength(2);
-    expect(await sample.get()).toMatchObject({ stock: { item: 'tea', limit: 10 } });
-    await sample.answeredByBoth('', whoAnswered);
-    await sample.stop(3);
-  });
-});
-
-withServers(['eureka', 'nacos'], (servers) => {
-  test('migration: from Eureka to Nacos, and no call fails', async () => {
-    const sample = new Sample('migration', {
-      EUREKA_URL: servers.eureka.url,
-      NACOS_URL: addressOf(servers.nacos),
+  withServer('nats', {}, (nats) => {
+    test('nats', async (context) => {
+      const NATS_SAMPLE = `sample-${randomUUID()}`;
+      const sample = await new Sample('nats', context, { NATS_URL: nats.url, NATS_SAMPLE }).ready();
+      await sample.answeredByBoth('', ({ stock }: { stock: { from: number } }) => stock.from);
+      // The same processes over NATS, and the error answer that the hints speak of.
+      expect(await sample.get('/price/21')).toBeDefined();
+      await expect(sample.get('/price/101')).rejects.toThrow(/: 4\d\d /);
+      await sample.stop(3);
     });
-    await sample.over();
-    const steps = [...sample.output.matchAll(/^(.+): (\d+) calls so far, (\d+) failed$/gm)];
-    expect(
-      steps.map(([, step, , failed]) => [step, failed]),
-      sample.output,
-    ).toEqual([
-      ['Eureka, then Nacos', '0'],
-      ['Nacos, then Eureka', '0'],
-      ['Nacos; Eureka unread', '0'],
-      ['only Nacos', '0'],
-    ]);
-    const counts = steps.map(([, , calls]) => Number(calls));
-    expect(counts).toEqual(counts.toSorted((a, b) => a - b));
-    expect(counts[0]).toBeGreaterThan(0);
-    expect(sample.output).toMatch(/left in Eureka: 0$/m);
   });
-});
 
-withServers(['nats'], (servers) => {
-  test('nats', async () => {
-    const NATS_SAMPLE = `sample-${randomUUID()}`;
-    const sample = await new Sample('nats', { NATS_URL: servers.nats.url, NATS_SAMPLE }).ready();
-    await sample.answeredByBoth('', ({ stock }: { stock: { from: number } }) => stock.from);
-    // The same processes over NATS, and the error answer that the hints speak of.
-    expect(await sample.get('/price/21')).toBeDefined();
-    await expect(sample.get('/price/101')).rejects.toThrow(/: 4\d\d /);
-    await sample.stop(3);
+  withServer('zookeeper', {}, (zookeeper) => {
+    test('zookeeper', async (context) => {
+      const environment = { ASAB_ZOOKEEPER_SERVERS: zookeeper.url, SAMPLE_PATH: `sample-${randomUUID()}` };
+      const sample = await new Sample('zookeeper', context, environment).ready();
+      await sample.answeredByBoth('', ({ answeredBy }: Offer['stock']) => answeredBy);
+      expect(await sample.get('/reserve')).toBeDefined();
+      expect(await sample.get('/locate/service_id/stock')).toHaveLength(2);
+      await sample.stop(3);
+    });
   });
-});
 
-withServers(['zookeeper'], (servers) => {
-  test('zookeeper', async () => {
-    const sample = await new Sample('zookeeper', {
-      ASAB_ZOOKEEPER_SERVERS: servers.zookeeper.url,
-      SAMPLE_PATH: `sample-${randomUUID()}`,
-    }).ready();
-    await sample.answeredByBoth('', ({ answeredBy }: Offer['stock']) => answeredBy);
-    expect(await sample.get('/reserve')).toBeDefined();
-    expect(await sample.get('/locate/service_id/stock')).toHaveLength(2);
-    await sample.stop(3);
+  withServer('nacos', {}, (nacos) => {
+    test('nacos', async (context) => {
+      const sample = await new Sample('nacos', context, { NACOS_URL: addressOf(nacos) }).ready();
+      expect(await sample.get('/peers')).toHaveLength(2);
+      expect(await sample.get()).toMatchObject({ stock: { item: 'tea', limit: 10 } });
+      await sample.answeredByBoth('', whoAnswered);
+      await sample.stop(3);
+    });
+  });
+
+  withServer('eureka', {}, (eureka) => {
+    test('eureka', async (context) => {
+      const sample = await new Sample('eureka', context, { EUREKA_URL: eureka.url }).ready();
+      expect(await sample.get()).toMatchObject({ shop: 'open', stock: { openingHours: { from: 8, to: 20 } } });
+      await sample.answeredByBoth('', whoAnswered);
+      await sample.stop(3);
+    });
+
+    describe('and a Spring service', async () => {
+      const program = await provideSpringProgram('sample-spring', join(root, 'sample/spring/spring-prices'));
+      if ('reason' in program) {
+        standIn('sample-spring', program.reason, 'Spring service');
+        return;
+      }
+      test('spring: one request from Nest to Spring and from there to Nest', async (context) => {
+        const environment = { EUREKA_URL: eureka.url, SPRING_JAR: program.jar };
+        const sample = await new Sample('spring', context, environment).ready();
+        // Spring reads the registry every second.
+        await vi.waitFor(() => sample.get('/offers/tea'), { timeout: 60_000, interval: 200 });
+        expect(await sample.get('/offers/tea')).toEqual({
+          ...{ item: 'tea', price: 3, pricedBy: 'Spring' },
+          stock: { left: 12, answeredBy: expect.stringMatching(/^Node \d+$/) as string },
+        });
+        await sample.answeredByBoth('/offers/tea', whoAnswered);
+        // The hint: Spring still knows the one that was killed, and tries the other.
+        process.kill(sample.victim, 'SIGKILL');
+        for (let call = 0; call < 20; call += 1) await sample.get('/offers/tea');
+        await sample.stop(2);
+      });
+    });
+
+    withServer('nacos', {}, (nacos) => {
+      test('migration: from Eureka to Nacos, and no call fails', async (context) => {
+        const environment = { EUREKA_URL: eureka.url, NACOS_URL: addressOf(nacos) };
+        const sample = new Sample('migration', context, environment);
+        await sample.over();
+        const steps = [...sample.output.matchAll(/^(.+): (\d+) calls so far, (\d+) failed$/gm)];
+        expect(
+          steps.map(([, step, , failed]) => [step, failed]),
+          sample.output,
+        ).toEqual([
+          ['Eureka, then Nacos', '0'],
+          ['Nacos, then Eureka', '0'],
+          ['Nacos; Eureka unread', '0'],
+          ['only Nacos', '0'],
+        ]);
+        const counts = steps.map(([, , calls]) => Number(calls));
+        expect(counts).toEqual(counts.toSorted((a, b) => a - b));
+        expect(counts[0]).toBeGreaterThan(0);
+        expect(sample.output).toMatch(/^calls [1-9]\d*, failed 0$/m);
+        expect(sample.output).toMatch(/left in Eureka: 0$/m);
+      });
+    });
   });
 });

@@ -32,6 +32,14 @@ const pinned = {
     springCloud: '2025.0.0',
   },
   /**
+   * Spring's side where a test has one: applications at Eureka and ZooKeeper, the config server, the reader of YAML,
+   * Spring Boot Admin. Apart from the server's, for Spring Boot Admin asks for a Boot of its own generation.
+   */
+  springPeers: {
+    springBoot: '3.5.7',
+    springCloud: '2025.0.0',
+  },
+  /**
    * The Nacos server is not published by its makers as a library. These are rebuilds by others, with the original
    * packages, good for tests and nothing else; docs/servers.md says which ones exist.
    */
@@ -52,8 +60,8 @@ type Text<T> = { readonly [K in keyof T]: T[K] extends string ? string : T[K] ex
 
 /**
  * The newest releases that can be had, for `npm run matrix -- --servers`. They are written down too: what fails there
- * then failed because of us, not because somebody released overnight. Of Nacos nothing newer than its variant `3` exists,
- * and Consul 1.22.7 can't be built from its module (docs/servers.md).
+ * then failed because of us, not because somebody released overnight. docs/servers.md says why Nacos and Consul stay where
+ * they are.
  */
 const newest = {
   nats: { ...pinned.nats, current: 'v2.15.3' },

@@ -78,6 +78,7 @@ export async function play(start: Start): Promise<void> {
     say(`${STEPS[step]}: ${customer.calls} calls so far, ${customer.failures.length} failed`);
   }
   await customer.stop();
+  say(`calls ${customer.calls}, failed ${customer.failures.length}`);
   for (const failure of new Set(customer.failures)) say(failure);
 
   const client = new EurekaClient({ serviceUrls: EUREKA_URL, shouldRegister: false, logLevel: 'silent' });
