@@ -3,4 +3,3 @@ export * from './dispatch-port.js';
 export * from './dispatch-targets.js';
 export * from './lasting-calls.js';
 export * from './service-fetch.js';
-export { followSocket } from './socket-end.js';

@@ -126,6 +126,5 @@ export class ServiceGatewayModule implements NestModule, OnModuleInit, OnApplica
   onApplicationShutdown(): void {
     this.stopFollowing();
     this.locator?.close();
-    this.upgrades.close();
   }
 }

@@ -1,5 +1,5 @@
 import { checkOptions, type Clock } from '../../backend/index.js';
-import { markUnsent, type HttpTransport, type ServiceCaller } from '../../http/index.js';
+import { markUnsent, type HttpTransport, type LastingCalls, type ServiceCaller } from '../../http/index.js';
 import { DiscoveryError, messageOf, type ServiceInstance } from '../../model/index.js';
 import { FORWARD_CHECKS, type ForwardOptions } from './forward-options.js';
 import type { ForwardedHeaders, TrustedNetworks } from './forwarded.js';
@@ -39,6 +39,8 @@ export interface ProxyParts {
   readonly caller: ServiceCaller;
   readonly transport: HttpTransport;
   readonly clock: Clock;
+  /** Where what may last is kept account of, which ends with the app. */
+  readonly lasting: LastingCalls;
   readonly defaults: ProxyDefaults;
 }
 
