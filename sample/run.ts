@@ -29,8 +29,19 @@ interface Play {
   ): Promise<void>;
 }
 
-/** Waits until the calling app has found both stock processes; a while at most, for what it says then is of use too. */
+/**
+ * Waits until the calling app has found both stock processes, and they what they call themselves; a while at most, for
+ * what it says then is of use too.
+ */
 async function foundBoth(url: string): Promise<void> {
+  const isAnswered = (): Promise<boolean> =>
+    fetch(url).then(
+      async (response) => {
+        await response.text();
+        return response.ok;
+      },
+      () => false,
+    );
   for (
     const until = Date.now() + 30_000;
     Date.now() < until;
@@ -40,13 +51,10 @@ async function foundBoth(url: string): Promise<void> {
     // Not every sample has this page, or as a list.
     const known: unknown = peers?.ok === true ? await peers.json() : undefined;
     if (peers === undefined || (Array.isArray(known) && known.length < 2)) continue;
-    if (
-      await fetch(url).then(
-        ({ ok }) => ok,
-        () => false,
-      )
-    )
-      return;
+    // Some in a row, so that each of the two has answered.
+    let answered = 0;
+    while (answered < 4 && (await isAnswered())) answered += 1;
+    if (answered === 4) return;
   }
 }
 
@@ -116,7 +124,14 @@ async function run(): Promise<void> {
     });
   }
   if (!existsSync(join(folder, 'src/play.ts'))) await startAll();
-  else await ((await import(`./${sample}/src/play.ts`)) as Play).play(startListening);
+  else {
+    try {
+      await ((await import(`./${sample}/src/play.ts`)) as Play).play(startListening);
+    } catch (error) {
+      for (const child of children) child.kill('SIGTERM');
+      throw error;
+    }
+  }
 }
 
 if (samples.includes(sample)) await run();

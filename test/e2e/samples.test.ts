@@ -193,6 +193,7 @@ describe.concurrent('beside each other', () => {
       const sample = await new Sample('zookeeper', context, environment).ready();
       await sample.answeredByBoth('', ({ answeredBy }: Offer['stock']) => answeredBy);
       expect(await sample.get('/reserve')).toBeDefined();
+      expect(await sample.get('/peers')).toHaveLength(2);
       expect(await sample.get('/locate/service_id/stock')).toHaveLength(2);
       await sample.stop(3);
     });
@@ -211,7 +212,10 @@ describe.concurrent('beside each other', () => {
   withServer('eureka', {}, (eureka) => {
     test('eureka', async (context) => {
       const sample = await new Sample('eureka', context, { EUREKA_URL: eureka.url }).ready();
-      expect(await sample.get()).toMatchObject({ shop: 'open', stock: { openingHours: { from: 8, to: 20 } } });
+      // Eureka is read every second.
+      const isOpen = async () =>
+        expect(await sample.get()).toMatchObject({ shop: 'open', stock: { openingHours: { from: 8, to: 20 } } });
+      await vi.waitFor(isOpen, { timeout: 30_000, interval: 100 });
       await sample.answeredByBoth('', whoAnswered);
       await sample.stop(3);
     });
