@@ -125,8 +125,10 @@ describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const
         const body = new PassThrough();
         body.write('a');
         const call = stock.client.axiosRef.put('/', body);
-        setTimeout(() => body.destroy(Object.assign(new Error('gone'), { code: 'ECONNRESET' })), 20);
-        await expect(call).rejects.toMatchObject({ code: 'ECONNRESET' });
+        const failed = expect(call).rejects.toMatchObject({ code: 'ECONNRESET' });
+        await until(() => members.reduce((sum, { hits }) => sum + hits, 0) === i + 1, 'the request to be there');
+        body.destroy(Object.assign(new Error('gone'), { code: 'ECONNRESET' }));
+        await failed;
       }
       expect(seen(...members).toSorted()).toEqual([0, 6]);
       expect(stock.client.instanceStats().map(({ ejected }) => ejected)).toEqual([false, false]);
