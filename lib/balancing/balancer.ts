@@ -140,6 +140,8 @@ export class Balancer implements PickLedger {
   answer(endpoint: TrackedEndpoint, call: CallUnderWay, outcome: Outcome): void {
     const now = this.now();
     endpoint.answered(call, now);
+    call.wholeBefore = endpoint.whole;
+    call.rowBefore = Math.max(0, ...this.detectors.map(({ detector }) => detector.rowOf(endpoint)));
     this.settle(endpoint, outcome, now, now - call.startedAt);
   }
 
@@ -148,14 +150,17 @@ export class Balancer implements PickLedger {
     endpoint.ended(call, now, ANSWERS.has(outcome));
     for (const { route } of this.routes) route.pendingChanged(endpoint);
     if (call.isAnswered) {
-      // How well it answered is known; a stream that breaks off is news.
-      if (BROKEN_OFF.has(outcome)) this.settle(endpoint, outcome, now, endpoint.latencyMs);
+      // How well it answered is known; a stream that breaks off is news, and its good beginning no success after all.
+      const row = call.wholeBefore === endpoint.whole ? call.rowBefore : 0;
+      if (BROKEN_OFF.has(outcome)) this.settle(endpoint, outcome, now, endpoint.latencyMs, row);
+      else if (outcome === 'success') endpoint.whole += 1;
       return;
     }
+    if (outcome === 'success') endpoint.whole += 1;
     this.settle(endpoint, outcome, now, now - call.startedAt);
   }
 
-  private settle(endpoint: TrackedEndpoint, outcome: Outcome, now: number, tookMs: number): void {
+  private settle(endpoint: TrackedEndpoint, outcome: Outcome, now: number, tookMs: number, rowBefore = 0): void {
     if (outcome === 'cancelled') return;
     if (outcome === 'overtaken') {
       endpoint.latencyMs = Math.max(endpoint.latencyMs, tookMs);
@@ -165,7 +170,7 @@ export class Balancer implements PickLedger {
     for (const { detector } of this.detectors) {
       const fails = detector.isFailure(outcome);
       failed ||= fails;
-      detector.settle(endpoint, fails, now);
+      detector.settle(endpoint, fails, now, rowBefore);
     }
     endpoint.measure(now, tookMs, failed);
     if (this.out.size > 0 && !failed) this.mayBeBack(endpoint, now);

@@ -47,6 +47,10 @@ export interface CallUnderWay {
   readonly startedAt: number;
   /** Whether its answer has begun: what is still to come says nothing of how fast the instance is. */
   readonly isAnswered: boolean;
+  /** When its answer began: the failures in a row until then, which this call goes on with if it breaks off … */
+  rowBefore: number;
+  /** … unless another answer has come to a good end meanwhile: how many had, then. */
+  wholeBefore: number;
 }
 
 /** An {@link Endpoint} as its balancer keeps it. */
@@ -58,6 +62,8 @@ export class TrackedEndpoint implements Endpoint {
   /** Calls whose end said something of it, and those of them that failed. */
   calls = 0;
   failures = 0;
+  /** Answers that came to a good end. */
+  whole = 0;
   private measuredAt = 0;
   /** Moving average of the response time of calls that were answered. */
   private usualMs = 0;

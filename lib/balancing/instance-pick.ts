@@ -27,6 +27,12 @@ export class InstancePick {
   readonly startedAt: number;
   /** @internal */
   isAnswered = false;
+  /** @internal */
+  rowBefore = 0;
+  /** @internal */
+  wholeBefore = 0;
+  /** @internal Told once how the call ended: by an error, if it failed. */
+  onEnd: ((outcome: Outcome, failure: { readonly error: unknown } | undefined) => void) | undefined;
   private isOver = false;
 
   /** @internal */
@@ -55,7 +61,7 @@ export class InstancePick {
    * in (the caller gave up, an answer that he can't read) does not.
    */
   failed(error: unknown): void {
-    this.end(outcomeOfError(error));
+    this.end(outcomeOfError(error), this.onEnd && { error });
   }
 
   /** The call wasn't made, or nobody waits for it any more: says nothing of the instance. */
@@ -74,9 +80,10 @@ export class InstancePick {
   }
 
   /** @internal The call has ended so, for those who know. */
-  end(outcome: Outcome): void {
+  end(outcome: Outcome, failure?: { readonly error: unknown }): void {
     if (this.isOver) return;
     this.isOver = true;
     this.ledger.end(this.tracked, this, outcome);
+    this.onEnd?.(outcome, failure);
   }
 }

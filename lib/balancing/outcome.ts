@@ -9,8 +9,10 @@ export type Failure = number | NetworkFailure;
 
 /** Reads the errors of axios, Node, `fetch` and gRPC. */
 export function failureOf(error: unknown): Failure {
-  const status = statusOf(error);
-  if (status !== undefined) return status;
+  return statusOf(error) ?? connectionFailureOf(error);
+}
+
+function connectionFailureOf(error: unknown): NetworkFailure {
   // `fetch` tells the code in the cause only.
   const code = codeOf(error) ?? codeOf(causeOf(error));
   const failure = networkFailureOf(code, failedSystemCall(error)) ?? grpcFailureOf(error) ?? 'unclear';
@@ -20,6 +22,11 @@ export function failureOf(error: unknown): Failure {
 /** What an error says of the instance that was called. */
 export function outcomeOfError(error: unknown): Outcome {
   return outcomeOfFailure(failureOf(error));
+}
+
+/** What an answer broke off by says of the instance: how the connection ended, whatever status it had begun with. */
+export function outcomeOfBreak(error: unknown): Outcome {
+  return outcomeOfFailure(connectionFailureOf(error));
 }
 
 export function outcomeOfFailure(failure: Failure): Outcome {

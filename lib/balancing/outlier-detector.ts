@@ -100,13 +100,13 @@ export class OutlierDetector {
     }
   }
 
-  /** Takes an outcome into account. */
-  settle(endpoint: Endpoint, failed: boolean, now: number): void {
+  /** Takes an outcome into account. @param rowBefore the row that a failure goes on with, if that is longer */
+  settle(endpoint: Endpoint, failed: boolean, now: number, rowBefore = 0): void {
     const standing = this.standingOf(endpoint);
     standing.calls += 1;
     if (failed) {
       standing.failures += 1;
-      standing.failuresInRow += 1;
+      standing.failuresInRow = Math.max(standing.failuresInRow, rowBefore) + 1;
       // On probation the first failure is enough.
       if (standing.onProbation || standing.failuresInRow >= this.options.consecutiveFailures) this.eject(standing, now);
     } else {
@@ -165,6 +165,12 @@ export class OutlierDetector {
   /** How long an instance may answer nothing before it is passed over, in milliseconds. */
   get overdueMs(): number {
     return this.options.overdueMs;
+  }
+
+  /** How many failures in a row there were last; on probation one more is enough. */
+  rowOf(endpoint: Endpoint): number {
+    const { onProbation, failuresInRow } = this.standingOf(endpoint);
+    return onProbation ? Infinity : failuresInRow;
   }
 
   isOnProbation(endpoint: Endpoint): boolean {

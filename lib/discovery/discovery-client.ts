@@ -20,6 +20,8 @@ import {
   type Snapshot,
 } from '../model/index.js';
 import type { DiscoveryDriver, NamedDriver, View } from '../backend/index.js';
+import type { AttemptFollower, CallFollower, CallResult, CallTelemetry } from '../observability/index.js';
+import { resultOfError } from './call-failure.js';
 import type { ServiceView } from './service-view.js';
 import type { ServiceViews } from './service-views.js';
 
@@ -34,6 +36,8 @@ export interface DiscoveryClientOptions {
   readonly routeFor: (service: string) => RouteSettings;
   /** What picks of a service go by besides what they are told: the lane of the request in whose course they are made. */
   readonly contextFor?: (service: string) => (context: PickContext) => PickContext;
+  /** Hears of picks. @default nobody does */
+  readonly calls?: Pick<CallTelemetry, 'begin'>;
 }
 
 /** How a service's instances are picked, and by what. */
@@ -127,6 +131,8 @@ export class DiscoveryClient {
   /**
    * Picks one instance as a call to the service does: by its strategy, zone, routing, and what all calls of this app have
    * seen of the instances. The call counts as under way until the pick is told how it ended; for calls by any protocol.
+   * It is one of the calls that are counted and measured, of the protocol `pick`, from the pick until then; what was `tried`
+   * before makes it a retry. It has no span: who makes the call has one.
    *
    * ```ts
    * const pick = await discovery.pick('STOCK');
@@ -142,13 +148,10 @@ export class DiscoveryClient {
    * @param context what the pick goes by; of the instances that it names as `tried` none is given while there is another
    * @throws NoInstanceError when there is none that may be called; NoSnapshotError when no registry answered in time
    */
-  async pick(service: string, context: PickContext = FIRST_TRY): Promise<InstancePick> {
-    const watched = this.options.views.watchedView(service);
-    if (watched !== undefined && watched.current.state !== 'unknown') return this.pickFrom(watched, context);
-    return this.options.views.with(service, async (view) => {
-      await this.knownSnapshot(view);
-      return this.pickFrom(view, context);
-    });
+  pick(service: string, context: PickContext = FIRST_TRY): Promise<InstancePick> {
+    const observed = this.options.calls?.begin?.({ protocol: 'pick', service });
+    const pick = this.picked(service, context);
+    return observed === undefined ? pick : followed(observed, context, pick);
   }
 
   /**
@@ -170,6 +173,15 @@ export class DiscoveryClient {
   refresh(service?: string): Promise<void> {
     if (service === undefined) return this.options.views.refreshAll();
     return this.options.views.with(service, (view) => view.refresh());
+  }
+
+  private async picked(service: string, context: PickContext): Promise<InstancePick> {
+    const watched = this.options.views.watchedView(service);
+    if (watched !== undefined && watched.current.state !== 'unknown') return this.pickFrom(watched, context);
+    return this.options.views.with(service, async (view) => {
+      await this.knownSnapshot(view);
+      return this.pickFrom(view, context);
+    });
   }
 
   private async pickFrom(view: ServiceView, context: PickContext): Promise<InstancePick> {
@@ -207,6 +219,36 @@ export class DiscoveryClient {
     return snapshot;
   }
 }
+
+/** The pick, once those who observe the call know of it. */
+async function followed(
+  observed: CallFollower,
+  context: PickContext,
+  picked: Promise<InstancePick>,
+): Promise<InstancePick> {
+  const end = (result: CallResult, attempt?: AttemptFollower): void => {
+    attempt?.end(result);
+    observed.end(result);
+  };
+  try {
+    const pick = await picked;
+    const reason = (context.tried?.size ?? 0) > 0 ? 'retry' : 'first';
+    const attempt = observed.attempt({ instance: pick.instance, reason });
+    pick.onEnd = (outcome, failure) => {
+      if (failure !== undefined) end(resultOfError(failure.error), attempt);
+      else end(outcome === 'success' ? SUCCEEDED : CANCELLED, attempt);
+    };
+    return pick;
+  } catch (error) {
+    end(resultOfError(error));
+    throw error;
+  }
+}
+
+const SUCCEEDED: CallResult = Object.freeze({ outcome: 'success' });
+
+/** As axios calls what its caller gave up. */
+const CANCELLED: CallResult = Object.freeze({ outcome: 'discarded', errorType: 'ERR_CANCELED' });
 
 /** The instances of a service, and when they are read again, where that is known. */
 export interface SnapshotView extends Pick<View<Snapshot>, 'current'> {
@@ -291,9 +333,4 @@ export function noSnapshot({ current, readAgainAt }: SnapshotView, waitedMs: num
     `the instances of ${service} aren't known yet: ${reason}; ${askedAgain(fromNow(readAgainAt, now))}`,
     error === undefined ? {} : { cause: error },
   );
-}
-
-/** True for our errors that say there was nobody to call. */
-export function isNobodyToCall(error: unknown): error is DiscoveryError {
-  return error instanceof NoInstanceError || error instanceof NoSnapshotError;
 }

@@ -1,3 +1,4 @@
+export * from './call-failure.js';
 export * from './discovery-client.js';
 export * from './empty-protection.js';
 export * from './overrides.js';

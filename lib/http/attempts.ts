@@ -1,5 +1,6 @@
 import {
   FIRST_TRY,
+  outcomeOfBreak,
   outcomeOfStatus,
   type Balancer,
   type InstancePick,
@@ -7,11 +8,11 @@ import {
   type PickContext,
   type Route,
 } from '../balancing/index.js';
-import { noInstance } from '../discovery/index.js';
+import { noInstance, resultOfError } from '../discovery/index.js';
 import type { AttemptReason, CallFollower } from '../observability/index.js';
 import { callFailureOf, codeOf, messageOf, type Attempt, type ServiceInstance } from '../model/index.js';
 import type { ResolvedCallOptions } from './call-options.js';
-import { OVERTAKEN, resultOfAnswer, resultOfError } from './call-result.js';
+import { OVERTAKEN, resultOfAnswer } from './call-result.js';
 import { judge, retryAfterMs, type Verdict } from './failover.js';
 import type { RetryBudget } from './retry-budget.js';
 
@@ -46,6 +47,11 @@ export interface CallManner {
   /** Milliseconds, of any origin. */
   readonly now: () => number;
   readonly signal?: { readonly aborted?: boolean } | undefined;
+  /**
+   * Of an answer that has only begun: resolves when it has ended, with what it broke off by. The instance has the call until then.
+   * @default answers are whole
+   */
+  readonly endOf?: ((answer: unknown) => Promise<unknown> | undefined) | undefined;
   /** Told of each try. @default nobody is */
   readonly observed?: CallFollower | undefined;
 }
@@ -103,7 +109,7 @@ export async function tryEach<T>(
       const result = await (followed === undefined
         ? attempt(instance, undefined)
         : followed.run(() => attempt(instance, followed.headers)));
-      pick.end(resultOutcome(result));
+      settle(pick, resultOutcome(result), manner.endOf?.(result));
       followed?.end(resultOfAnswer(result));
       return result;
     } catch (error) {
@@ -129,6 +135,12 @@ export async function tryEach<T>(
       reason = 'retry';
     }
   }
+}
+
+function settle(pick: InstancePick, outcome: Outcome, ended: Promise<unknown> | undefined): void {
+  if (ended === undefined) return pick.end(outcome);
+  pick.answered(outcome);
+  void ended.then((error) => pick.end(error === undefined ? outcome : outcomeOfBreak(error)));
 }
 
 /** The instance that a call may go to after those that it has tried; undefined when it may go to none. */

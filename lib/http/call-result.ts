@@ -1,7 +1,5 @@
 import type { AxiosResponse, InternalAxiosRequestConfig } from 'axios';
-import { failureOf } from '../balancing/index.js';
-import { isNobodyToCall } from '../discovery/index.js';
-import { codeOf } from '../model/index.js';
+import { resultOfError } from '../discovery/index.js';
 import type { CallFollower, CallResult, CallTelemetry } from '../observability/index.js';
 import type { ServiceRequestConfig } from './call-options.js';
 
@@ -42,25 +40,5 @@ export function resultOfAnswer(answer: unknown): CallResult {
   return status < 400 ? { outcome: 'success', status } : { outcome: 'failed', status, errorType: String(status) };
 }
 
-/** What a call's error says of how it ended. */
-export function resultOfError(error: unknown): CallResult {
-  const failure = failureOf(error);
-  if (typeof failure === 'number') return { outcome: 'failed', status: failure, errorType: String(failure), error };
-  const errorType = typeOf(error);
-  return { outcome: isNobodyToCall(error) || isGivenUp(error) ? 'discarded' : 'failed', errorType, error };
-}
-
 /** How a try ended that another one was faster than. */
 export const OVERTAKEN: CallResult = Object.freeze({ outcome: 'discarded', errorType: 'OVERTAKEN' });
-
-/** Whether the caller gave up: axios's error, that of a standard signal. */
-function isGivenUp(error: unknown): boolean {
-  return codeOf(error) === 'ERR_CANCELED' || (error instanceof Error && error.name === 'AbortError');
-}
-
-/** One of few words. A code may hold anything, where the code of others makes the call. */
-function typeOf(error: unknown): string {
-  const code = codeOf(error) ?? (error instanceof Error ? codeOf(error.cause) : undefined);
-  if (code !== undefined && /^[A-Z][A-Z0-9_]{1,40}$/.test(code)) return code;
-  return error instanceof Error && /^[A-Z]\w{1,40}Error$/.test(error.name) ? error.name : '_OTHER';
-}

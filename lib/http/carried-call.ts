@@ -6,7 +6,10 @@ import type { ResolvedCallOptions } from './call-options.js';
 import type { CallRouting } from './call-routing.js';
 
 /** A call that {@link ServiceCaller.carry} has made by others. */
-export interface CarriedCall extends Pick<CallManner, 'method' | 'isReplayable' | 'isCallersFault' | 'signal'> {
+export interface CarriedCall extends Pick<
+  CallManner,
+  'method' | 'isReplayable' | 'isCallersFault' | 'signal' | 'endOf'
+> {
   readonly context: PickContext;
   /** A header of the call, for lanes and for strategies that go by one. */
   readonly header: (name: string) => string | undefined;
@@ -48,6 +51,7 @@ export function carryOut<T>(
     isReplayable: call.isReplayable,
     isCallersFault: call.isCallersFault,
     signal: call.signal,
+    endOf: call.endOf,
     everyFailure: false,
     deadline,
     context,

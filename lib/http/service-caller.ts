@@ -7,7 +7,7 @@ import {
 } from 'axios';
 import type { AddressResolver, CallAuthorizer } from '../backend/index.js';
 import { FIRST_TRY } from '../balancing/index.js';
-import { isNobodyToCall, type ServiceView } from '../discovery/index.js';
+import { isNobodyToCall, resultOfError, type ServiceView } from '../discovery/index.js';
 import { codeOf, NoInstanceError, type ServiceInstance } from '../model/index.js';
 import type { CallFollower, CallTelemetry } from '../observability/index.js';
 import { assertWithin, basePath, fullUrl, parseAddress, relative, type CallAddress } from './address.js';
@@ -23,13 +23,14 @@ import { DispatchTargets, fetchOf, type LastingCalls, type ServiceFetchFunction 
 import { tryHedged } from './hedging.js';
 import { NO_SIGNS, type CallRouting } from './call-routing.js';
 import { CallHeaders } from './call-headers.js';
-import { beginCall, followed, resolvedName, resultOfAnswer, resultOfError } from './call-result.js';
+import { beginCall, followed, resolvedName, resultOfAnswer } from './call-result.js';
 import { signsOf } from './call-signs.js';
 import { carryOut, type CarriedAttempt, type CarriedCall } from './carried-call.js';
 import type { InstanceStats } from './instance-stats.js';
 import { Callees, type BoundService, type CalleesOptions, type ServiceCallee } from './callees.js';
 import { platformSignal } from './call-policy.js';
 import type { IncomingHeaders } from './incoming-headers.js';
+import { endOfStream } from './stream-end.js';
 import { isStream, StreamSource, type HttpTransport, type PooledTransport } from './transport/index.js';
 
 /** What a {@link ServiceCaller} needs of its app. */
@@ -322,6 +323,7 @@ export class ServiceCaller {
       context,
       now: this.now,
       signal: config.signal,
+      endOf: config.responseType === 'stream' ? endOfStream : undefined,
       observed,
     };
     // What is read of a stream later must stay in the caller's hand, which a hedge's own signal takes away.

@@ -56,6 +56,7 @@ export class AppRegistration {
         setNotReady: () => this.readinessOf.stopping(),
         beforeDeregister: (timeoutMs) => hooks.together('beforeServiceDeregister', timeoutMs),
         afterDeregister: (timeoutMs) => hooks.together('onServiceDeregistered', timeoutMs),
+        goAway: () => runtime.lasting.goAway(),
       },
       shutdown,
     );

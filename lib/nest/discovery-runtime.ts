@@ -118,6 +118,7 @@ export class DiscoveryRuntime {
       balancers: this.balancers,
       routeFor: (service) => routeSettings(options.callOptionsFor(service)),
       contextFor: (service) => this.routing.contextFor(service, options.callOptionsFor(service)),
+      calls: this.calls,
     });
     this.health = new AppHealth(clock, options.service?.health, (error) =>
       report({ type: 'listener.failed', where: 'health', error }),

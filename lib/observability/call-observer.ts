@@ -2,7 +2,10 @@ import type { ServiceInstance } from '../model/index.js';
 
 /** A call to a service, before an instance is picked. */
 export interface ObservedCall {
-  /** How it is made: `http`, `grpc`, `message` …; `custom` for `walkNodes`, whose caller alone knows. */
+  /**
+   * How it is made: `http`, `grpc`, `message` …; `custom` for `walkNodes`, whose caller alone
+   * knows; `pick` for `DiscoveryClient.pick`, whose caller sends it too, outside of {@link AttemptObservation.run}.
+   */
   readonly protocol: string;
   /**
    * The service that is called. Of an address that a backend resolves (`7.instance_id.asab`) the first part, which may be

@@ -36,6 +36,8 @@ export interface ShutdownParts {
   /** Calls the hooks, each of which has its own limit. */
   readonly beforeDeregister: (timeoutMs: number) => Promise<void>;
   readonly afterDeregister: (timeoutMs: number) => Promise<void>;
+  /** Tells connections that would never end by themselves, as far as they can be told; nobody waits for them. */
+  readonly goAway: () => void;
 }
 
 /**
@@ -97,6 +99,7 @@ export class ShutdownSequence {
     connections.drain();
     if (registered && propagationDelayMs > 0) await this.wait('callers to hear of it', propagationDelayMs);
     connections.refuse();
+    this.parts.goAway();
     if (work.count > 0) {
       this.step = 'what is being answered';
       const idle = await work.whenIdle(clock, drainTimeoutMs, this.hurrying.signal);

@@ -61,7 +61,7 @@ async function start(registry: InMemoryRegistry, options: DiscoveryModuleOptions
 describe('on Fastify', () => {
   test('the app registers with the port that listens, and leaves the registry before it stops serving', async () => {
     const registry = new InMemoryRegistry();
-    const app = await start(registry, { shutdown: { propagationDelayMs: 150 } });
+    const app = await start(registry, { shutdown: { propagationDelayMs: 600 } });
     await registered(app);
     expect(registry.instancesOf('STOCK')[0]).toMatchObject({ host: '127.0.0.1', port: portOf(app), status: 'UP' });
     const traffic = load(app, registry, 50);

@@ -20,6 +20,7 @@ import { firstValueFrom } from 'rxjs';
 import { afterEach, describe, expect, test } from 'vitest';
 import {
   DiscoverableClient,
+  DiscoveryClient,
   DiscoveryModule,
   DiscoveryTelemetry,
   ServiceHttpClient,
@@ -371,6 +372,31 @@ describe('metrics', () => {
     await app.close();
     expect(observing(app)).toBe(false);
   });
+});
+
+test('picks are counted and measured as calls are, and have no span', async () => {
+  const exporter = tracing();
+  const collect = metering();
+  const { app } = await shop([await refusing()], { http: { ejection: false } });
+  const discovery = app.get(DiscoveryClient);
+  const open = await discovery.pick('STOCK');
+  for (let i = 0; i < 300; i += 1)
+    (await discovery.pick('STOCK')).failed(Object.assign(new Error('no'), { code: `CODE_${i}` }));
+  (await discovery.pick('STOCK', { tried: new Set([open.instance.url]) })).succeeded();
+  const found = await collect();
+  const valuesOf = (name: string) => found.get(`service_discovery.client.${name}`) ?? [];
+  const peer = { 'service.peer.name': 'STOCK' };
+  expect(valuesOf('active_calls').map(({ value, attributes }) => [value, attributes])).toEqual([[1, peer]]);
+  expect(valuesOf('call.attempts').map(({ value, attributes }) => [attributes['reason'], value])).toEqual(
+    expect.arrayContaining([
+      ['first', 301],
+      ['retry', 1],
+    ]),
+  );
+  const durations = valuesOf('call.duration');
+  expect(durations.map(({ attributes }) => attributes)).toContainEqual({ ...peer, outcome: 'success' });
+  expect(durations.length).toBeLessThanOrEqual(102);
+  expect(exporter.getFinishedSpans()).toEqual([]);
 });
 
 test('without an SDK nobody observes, and a call is what it was', async () => {

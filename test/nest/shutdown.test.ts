@@ -215,7 +215,7 @@ describe('enableGracefulShutdown', () => {
           service: { name: 'STOCK' },
           registry: backend,
           config: backend,
-          shutdown: { propagationDelayMs: 150 },
+          shutdown: { propagationDelayMs: 600 },
         }),
       ],
     })

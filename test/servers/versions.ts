@@ -2,7 +2,7 @@
  * Every version that `test/servers` installs, in one place. A change here gives a new folder in the cache, so nothing
  * stale is ever reused.
  */
-export const versions = {
+const pinned = {
   nats: {
     /** From Debian 12; elsewhere the same release is built with Go. */
     debian: { upstream: '2.9.10', goModule: 'v2.9.10' },
@@ -32,6 +32,14 @@ export const versions = {
     springCloud: '2025.0.0',
   },
   /**
+   * Spring's side where a test has one: applications at Eureka and ZooKeeper, the config server, the reader of YAML,
+   * Spring Boot Admin. Apart from the server's, for Spring Boot Admin asks for a Boot of its own generation.
+   */
+  springPeers: {
+    springBoot: '3.5.7',
+    springCloud: '2025.0.0',
+  },
+  /**
    * The Nacos server is not published by its makers as a library. These are rebuilds by others, with the original
    * packages, good for tests and nothing else; docs/servers.md says which ones exist.
    */
@@ -46,3 +54,27 @@ export const versions = {
     springBoot: '3.5.7',
   },
 } as const;
+
+/** Strings of any value in the place of those that are written there. */
+type Text<T> = { readonly [K in keyof T]: T[K] extends string ? string : T[K] extends number ? number : Text<T[K]> };
+
+/**
+ * The newest releases that can be had, for `npm run matrix -- --servers`. They are written down too: what fails there
+ * then failed because of us, not because somebody released overnight. docs/servers.md says why Nacos and Consul stay where
+ * they are.
+ */
+const newest = {
+  nats: { ...pinned.nats, current: 'v2.15.3' },
+  /** Not in Debian, so Maven Central's. */
+  zookeeper: { debian: undefined, maven: '3.9.5' },
+  eureka: { springBoot: '4.0.9', springCloud: '2025.1.4' },
+} as const;
+
+/** The versions of this run: the pinned ones, or with `NSD_SERVERS=newest` the newest. */
+export const versions: Omit<typeof pinned, keyof typeof newest> & {
+  readonly [K in keyof typeof newest]: K extends 'zookeeper'
+    ? { readonly debian: string | undefined; readonly maven: string }
+    : (typeof pinned)[K] extends string
+      ? string
+      : Text<(typeof pinned)[K]>;
+} = process.env['NSD_SERVERS'] === 'newest' ? { ...pinned, ...newest } : pinned;

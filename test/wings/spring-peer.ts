@@ -31,7 +31,7 @@ export interface SpringPeer {
 export async function provideSpringProgram(name: string, project: string): Promise<SpringProgram | { reason: string }> {
   const java = await provideJava();
   if ('reason' in java) return java;
-  const { springBoot, springCloud } = versions.eureka;
+  const { springBoot, springCloud } = versions.springPeers;
   const key = `${name}-${springCloud}-${await fingerprint(project)}`;
   const missing = (await lookUp(key)) === undefined ? await mavenIsMissing() : undefined;
   if (missing !== undefined) return { reason: missing };

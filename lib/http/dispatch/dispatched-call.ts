@@ -1,11 +1,12 @@
 import type { Duplex } from 'node:stream';
 import { outcomeOfStatus, type InstancePick, type Outcome, type PickContext } from '../../balancing/index.js';
 import type { AddressResolver } from '../../backend/index.js';
+import { resultOfError } from '../../discovery/index.js';
 import type { Attempt } from '../../model/index.js';
 import type { AttemptFollower, AttemptReason, CallFollower } from '../../observability/index.js';
 import { pickNext, toAttempt, withAttempts } from '../attempts.js';
 import { basePath } from '../address.js';
-import { OVERTAKEN, resultOfAnswer, resultOfError } from '../call-result.js';
+import { OVERTAKEN, resultOfAnswer } from '../call-result.js';
 import type { ServiceCallee } from '../callees.js';
 import { isRepeatable, judge, retryAfterMs } from '../failover.js';
 import {

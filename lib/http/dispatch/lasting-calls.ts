@@ -1,5 +1,7 @@
 /** Something that may go on for as long as the app runs. */
 export interface Lasting {
+  /** The app begins to stop: says so to both sides, if that can be said. */
+  goAway?(): void;
   closeLasting(): void;
 }
 
@@ -18,6 +20,11 @@ export class LastingCalls {
 
   delete(call: Lasting): void {
     this.open.delete(call);
+  }
+
+  /** Says to those that can be told that the app stops. */
+  goAway(): void {
+    for (const call of this.open) call.goAway?.();
   }
 
   closeAll(): void {

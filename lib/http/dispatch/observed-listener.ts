@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import type { CallFollower } from '../../observability/index.js';
-import { resultOfAnswer, resultOfError } from '../call-result.js';
+import { resultOfError } from '../../discovery/index.js';
+import { resultOfAnswer } from '../call-result.js';
 import type { DispatchListener } from './dispatch-port.js';
 import { isEventStream } from './request-headers.js';
 

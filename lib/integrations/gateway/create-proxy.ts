@@ -37,6 +37,7 @@ export function createProxy(runtime: DiscoveryRuntime, options: ServiceGatewayOp
     caller: runtime.carrier(),
     transport: runtime.transport,
     clock: runtime.options.clock,
+    lasting: runtime.lasting,
     defaults: {
       trusted,
       forwardedHeaders,

@@ -143,6 +143,5 @@ export class ServiceGatewayModule implements NestModule, OnModuleInit, OnApplica
   onApplicationShutdown(): void {
     this.stopFollowing();
     this.locator?.close();
-    this.upgrades.close();
   }
 }

@@ -30,6 +30,8 @@ export interface PassageParts {
 /** What was answered. */
 export interface Answered {
   readonly status: number;
+  /** Resolves when it has ended, with why it broke off if it did. */
+  readonly finished: Promise<Error | undefined>;
 }
 
 /** An answer that isn't given yet: thrown, in the shape of an HTTP client's error, for the one who judges tries. */
@@ -188,7 +190,7 @@ export class Passage implements HopListener {
     }
     this.answered = true;
     this.smallLength = smallLengthOf(head);
-    this.settle?.(head);
+    this.settle?.({ status: head.status, finished: this.finished });
     // What a stream says first may be long in coming, and its reader waits for the head.
     queueMicrotask(this.flush);
     return true;

@@ -1,5 +1,5 @@
 import { checkOptions, type Clock } from '../../backend/index.js';
-import { markUnsent, type HttpTransport, type ServiceCaller } from '../../http/index.js';
+import { markUnsent, type HttpTransport, type LastingCalls, type ServiceCaller } from '../../http/index.js';
 import { DiscoveryError, messageOf, type ServiceInstance } from '../../model/index.js';
 import { FORWARD_CHECKS, type ForwardOptions } from './forward-options.js';
 import type { ForwardedHeaders, TrustedNetworks } from './forwarded.js';
@@ -39,6 +39,8 @@ export interface ProxyParts {
   readonly caller: ServiceCaller;
   readonly transport: HttpTransport;
   readonly clock: Clock;
+  /** Where what may last is kept account of, which ends with the app. */
+  readonly lasting: LastingCalls;
   readonly defaults: ProxyDefaults;
 }
 
@@ -219,6 +221,7 @@ export class ServiceProxy {
           method,
           isReplayable: body.isReplayable,
           isCallersFault: body.isCallersFault,
+          endOf: finishedOf,
           signal,
           context: contextOf(options),
           path: journey.path,
@@ -307,6 +310,8 @@ export class ServiceProxy {
     return { ...told, status: problem.status, code: problem.code };
   }
 }
+
+const finishedOf = (answered: unknown): Promise<unknown> => (answered as Answered).finished;
 
 const NO_OPTIONS: ForwardOptions = Object.freeze({});
 

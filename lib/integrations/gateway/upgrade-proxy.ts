@@ -3,10 +3,11 @@ import { request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock } from '../../backend/index.js';
-import { markUnsent, type HttpTransport, type ServiceCaller } from '../../http/index.js';
+import { markUnsent, type HttpTransport, type LastingCalls, type ServiceCaller } from '../../http/index.js';
 import { DiscoveryError, type ServiceInstance } from '../../model/index.js';
 import type { HeaderList } from './header-list.js';
 import { answerProblem, problemOf } from './problem.js';
+import { ProxiedSocket } from './proxied-socket.js';
 import type { ForwardBody } from './request-body.js';
 import { hostFor, pathAt, requestHeaders, type RequestHeadPlan } from './request-head.js';
 import type { Route } from './route.js';
@@ -17,6 +18,7 @@ export interface UpgradeParts {
   readonly caller: ServiceCaller;
   readonly transport: HttpTransport;
   readonly clock: Clock;
+  readonly lasting: LastingCalls;
   readonly defaults: ProxyDefaults;
 }
 
@@ -27,7 +29,7 @@ type Answered = Upgraded | { readonly status: number; readonly answer: IncomingM
 interface Upgraded {
   readonly status: 101;
   readonly answer: IncomingMessage;
-  readonly socket: Socket;
+  readonly socket: ProxiedSocket;
   /** What came with the head. */
   readonly head: Buffer;
 }
@@ -46,19 +48,7 @@ const NO_BODY: ForwardBody = {
  * reached; from then on bytes go both ways until one side ends.
  */
 export class UpgradeProxy {
-  private readonly open = new Set<Duplex>();
-
   constructor(private readonly parts: UpgradeParts) {}
-
-  /** How many are open. */
-  get size(): number {
-    return this.open.size;
-  }
-
-  /** Ends all that are open. */
-  close(): void {
-    for (const socket of this.open) socket.destroy();
-  }
 
   async pass(
     request: IncomingMessage,
@@ -82,6 +72,7 @@ export class UpgradeProxy {
           method: 'GET',
           isReplayable: () => true,
           signal,
+          endOf: (answered) => (answered as Answered).socket?.ended,
           context: route.options.hint === undefined ? {} : { hint: route.options.hint },
           header: (name) => {
             const value = request.headers[name.toLowerCase()];
@@ -89,9 +80,18 @@ export class UpgradeProxy {
           },
         },
         (instance, { basePath, timeLeft }) =>
-          this.dial(request, instance, route, destination, basePath, timeLeft(route.options.timeoutMs), (cancel) => {
-            give = cancel;
-          }),
+          this.dial(
+            request,
+            client,
+            instance,
+            route,
+            destination,
+            basePath,
+            timeLeft(route.options.timeoutMs),
+            (cancel) => {
+              give = cancel;
+            },
+          ),
       );
       if (answered.socket === undefined) await refuseAs(request, client, answered.answer);
       else this.join(client, head, answered);
@@ -108,6 +108,7 @@ export class UpgradeProxy {
 
   private dial(
     request: IncomingMessage,
+    client: Duplex,
     instance: ServiceInstance,
     route: Route,
     destination: Destination,
@@ -159,7 +160,8 @@ export class UpgradeProxy {
       outgoing.on('error', fail);
       outgoing.once('upgrade', (answer, socket, head) => {
         timer?.cancel();
-        resolve({ status: 101, answer, socket, head });
+        const isWebSocket = request.headers.upgrade?.toLowerCase() === 'websocket';
+        resolve({ status: 101, answer, socket: new ProxiedSocket(client, socket, isWebSocket), head });
       });
       outgoing.once('response', (answer) => {
         timer?.cancel();
@@ -174,22 +176,9 @@ export class UpgradeProxy {
     let text = `HTTP/1.1 101 ${STATUS_CODES[101]}\r\n`;
     for (let i = 0; i + 1 < rawHeaders.length; i += 2) text += `${rawHeaders[i]}: ${rawHeaders[i + 1]}\r\n`;
     client.write(Buffer.from(`${text}\r\n`, 'latin1'));
-    if (first.length > 0) client.write(first);
-    if (head.length > 0) socket.write(head);
-    for (const [one, other] of [
-      [client, socket],
-      [socket, client],
-    ] as const) {
-      if ('setTimeout' in one) one.setTimeout(0).setNoDelay(true).setKeepAlive(true, 30_000);
-      one.on('error', () => {});
-      one.once('close', () => {
-        this.open.delete(client);
-        other.destroy();
-      });
-      one.pipe(other);
-    }
-    this.open.add(client);
-    if (client.destroyed) socket.destroy();
+    const { lasting } = this.parts;
+    lasting.add(socket);
+    socket.join({ ofClient: head, ofInstance: first }, () => lasting.delete(socket));
   }
 }
 

@@ -59,7 +59,9 @@ export class CallSpans implements CallObserver {
     return !UNDICI.hasSubscribers || !BY_UNDICI.has(protocol);
   }
 
-  begin(call: ObservedCall): CallObservation {
+  begin(call: ObservedCall): CallObservation | undefined {
+    // Who picks makes the call himself: a span of ours would stand beside his, and nothing would be below it.
+    if (call.protocol === 'pick') return undefined;
     const { api } = this;
     const parent = api.context.active();
     // Who has no spans of tries below it is what others see of the call.

@@ -7,6 +7,7 @@ import { SERVERS } from './backend.js';
 export const hints = (url: string, stock: number): string => `
 zookeeper   ${SERVERS}
 gateway     ${url}                            calls one of the two stock processes each time
+            ${url}/peers                      shows what it has discovered
             ${url}/reserve                    at http://stock.service_id.asab, with the cluster's token
             ${url}/locate/service_id/stock    says where they are
             ${url}/call-me/tom                can then be called as http://tom.nickname.asab

@@ -410,6 +410,23 @@ describe.each(['express', 'fastify'] as const)('forward() in a controller, on %s
     await expect.poll(() => results).toMatchObject([{ status: 200, code: 'UPSTREAM_FAILED' }]);
   });
 
+  test('an instance whose answers break off is left out, as one is that can’t be reached', async () => {
+    let asked = 0;
+    const breaking = await upstream((_request, response) => {
+      asked += 1;
+      response.writeHead(200, { 'content-length': '100' });
+      response.write('abc', () => response.destroy());
+    });
+    const port = await gateway(platform, stock(breaking.port, (await upstream()).port), {
+      discovery: { http: { balancing: 'round-robin' } },
+    });
+    for (let i = 0; i < 40; i += 1) await ask(port, '/').catch(() => {});
+    await expect.poll(() => results.length).toBe(40);
+    expect(asked).toBeGreaterThan(0);
+    // Every second one without it.
+    expect(asked).toBeLessThan(10);
+  });
+
   test('goes to the next instance when one can’t be reached, whatever the method', async () => {
     const service = await upstream();
     const gone = await upstream();

@@ -453,6 +453,36 @@ describe.each(['express', 'fastify'] as const)('the gateway module, on %s', (pla
       await once(other, 'close');
     });
 
+    test('an instance that breaks them off is left out', async () => {
+      const breaking = await upstream();
+      let broken = 0;
+      breaking.server.on('upgrade', (_request: IncomingMessage, socket: Duplex) => {
+        broken += 1;
+        socket.end(
+          `HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ${ACCEPT}\r\n\r\n`,
+        );
+      });
+      const service = await echo();
+      const registry = new InMemoryRegistry();
+      registry.addInstance('CHAT', { port: breaking.port });
+      registry.addInstance('CHAT', { port: service.port });
+      const port = await start(platform, registry, { routes: [{ path: '/chat/**', service: 'CHAT' }] });
+      for (let i = 1; i <= 40; i += 1) {
+        const socket = open(port);
+        const isOver = once(socket, 'close');
+        socket.write(handshake('/chat/x'));
+        socket.on('data', () => {});
+        await expect.poll(() => broken + service.sockets.length).toBe(i);
+        // Who is well keeps it until the caller has had enough.
+        if (service.sockets.at(-1)?.destroyed === false) socket.destroy();
+        await isOver;
+        await expect.poll(() => service.sockets.every(({ destroyed }) => destroyed)).toBe(true);
+      }
+      expect(broken).toBeGreaterThan(0);
+      // About every second one without it.
+      expect(broken).toBeLessThan(10);
+    });
+
     test('a refusal comes as it is; guards are asked; who isn’t for it is refused', async () => {
       const service = await upstream();
       service.server.on('upgrade', (_request: IncomingMessage, socket: Duplex) => {

@@ -1,13 +1,9 @@
-import {
-  createServer,
-  request as httpRequest,
-  type IncomingMessage,
-  type RequestOptions,
-  type Server,
-  type ServerResponse,
-} from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { connect, type AddressInfo, type Socket } from 'node:net';
 import { afterEach } from 'vitest';
+import { exchange } from './ask.js';
+
+export { ask, type Answer } from './ask.js';
 
 const closing: (() => unknown)[] = [];
 
@@ -62,68 +58,9 @@ export async function upstream(
   return { port: (server.address() as AddressInfo).port, seen, server, close };
 }
 
-/** An answer as it came. */
-export interface Answer {
-  readonly status: number;
-  readonly headers: IncomingMessage['headers'];
-  readonly rawHeaders: readonly string[];
-  readonly trailers: IncomingMessage['trailers'];
-  readonly body: Buffer;
-  text(): string;
-  json(): unknown;
-}
-
-/** Asks a port, with exactly these headers and bytes. */
-export function ask(
-  port: number,
-  path: string,
-  options: RequestOptions & { readonly body?: string | Buffer } = {},
-): Promise<Answer> {
-  const { body, ...rest } = options;
-  return new Promise((resolve, reject) => {
-    const outgoing = httpRequest({ host: '127.0.0.1', port, path, agent: false, ...rest }, (response) => {
-      const pieces: Buffer[] = [];
-      response.on('data', (piece: Buffer) => pieces.push(piece));
-      response.on('error', reject);
-      response.on('end', () => {
-        const bytes = Buffer.concat(pieces);
-        resolve({
-          status: response.statusCode ?? 0,
-          headers: response.headers,
-          rawHeaders: response.rawHeaders,
-          trailers: response.trailers,
-          body: bytes,
-          text: () => bytes.toString(),
-          json: () => JSON.parse(bytes.toString()) as unknown,
-        });
-      });
-    });
-    outgoing.on('error', reject);
-    outgoing.end(body);
-  });
-}
-
 /** A socket to a port, that writes `bytes`, and everything that comes back until the other side closes or it is enough. */
-export async function raw(
-  port: number,
-  bytes: string | Buffer,
-  isEnough: (text: string) => boolean = () => false,
-): Promise<string> {
-  const socket = open(port);
-  let text = '';
-  const done = new Promise<string>((resolve) => {
-    socket.on('data', (piece: Buffer) => {
-      text += piece.toString('latin1');
-      if (isEnough(text)) {
-        socket.destroy();
-        resolve(text);
-      }
-    });
-    socket.on('close', () => resolve(text));
-    socket.on('error', () => resolve(text));
-  });
-  socket.write(bytes);
-  return done;
+export function raw(port: number, bytes: string | Buffer, isEnough?: (text: string) => boolean): Promise<string> {
+  return exchange(open(port), bytes, isEnough);
 }
 
 /** A socket that is closed after the test. */

@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import type { INestApplication } from '@nestjs/common';
 import { afterEach, describe, expect, test } from 'vitest';
-import { enableGracefulShutdown, EventHub, ServiceHttpClient } from '../../../lib/index.js';
+import { DiscoveryClient, enableGracefulShutdown, EventHub, ServiceHttpClient } from '../../../lib/index.js';
 import { InMemoryRegistry } from '../../../lib/testing/index.js';
 import { portOf, registered, type Platform } from '../support.js';
 import { ask, read, startOperated, stockServer } from './support.js';
@@ -61,6 +61,7 @@ describe.each<Platform>(['express', 'fastify'])('events on %s', (platform) => {
     bad.status = 503;
     registry.addInstance('STOCK', { id: 'good', port: good.port });
     registry.addInstance('STOCK', { id: 'bad', port: bad.port });
+    for (const { port } of [good, bad]) registry.addInstance('OTHER', { port });
     const app = await startOperated(platform, registry);
     const client = app.get(ServiceHttpClient).axiosRef;
     await client.get('lb://STOCK/quote');
@@ -68,6 +69,10 @@ describe.each<Platform>(['express', 'fastify'])('events on %s', (platform) => {
     for (let call = 0; call < 4; call += 1) await client.get('lb://STOCK/quote');
     await expect.poll(() => stream.text).toMatch(/STOCK: \d (?:try|tries) again at another instance/);
     await client.get('lb://STOCK/quote');
+    const discovery = app.get(DiscoveryClient);
+    const { instance } = await discovery.pick('OTHER');
+    (await discovery.pick('OTHER', { tried: new Set([instance.url]) })).succeeded();
+    await expect.poll(() => stream.text).toContain('OTHER: 1 try again at another instance');
     stream.socket.destroy();
     await expect
       .poll(async () => ((await read(app, '/discovery/overview'))['events'] as { streams: number }).streams)

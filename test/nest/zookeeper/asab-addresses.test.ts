@@ -10,6 +10,7 @@ import { firstValueFrom } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import { asab, curator, NotDiscoveredError, zookeeper } from '../../../lib/backends/zookeeper/index.js';
 import { AsabAuthorization, AsabModule, AsabTools } from '../../../lib/backends/zookeeper/nest/index.js';
+import { serviceDispatcher } from '../../../lib/integrations/fetch/index.js';
 import { DiscoveryModule, ServiceHttpClient, type DiscoveryModuleOptions } from '../../../lib/index.js';
 import { freshName, freshPort } from '../../contract/contract-harness.js';
 import { makeCertificates } from '../../servers/certificates.js';
@@ -184,6 +185,35 @@ withServer('zookeeper', {}, (server) => {
         const nobody = await instance.get('http://nobody.service_id.asab/').catch((error: unknown) => error);
         expect(nobody).toBeInstanceOf(NotDiscoveredError);
       }
+    });
+
+    it.each<[string, (http: ServiceHttpClient) => (url: string) => Promise<Response>]>([
+      ['fetch', (http) => http.fetch],
+      [
+        'the dispatcher of a fetch',
+        (http) => {
+          const dispatcher = serviceDispatcher(http);
+          opened.add(() => dispatcher.destroy());
+          return (url) => fetch(url, { dispatcher } as object);
+        },
+      ],
+    ])('are understood by %s: found, elsewhere when one takes no connection, and not discovered', async (_, by) => {
+      const path = freshName('fetched');
+      await advertise(path, { service_id: 'two', web: [['0.0.0.0', await answering('alive')]] });
+      await advertise(path, { service_id: 'two', web: [['0.0.0.0', freshPort()]] });
+      const { app, http } = await start(path);
+      const ask = by(http);
+      await app.get(AsabAuthorization).within({ headers: { authorization: 'Bearer of-the-user' } }, async () => {
+        for (let round = 0; round < 6; round += 1) {
+          const found = (await (await ask('http://two.service_id.asab/x?y=1')).json()) as Seen;
+          expect(found).toMatchObject({ name: 'alive', url: '/x?y=1', authorization: 'Bearer of-the-user' });
+        }
+      });
+      const error: unknown = await ask('http://nobody.service_id.asab/').catch((thrown: unknown) => thrown);
+      // fetch wraps what its dispatcher fails by.
+      const told = error instanceof TypeError ? error.cause : error;
+      expect(told).toBeInstanceOf(NotDiscoveredError);
+      expect(told).toMatchObject({ code: 'NO_INSTANCE', service: 'nobody.service_id.asab' });
     });
 
     it.each([

@@ -39,6 +39,7 @@ const debianPackages = [
 ];
 
 async function onThisMachine(): Promise<Program | undefined> {
+  if (versions.zookeeper.debian === undefined) return undefined;
   const folder = '/usr/share/java';
   const names = await readdir(folder).catch((): string[] => []);
   if (!names.includes(`zookeeper-${versions.zookeeper.debian}.jar`)) return undefined;
@@ -46,14 +47,11 @@ async function onThisMachine(): Promise<Program | undefined> {
   return { classPath: join(folder, 'zookeeper.jar'), source: `this machine (${folder})` };
 }
 
-async function fromDebian(): Promise<Program> {
-  const folder = await cached(`zookeeper-debian-${versions.zookeeper.debian}`, (target) =>
+async function fromDebian(version: string): Promise<Program> {
+  const folder = await cached(`zookeeper-debian-${version}`, (target) =>
     whileShowing("unpacking Debian's ZooKeeper", unpackDebianPackages(debianPackages, target)),
   );
-  return {
-    classPath: join(folder, 'usr', 'share', 'java', '*'),
-    source: `Debian package ${versions.zookeeper.debian}`,
-  };
+  return { classPath: join(folder, 'usr', 'share', 'java', '*'), source: `Debian package ${version}` };
 }
 
 async function fromMaven(): Promise<Program> {
@@ -70,8 +68,10 @@ async function fromMaven(): Promise<Program> {
 async function program(): Promise<Program> {
   const here = await onThisMachine();
   if (here) return here;
-  const inCache = await lookUp(`zookeeper-debian-${versions.zookeeper.debian}`);
-  return inCache || (await hasApt()) ? fromDebian() : fromMaven();
+  const { debian } = versions.zookeeper;
+  if (debian === undefined) return fromMaven();
+  const inCache = await lookUp(`zookeeper-debian-${debian}`);
+  return inCache || (await hasApt()) ? fromDebian(debian) : fromMaven();
 }
 
 interface MemberPorts extends Record<string, number> {

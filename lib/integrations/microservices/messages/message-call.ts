@@ -1,5 +1,6 @@
 import type { Observer } from 'rxjs';
-import { pickFirst, resultOfAnswer, resultOfError, tryEach, type CallManner } from '../../../http/index.js';
+import { resultOfError } from '../../../discovery/index.js';
+import { pickFirst, resultOfAnswer, tryEach, type CallManner } from '../../../http/index.js';
 import { FIRST_TRY, type PickContext } from '../../../balancing/index.js';
 import { NoInstanceError, type ServiceInstance } from '../../../model/index.js';
 import type { Timer } from '../../../backend/index.js';

@@ -45,4 +45,3 @@ class StockModule {}
 
 const app = enableGracefulShutdown(await NestFactory.create(StockModule, { logger: ['warn', 'error'] }));
 await app.listen(0, '127.0.0.1');
-process.send?.({ url: await app.getUrl() });

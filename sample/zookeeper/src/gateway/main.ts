@@ -4,6 +4,7 @@ import { NestFactory } from '@nestjs/core';
 import axios, { type AxiosInstance } from 'axios';
 import {
   DiscoverableClient,
+  DiscoveryClient,
   DiscoveryModule,
   enableGracefulShutdown,
   ServiceHttpClient,
@@ -18,6 +19,7 @@ class GatewayController {
   private readonly internal: AxiosInstance;
 
   constructor(
+    private readonly discovery: DiscoveryClient,
     @DiscoverableClient('stock') private readonly stock: ServiceHttpClient,
     @Inject(AsabDiscovery) private readonly asab: AsabDiscovery,
     @Inject(AsabTools) tools: AsabTools,
@@ -30,6 +32,11 @@ class GatewayController {
   @Get()
   index(): Observable<unknown> {
     return this.stock.get('/quote').pipe(map(({ data }) => data));
+  }
+
+  @Get('peers')
+  async peers(): Promise<unknown> {
+    return (await this.discovery.getInstances('stock')).map(({ id, url, status }) => ({ id, url, status }));
   }
 
   /** By a discovered address, with the cluster's own authorization. */

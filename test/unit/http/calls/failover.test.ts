@@ -110,9 +110,9 @@ describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const
       const members = [await node(status(500)), await refusing(), await node(reset), await node(silence), await node()];
       const stock = await line(members, transport);
       const walkers: ((url: string) => Promise<unknown>)[] = [
-        (url) => axios.post(url, 'order', { timeout: 200 }),
+        (url) => axios.post(url, 'order', { timeout: 2000 }),
         async (url) => {
-          const response = await fetch(url, { method: 'POST', signal: AbortSignal.timeout(200) });
+          const response = await fetch(url, { method: 'POST', signal: AbortSignal.timeout(2000) });
           if (!response.ok) throw Object.assign(new Error('refused'), { status: response.status });
           return response;
         },

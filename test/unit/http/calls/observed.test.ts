@@ -134,6 +134,31 @@ describe.each(TRANSPORTS)('a call that is observed, through $transport', (transp
   });
 });
 
+it('a pick is a call from its beginning until it is told how that ended, once', async () => {
+  const stock = await service(await nodes(2));
+  const { discovery } = stock.runtime;
+  const before = await discovery.pick('STOCK');
+  const lines = observe(stock.runtime);
+  before.succeeded();
+  expect(lines).toEqual([]);
+  const good = await discovery.pick('STOCK');
+  expect(lines.splice(0)).toEqual(['begin pick STOCK', 'first 0']);
+  good.succeeded();
+  good.failed(new Error('late'));
+  expect(lines.splice(0)).toEqual(['first success -', 'end success - -']);
+  const again = await discovery.pick('STOCK', { tried: new Set([good.instance.url]) });
+  again.failed(new TypeError('fetch failed', { cause: { code: 'ECONNRESET' } }));
+  expect(lines.splice(0).slice(1)).toEqual(['retry 0', 'retry failed ECONNRESET', 'end failed - ECONNRESET']);
+  (await discovery.pick('STOCK')).failed(Object.assign(new Error('503'), { response: { status: 503 } }));
+  expect(lines.splice(0).at(-1)).toBe('end failed 503 503');
+  (await discovery.pick('STOCK')).failed(new DOMException('enough', 'AbortError'));
+  expect(lines.splice(0).at(-1)).toBe('end discarded - AbortError');
+  (await discovery.pick('STOCK')).cancelled();
+  expect(lines.splice(0).slice(2)).toEqual(['first discarded ERR_CANCELED', 'end discarded - ERR_CANCELED']);
+  await expect(discovery.pick('NOBODY')).rejects.toThrow();
+  expect(lines.splice(0)).toEqual(['begin pick NOBODY', 'end discarded - NO_INSTANCE']);
+});
+
 it('an observer that throws is reported, and the call goes on', async () => {
   const stock = await service(await nodes(1));
   stock.runtime.calls.observe({

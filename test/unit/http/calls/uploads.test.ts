@@ -84,7 +84,7 @@ describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const
       const body = new PassThrough();
       body.write('a');
       const stock = await service([await node(digest)], transport);
-      const call = stock.client.axiosRef.post('/', body, { timeout: 100 });
+      const call = stock.client.axiosRef.post('/', body, { timeout: 1000 });
       await expect(call).rejects.toMatchObject({ code: 'ECONNABORTED' });
       await until(() => body.listenerCount('readable') === 0, 'the body to be let go');
       expect(body.destroyed).toBe(false);
