@@ -11,6 +11,7 @@ import {
   type OnModuleInit,
 } from '@nestjs/common';
 import { ApplicationConfig, HttpAdapterHost, ModuleRef, ModulesContainer } from '@nestjs/core';
+import { basePath } from '../../http/index.js';
 import { DiscoveryRuntime } from '../../nest/discovery-runtime.js';
 import { createProxy } from './create-proxy.js';
 import { GatewayFront } from './gateway-front.js';
@@ -18,6 +19,7 @@ import { compileRoutes, GatewayRoutesState } from './gateway-routes.js';
 import { checkGatewayOptions, type ServiceGatewayOptions } from './gateway.options.js';
 import { installFront } from './install-front.js';
 import { Locator } from './locator.js';
+import { GatewayOpenApi } from './openapi/gateway-openapi.js';
 import { ownSegments } from './own-paths.js';
 import type { Route } from './route.js';
 import { RouteGuards } from './route-guards.js';
@@ -40,6 +42,8 @@ const ROUTES = 'nestjs-service-discovery:gateway:routes';
 @Global()
 @Module({})
 export class ServiceGatewayModule implements NestModule, OnModuleInit, OnApplicationBootstrap, OnApplicationShutdown {
+  /** @internal */
+  readonly openApi: GatewayOpenApi;
   private readonly guards: RouteGuards;
   private readonly routes: GatewayRoutesState;
   private readonly upgrades: UpgradeProxy;
@@ -61,6 +65,14 @@ export class ServiceGatewayModule implements NestModule, OnModuleInit, OnApplica
     this.guards = new RouteGuards(modules, config, namedGuards, globalGuards);
     this.routes = new GatewayRoutesState(own, this.guards, runtime.logger);
     this.upgrades = new UpgradeProxy(proxy.parts);
+    this.openApi = new GatewayOpenApi({
+      options: options.openApi,
+      routes: () => this.routes.routes,
+      client: runtime.unboundClient(),
+      basePathOf: (service, { metadata }) => basePath(metadata[runtime.callOptionsFor(service, {}).basePathMetadata]),
+      clock: runtime.options.clock,
+      logger: runtime.logger,
+    });
   }
 
   /**
@@ -79,8 +91,13 @@ export class ServiceGatewayModule implements NestModule, OnModuleInit, OnApplica
           useFactory: (runtime: DiscoveryRuntime) => createProxy(runtime, options),
           inject: [DiscoveryRuntime],
         },
+        {
+          provide: GatewayOpenApi,
+          useFactory: ({ openApi }: ServiceGatewayModule) => openApi,
+          inject: [ServiceGatewayModule],
+        },
       ],
-      exports: [ServiceProxy],
+      exports: [ServiceProxy, GatewayOpenApi],
     };
   }
 

@@ -15,6 +15,7 @@ import type { GatewayAccess } from './access.js';
 import { COMMON_CHECKS, type ForwardOptions } from './forward-options.js';
 import { isNetwork, type ForwardedHeaders } from './forwarded.js';
 import { locatorCheck, type LocatorOptions } from './locator.options.js';
+import { openApiCheck, type GatewayOpenApiOptions } from './openapi/openapi.options.js';
 import { route, type GatewayRoute } from './route.options.js';
 
 /** Options of the gateway. */
@@ -31,6 +32,10 @@ export interface ServiceGatewayOptions extends Pick<
   readonly routesFrom?: string;
   /** Makes routes for services of the registry, after all others. @default none */
   readonly locator?: LocatorOptions;
+  /**
+   * Where the services have their OpenAPI documents, for `GatewayOpenApi` to show them on the app's own page. @default none
+   */
+  readonly openApi?: GatewayOpenApiOptions;
   /** Guards that routes of the configuration name. @default {} */
   readonly namedGuards?: Readonly<Record<string, Type<CanActivate> | CanActivate>>;
   /** Whether the app's global guards (`APP_GUARD`, `useGlobalGuards`) are asked for routes too. @default true */
@@ -54,6 +59,7 @@ const CHECKS: Readonly<Record<keyof ServiceGatewayOptions, Check>> = {
   routes: listOf(route),
   routesFrom: text,
   locator: locatorCheck,
+  openApi: openApiCheck,
   namedGuards: recordOf(anything),
   globalGuards: flag,
   trustedProxies: listOf(satisfying("an address, a network such as '10.0.0.0/8', or 'loopback'", isNetwork)),

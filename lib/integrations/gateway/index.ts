@@ -2,6 +2,8 @@
 
 export { ServiceGatewayModule } from './gateway.module.js';
 export { ServiceProxy, type ForwardResult } from './service-proxy.js';
+export { GatewayOpenApi } from './openapi/gateway-openapi.js';
+export type { GatewayOpenApiOptions } from './openapi/openapi.options.js';
 export type { ForwardOptions } from './forward-options.js';
 export type { ForwardedHeaders } from './forwarded.js';
 export type { GatewayAccess } from './access.js';

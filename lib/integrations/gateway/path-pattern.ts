@@ -51,6 +51,19 @@ export class PathPattern {
     }
     return segments.length === this.pieces.length ? { named: named ?? NOTHING } : undefined;
   }
+
+  /** The pattern without its first segments: what is passed on of a path whose beginning is taken off. */
+  after(count: number): PathTemplate {
+    return new PathTemplate(this.pieces.slice(count));
+  }
+
+  /** A path that matches, with what the pattern names; what isn't given is asked of `lacking`. */
+  fill(named: ReadonlyMap<string, string>, lacking: (name: string) => string): string {
+    const parts = this.pieces.map((piece) =>
+      piece.kind === 'text' ? piece.text : (named.get(piece.name) ?? lacking(piece.name)),
+    );
+    return joined(parts);
+  }
 }
 
 const NOTHING: ReadonlyMap<string, string> = new Map();
@@ -77,25 +90,43 @@ function parse(text: string, field: string): readonly Piece[] {
 
 /** A path to rewrite to: `/v2/:id`, `/base/*rest`, `/base/**`. */
 export class PathTemplate {
-  private readonly pieces: readonly Piece[];
+  constructor(private readonly pieces: readonly Piece[]) {}
 
   /**
    * @param patterns those that must have all the names that it uses
    * @throws DiscoveryError `INVALID_OPTION`
    */
-  constructor(text: string, patterns: readonly PathPattern[], field: string) {
-    this.pieces = parse(text, field);
-    for (const piece of this.pieces) {
+  static of(text: string, patterns: readonly PathPattern[], field: string): PathTemplate {
+    const pieces = parse(text, field);
+    for (const piece of pieces) {
       if (piece.kind === 'text') continue;
       const lacking = patterns.find(({ names }) => !names.includes(piece.name));
       if (lacking !== undefined)
         throw invalid(field, `uses '${piece.name}', which the path ${lacking.text} doesn't have`);
     }
+    return new PathTemplate(pieces);
   }
 
   fill({ named }: PathMatch): string {
     return `/${this.pieces.map((piece) => (piece.kind === 'text' ? piece.text : (named.get(piece.name) ?? ''))).join('/')}`;
   }
+
+  /** What must have been named for it to become this path; undefined when it never does. */
+  read(segments: readonly string[]): ReadonlyMap<string, string> | undefined {
+    const named = new Map<string, string>();
+    for (const [at, piece] of this.pieces.entries()) {
+      if (piece.kind === 'rest') return named.set(piece.name, segments.slice(at).join('/'));
+      const segment = segments[at];
+      if (segment === undefined || (piece.kind === 'text' && piece.text !== segment)) return undefined;
+      if (piece.kind === 'one') named.set(piece.name, segment);
+    }
+    return segments.length === this.pieces.length ? named : undefined;
+  }
+}
+
+/** A path of these; a last one that is empty is no segment, unless it is all there is. */
+function joined(parts: readonly string[]): string {
+  return `/${(parts.at(-1) === '' ? parts.slice(0, -1) : parts).join('/')}`;
 }
 
 function invalid(field: string, problem: string): DiscoveryError {

@@ -37,7 +37,7 @@ export class Route {
       });
     }
     this.patterns = paths.map((one) => new PathPattern(one, `${field}.path`));
-    this.template = rewrite === undefined ? undefined : new PathTemplate(rewrite, this.patterns, `${field}.rewrite`);
+    this.template = rewrite === undefined ? undefined : PathTemplate.of(rewrite, this.patterns, `${field}.rewrite`);
     this.strip = stripPrefix ?? 0;
     this.service = service;
     this.id = id ?? `${paths.join(' ')} ${service}`;
@@ -60,6 +60,29 @@ export class Route {
     return undefined;
   }
 
+  /** The methods that it takes; undefined for all. */
+  get methods(): ReadonlySet<string> | undefined {
+    return this.conditions.methods;
+  }
+
+  /** What is asked of the gateway, for it to ask the service for this path: written as OpenAPI does, `/items/{id}`. */
+  outerPaths(inner: string): readonly OuterPath[] {
+    const segments = inner.split('/').slice(1);
+    if (segments.length === 1 && segments[0] === '') segments.pop();
+    return this.patterns.flatMap((pattern): OuterPath | readonly [] => {
+      const named = (this.template ?? pattern.after(this.strip)).read(segments);
+      if (named === undefined) return [];
+      const parameters: string[] = [];
+      const path = pattern.fill(named, (name) => {
+        const own = name.replace(/\*/g, 'part') || 'part';
+        const free = segments.includes(`{${own}}`) ? `gateway_${own}` : own;
+        parameters.push(free);
+        return `{${free}}`;
+      });
+      return { path, parameters };
+    });
+  }
+
   /** Where a request that matched goes at the service. */
   destination(path: NormalPath, match: PathMatch): Destination {
     if (this.template !== undefined) return { path: this.template.fill(match) + path.query };
@@ -72,9 +95,17 @@ export class Route {
   }
 }
 
+/** A path that a route forwards. */
+export interface OuterPath {
+  /** Its parameters stand in braces. */
+  readonly path: string;
+  /** Those of the parameters that the service never sees. */
+  readonly parameters: readonly string[];
+}
+
 /** What a request must have besides the path. */
 class Conditions {
-  private readonly methods: ReadonlySet<string> | undefined;
+  readonly methods: ReadonlySet<string> | undefined;
   private readonly hosts: readonly string[] | undefined;
   private readonly headers: readonly (readonly [string, string | true])[];
   private readonly query: readonly (readonly [string, string | true])[];

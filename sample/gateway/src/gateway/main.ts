@@ -1,8 +1,9 @@
 import 'reflect-metadata';
 import { Controller, Get, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import { DiscoveryClient, DiscoveryModule, enableGracefulShutdown } from 'nestjs-service-discovery';
-import { ServiceGatewayModule } from 'nestjs-service-discovery/gateway';
+import { GatewayOpenApi, ServiceGatewayModule } from 'nestjs-service-discovery/gateway';
 import { DiscoveryOperatorModule } from 'nestjs-service-discovery/operator';
 import { backend } from '../backend.js';
 
@@ -28,6 +29,8 @@ class IndexController {
       routesFrom: 'gateway.routes',
       // What isn't included stays inside, whatever is registered.
       locator: { include: ['STOCK'] },
+      // Where the services have theirs; the page below shows what of it the routes forward.
+      openApi: { path: '/docs-json' },
       onAccess: ({ method, path, status, service, instance, durationMs }) => {
         process.stdout.write(`${method} ${path} ${status} ${service} ${instance ?? '-'} ${durationMs} ms\n`);
       },
@@ -40,5 +43,9 @@ class IndexController {
 class GatewayModule {}
 
 const app = enableGracefulShutdown(await NestFactory.create(GatewayModule, { logger: ['warn', 'error'] }));
+const own = SwaggerModule.createDocument(app, new DocumentBuilder().setTitle('The shop').build());
+SwaggerModule.setup('docs', app, own, {
+  patchDocumentOnRequest: (_request, _response, document) => app.get(GatewayOpenApi).merge(document),
+});
 await app.listen(process.env['PORT'] ?? 3000, '127.0.0.1');
 process.send?.({ url: await app.getUrl() });

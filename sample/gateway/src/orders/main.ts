@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { Body, Controller, Get, Headers, Module, Param, Post } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import { DiscoveryModule, enableGracefulShutdown } from 'nestjs-service-discovery';
 import { backend } from '../backend.js';
 
@@ -24,4 +25,6 @@ class OrdersController {
 class OrdersModule {}
 
 const app = enableGracefulShutdown(await NestFactory.create(OrdersModule, { logger: ['warn', 'error'] }));
+// The gateway shows it on its own page.
+SwaggerModule.setup('docs', app, SwaggerModule.createDocument(app, new DocumentBuilder().build()));
 await app.listen(0, '127.0.0.1');

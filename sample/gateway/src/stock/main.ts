@@ -1,6 +1,7 @@
 import 'reflect-metadata';
 import { Controller, Get, Module, Param, Sse } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { DocumentBuilder, SwaggerModule } from '@nestjs/swagger';
 import { DiscoveryModule, enableGracefulShutdown } from 'nestjs-service-discovery';
 import { interval, map, type Observable } from 'rxjs';
 import { backend } from '../backend.js';
@@ -25,4 +26,6 @@ class StockController {
 class StockModule {}
 
 const app = enableGracefulShutdown(await NestFactory.create(StockModule, { logger: ['warn', 'error'] }));
+// The gateway shows it on its own page.
+SwaggerModule.setup('docs', app, SwaggerModule.createDocument(app, new DocumentBuilder().build()));
 await app.listen(0, '127.0.0.1');
