@@ -1,4 +1,3 @@
-import type { AxiosInstance } from 'axios';
 import { SingleFlight, TroubleLog, withDeadline, type Clock, type Logger } from '../../../backend/index.js';
 import type { ServiceHttpClient } from '../../../http/index.js';
 import { codeOf, DiscoveryError, type ServiceInstance } from '../../../model/index.js';
@@ -129,7 +128,7 @@ function pathFor({ path }: GatewayOpenApiOptions, service: string): string | und
 }
 
 async function textAt(
-  axios: AxiosInstance,
+  axios: ServiceHttpClient['axiosRef'],
   url: string,
   limits: { readonly signal: AbortSignal; readonly maxBytes: number; readonly timeoutMs: number },
 ): Promise<string> {
