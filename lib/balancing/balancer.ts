@@ -141,7 +141,8 @@ export class Balancer implements PickLedger {
     const now = this.now();
     endpoint.answered(call, now);
     call.wholeBefore = endpoint.whole;
-    call.rowBefore = Math.max(0, ...this.detectors.map(({ detector }) => detector.rowOf(endpoint)));
+    call.rowBefore = 0;
+    for (const { detector } of this.detectors) call.rowBefore = Math.max(call.rowBefore, detector.rowOf(endpoint));
     this.settle(endpoint, outcome, now, now - call.startedAt);
   }
 

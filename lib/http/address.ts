@@ -19,6 +19,11 @@ export function serviceUrl(service: string): string {
   return SERVICE_SCHEME + encodeURIComponent(service);
 }
 
+/** The scheme of a URL, in lower case. */
+export function schemeOf(url: string): string {
+  return url.slice(0, url.indexOf(':')).toLowerCase();
+}
+
 /** The URL that axios would build from the two; `//host` is one without a scheme, which is no path of the base, and none at all. */
 export function fullUrl(baseUrl: string | undefined, url: string | undefined, allowAbsolute: boolean): string {
   const relative = url ?? '';

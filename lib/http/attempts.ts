@@ -163,6 +163,19 @@ export function pickNext(
   return undefined;
 }
 
+/** An instance to ask besides those that were asked; undefined when there is none, or the retry budget allows none. */
+export function pickHedge(
+  { route, budget }: Callee,
+  { context, observed }: Pick<CallManner, 'context' | 'observed'>,
+  tried: ReadonlySet<string>,
+): InstancePick | undefined {
+  const next = route.select({ ...context, tried });
+  if (next === undefined || tried.has(next.instance.url)) return undefined;
+  if (budget.withdraw()) return route.begin(next);
+  observed?.retryRefused();
+  return undefined;
+}
+
 function walksOn(error: unknown): Verdict['elsewhere'] {
   return callFailureOf(error) === undefined ? 'never' : 'always';
 }

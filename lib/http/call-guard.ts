@@ -1,6 +1,11 @@
 import type { Bulkhead } from './bulkhead.js';
 import type { ResolvedCallOptions } from './call-options.js';
 
+/** Whether calls with these options are bounded, or run by somebody. */
+export function isGuarded({ bulkhead, policy }: Pick<ResolvedCallOptions, 'bulkhead' | 'policy'>): boolean {
+  return bulkhead !== undefined || policy !== undefined;
+}
+
 /** What stands around each whole call to a service, its retries included: the bulkhead, and within it the policy. */
 export class CallGuard {
   constructor(
@@ -10,7 +15,7 @@ export class CallGuard {
 
   /** Whether a call is neither bounded nor run by somebody. */
   get isFree(): boolean {
-    return this.bulkhead === undefined && this.options.policy === undefined;
+    return !isGuarded(this.options);
   }
 
   /** Runs a whole call, when it may: within the bulkhead, which refuses without the policy's knowing. */

@@ -2,7 +2,7 @@ import { CanceledError, type GenericAbortSignal } from 'axios';
 import type { InstancePick } from '../balancing/index.js';
 import type { ServiceInstance } from '../model/index.js';
 import type { AttemptReason } from '../observability/index.js';
-import { pickFirst, tryEach, type Callee, type CallManner, type SharedTries } from './attempts.js';
+import { pickFirst, pickHedge, tryEach, type Callee, type CallManner, type SharedTries } from './attempts.js';
 import type { HedgingOptions } from './call-options.js';
 import { judge } from './failover.js';
 import { CallSignal } from './transport/index.js';
@@ -26,7 +26,6 @@ export function tryHedged<T>(
   signal: GenericAbortSignal | undefined,
 ): Promise<T> {
   const { delayMs, maxHedges = 1 } = hedging;
-  const { budget } = callee;
   const shared: SharedTries = { tried: new Set(), attempts: [], won: false };
   const lines = new Set<CallSignal>();
   return new Promise<T>((resolve, reject) => {
@@ -62,10 +61,8 @@ export function tryHedged<T>(
       hasAnswer(error) && judge(error, manner.method, callee.options.retry).elsewhere === 'never';
     const hedge = (): void => {
       hedges += 1;
-      const next = callee.route.select({ ...manner.context, tried: shared.tried });
-      if (next === undefined || shared.tried.has(next.instance.url)) return;
-      if (budget.withdraw()) start(callee.route.begin(next), 'hedge');
-      else manner.observed?.retryRefused();
+      const next = pickHedge(callee, manner, shared.tried);
+      if (next !== undefined) start(next, 'hedge');
     };
     // While the instances were looked up.
     if (signal?.aborted === true) throw new CanceledError();

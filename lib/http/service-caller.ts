@@ -10,7 +10,7 @@ import { FIRST_TRY } from '../balancing/index.js';
 import { isNobodyToCall, resultOfError, type ServiceView } from '../discovery/index.js';
 import { codeOf, NoInstanceError, type ServiceInstance } from '../model/index.js';
 import type { CallFollower, CallTelemetry } from '../observability/index.js';
-import { assertWithin, basePath, fullUrl, parseAddress, relative, type CallAddress } from './address.js';
+import { assertWithin, basePath, fullUrl, parseAddress, relative, schemeOf, type CallAddress } from './address.js';
 import { pickFirst, tryEach, type Callee, type CallManner } from './attempts.js';
 import {
   fallbackResponse,
@@ -181,9 +181,9 @@ export class ServiceCaller {
     if (isStream(config.data)) StreamSource.of(config.data);
     if (bound !== undefined) assertWithin(bound.service, url, address, config.url, bound.options.allowAbsoluteUrls);
     if (address?.isService === true) return this.callService(address, config);
-    const resolver = address && this.options.resolvers.find((candidate) => candidate.handles(address.host));
+    const resolver = address && this.targets.resolverOf(address.host);
     if (address !== undefined && resolver !== undefined) {
-      return this.callResolved(address, config, resolver, url.slice(0, url.indexOf(':')).toLowerCase());
+      return this.callResolved(address, config, resolver, schemeOf(url));
     }
     if (address === undefined && !/^[a-z][a-z\d+.-]*:/i.test(url)) throw relative(url, config);
     return this.callPlain(config);

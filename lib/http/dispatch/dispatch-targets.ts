@@ -3,8 +3,9 @@ import type { AddressResolver } from '../../backend/index.js';
 import { FIRST_TRY, type InstancePick, type PickContext } from '../../balancing/index.js';
 import { isNobodyToCall, type ServiceViews } from '../../discovery/index.js';
 import { describe, DiscoveryError, NoInstanceError } from '../../model/index.js';
-import type { CallFollower, CallTelemetry } from '../../observability/index.js';
-import { pickFirst } from '../attempts.js';
+import type { CallTelemetry } from '../../observability/index.js';
+import { schemeOf } from '../address.js';
+import { pickFirst, pickHedge } from '../attempts.js';
 import type { CallHeaders } from '../call-headers.js';
 import type { ResolvedCallOptions } from '../call-options.js';
 import { resolvedName } from '../call-result.js';
@@ -69,19 +70,21 @@ export class DispatchTargets implements DispatchOwner {
       else listener.onError(outside(bound.service, origin));
       return true;
     }
+    if (this.services.has(origin)) {
+      this.sendTo(this.services.get(origin), origin, request, listener);
+      return true;
+    }
     const host = hostOf(origin);
     const resolver = host === undefined ? undefined : this.resolverOf(host);
     if (host !== undefined && resolver !== undefined)
       this.send(host, request, listener, { resolver, scheme: schemeOf(origin) });
-    else if (this.services.has(origin)) this.sendTo(this.services.get(origin), origin, request, listener);
     else void this.sendSoon(origin, request, listener);
     return true;
   }
 
   /** Who knows the instances behind a host that is no service's; undefined: it is where it says. */
   resolverOf(host: string): AddressResolver | undefined {
-    const { resolvers } = this.options;
-    return resolvers.length === 0 ? undefined : resolvers.find((one) => one.handles(host));
+    return this.options.resolvers.find((one) => one.handles(host));
   }
 
   /** A request to a service, or to a host that a resolver knows. */
@@ -182,7 +185,7 @@ export class DispatchTargets implements DispatchOwner {
       const source: HedgedSource = {
         hedging,
         send: (to, heard, line) => send(to, heard, { ...more, line }),
-        next: (tried) => pickHedge(callee, context, tried, more.observed),
+        next: (tried) => pickHedge(callee, { context, observed: more.observed }, tried),
       };
       new HedgedDispatch(source, listener).start(pick);
     } catch (error) {
@@ -284,28 +287,10 @@ function mayHedge(
   return isRepeatable(method, retry) && (again !== undefined || isPlainBody(body));
 }
 
-function pickHedge(
-  { route, budget }: ServiceCallee,
-  context: PickContext,
-  tried: ReadonlySet<string>,
-  observed: CallFollower | undefined,
-): InstancePick | undefined {
-  const next = route.select({ ...context, tried });
-  if (next === undefined || tried.has(next.instance.url)) return undefined;
-  if (budget.withdraw()) return route.begin(next);
-  observed?.retryRefused();
-  return undefined;
-}
-
 function pickAt(callee: ServiceCallee, url: string): InstancePick | undefined {
   const { route } = callee;
   const endpoint = route.candidates.find(({ instance }) => instance.url === url);
   return endpoint && route.begin(endpoint);
-}
-
-/** The scheme of a URL, in lower case. */
-export function schemeOf(url: string): string {
-  return url.slice(0, url.indexOf(':')).toLowerCase();
 }
 
 /** The host of an origin that may name a service: one without a port, and no address. */

@@ -17,7 +17,7 @@ import {
   type WireRequestOptions,
 } from '../transport/index.js';
 import type { DispatchListener, DispatchOptions } from './dispatch-port.js';
-import { followSocket } from './socket-end.js';
+import { closingByWrites, followSocket } from './socket-end.js';
 import { headerOf, isEventStream, withMore, type RequestHeaders } from './request-headers.js';
 
 /** What is known of a request besides what undici was given. */
@@ -188,7 +188,9 @@ export class DispatchedCall implements HopListener {
     this.socket = socket;
     this.last();
     const isWebSocket = String(this.request.upgrade).toLowerCase() === 'websocket';
-    followSocket(socket, isWebSocket, (isBroken) => this.over(isBroken ? 'connection-failure' : 'success'));
+    followSocket(socket, { isClosing: isWebSocket ? closingByWrites(socket) : undefined }, (brokenOffBy) =>
+      this.over(brokenOffBy === undefined ? 'success' : 'connection-failure'),
+    );
     this.listener.onUpgrade(status, headers, socket);
   }
 

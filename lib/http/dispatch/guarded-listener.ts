@@ -1,13 +1,11 @@
 import type { Duplex } from 'node:stream';
-import type { DispatchListener } from './dispatch-port.js';
+import { PassingListener } from './passing-listener.js';
 
 /** Passes on what is heard of a request, and tells whoever runs it when all of it is over, and how. */
-export class GuardedListener implements DispatchListener {
+export class GuardedListener extends PassingListener {
   private isHeard = false;
   private resolve: () => void = () => {};
   private reject: (error: Error) => void = () => {};
-
-  constructor(private readonly listener: DispatchListener) {}
 
   /**
    * Sends the request, and resolves or rejects when its answer has ended. Only as long as nothing of it was heard can it be
@@ -24,36 +22,28 @@ export class GuardedListener implements DispatchListener {
 
   /** Whoever runs the request has refused it, or given it up. */
   refused(error: Error): void {
-    if (!this.isHeard) this.listener.onError(error);
+    if (!this.isHeard) super.onError(error);
   }
 
-  onConnect(abort: (reason?: Error) => void): void {
-    this.listener.onConnect(abort);
-  }
-
-  onHeaders(status: number, headers: readonly Buffer[], resume: () => void, statusText: string): boolean {
+  override onHeaders(status: number, headers: readonly Buffer[], resume: () => void, statusText: string): boolean {
     if (status >= 200) this.isHeard = true;
-    return this.listener.onHeaders(status, headers, resume, statusText);
+    return super.onHeaders(status, headers, resume, statusText);
   }
 
-  onData(chunk: Buffer): boolean {
-    return this.listener.onData(chunk);
-  }
-
-  onComplete(trailers: readonly Buffer[]): void {
+  override onComplete(trailers: readonly Buffer[]): void {
     this.resolve();
-    this.listener.onComplete(trailers);
+    super.onComplete(trailers);
   }
 
   /** What failed before an answer is told when whoever runs the request has no other word to say. */
-  onError(error: Error): void {
+  override onError(error: Error): void {
     this.reject(error);
-    if (this.isHeard) this.listener.onError(error);
+    if (this.isHeard) super.onError(error);
   }
 
-  onUpgrade(status: number, headers: readonly Buffer[], socket: Duplex): void {
+  override onUpgrade(status: number, headers: readonly Buffer[], socket: Duplex): void {
     this.isHeard = true;
     socket.once('close', this.resolve);
-    this.listener.onUpgrade(status, headers, socket);
+    super.onUpgrade(status, headers, socket);
   }
 }

@@ -1,9 +1,9 @@
-import type { Duplex } from 'node:stream';
 import type { InstancePick } from '../../balancing/index.js';
 import type { AttemptReason } from '../../observability/index.js';
 import type { HedgingOptions } from '../call-options.js';
 import type { DispatchListener } from './dispatch-port.js';
 import type { DispatchedCall, LineOfCall } from './dispatched-call.js';
+import { PassingListener } from './passing-listener.js';
 
 /** What a hedged request needs of who sends it. */
 export interface HedgedSource {
@@ -82,36 +82,26 @@ export class HedgedDispatch {
   }
 }
 
-/** Hears of one line. */
-class Line implements DispatchListener {
+/** Hears of one line, and passes the answer on that is the caller's. */
+class Line extends PassingListener {
   constructor(
     private readonly hedged: HedgedDispatch,
-    private readonly listener: DispatchListener,
-  ) {}
+    listener: DispatchListener,
+  ) {
+    super(listener);
+  }
 
-  onConnect(): void {
+  override onConnect(): void {
     this.hedged.connected();
   }
 
-  onHeaders(status: number, headers: readonly Buffer[], resume: () => void, statusText: string): boolean {
+  override onHeaders(status: number, headers: readonly Buffer[], resume: () => void, statusText: string): boolean {
     // What is said before an answer is that of no line yet.
     if (status < 200) return true;
-    return !this.hedged.answers(this) || this.listener.onHeaders(status, headers, resume, statusText);
+    return !this.hedged.answers(this) || super.onHeaders(status, headers, resume, statusText);
   }
 
-  onData(chunk: Buffer): boolean {
-    return this.listener.onData(chunk);
-  }
-
-  onComplete(trailers: readonly Buffer[]): void {
-    this.listener.onComplete(trailers);
-  }
-
-  onError(error: Error): void {
+  override onError(error: Error): void {
     this.hedged.failed(this, error);
-  }
-
-  onUpgrade(status: number, headers: readonly Buffer[], socket: Duplex): void {
-    this.listener.onUpgrade(status, headers, socket);
   }
 }

@@ -1,13 +1,13 @@
 import type { AddressResolver } from '../../backend/index.js';
 import type { PickContext } from '../../balancing/index.js';
-import { assertWithin, fullUrl, parseAddress, serviceUrl, type CallAddress } from '../address.js';
+import { assertWithin, fullUrl, parseAddress, schemeOf, serviceUrl, type CallAddress } from '../address.js';
 import { isRepeatable } from '../failover.js';
 import type { RequestBalancing, ResolvedCallOptions } from '../call-options.js';
 import { isHarmless, leaves } from '../transport/index.js';
 import { listenerOf } from './dispatch-listener.js';
 import type { DispatchedCall } from './dispatched-call.js';
 import type { DispatchHandler, DispatchOptions } from './dispatch-port.js';
-import { schemeOf, type DispatchTargets } from './dispatch-targets.js';
+import type { DispatchTargets } from './dispatch-targets.js';
 import { fetchFallback } from './fetch-fallback.js';
 import { only } from './request-headers.js';
 

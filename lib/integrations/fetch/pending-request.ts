@@ -1,9 +1,8 @@
 import type { Duplex } from 'node:stream';
-import { listenerOf, type DispatchHandler, type DispatchListener } from '../../http/index.js';
+import { listenerOf, PassingListener, type DispatchHandler } from '../../http/index.js';
 
 /** One request of a dispatcher, until its answer has ended or its connection has become its caller's own. */
-export class PendingRequest implements DispatchListener {
-  private readonly listener: DispatchListener;
+export class PendingRequest extends PassingListener {
   private abort: ((reason?: Error) => void) | undefined;
   private destroyedBy: Error | undefined;
   private isOver = false;
@@ -13,7 +12,7 @@ export class PendingRequest implements DispatchListener {
     handler: DispatchHandler,
     private readonly ended: (request: PendingRequest) => void,
   ) {
-    this.listener = listenerOf(handler);
+    super(listenerOf(handler));
   }
 
   /** Ends it, wherever it is. */
@@ -24,34 +23,26 @@ export class PendingRequest implements DispatchListener {
     else this.abort(error);
   }
 
-  onConnect(abort: (reason?: Error) => void): void {
+  override onConnect(abort: (reason?: Error) => void): void {
     this.abort = abort;
     if (this.isOver) abort(this.destroyedBy);
-    else this.listener.onConnect(abort);
+    else super.onConnect(abort);
   }
 
-  onHeaders(status: number, headers: readonly Buffer[], resume: () => void, statusText: string): boolean {
-    return this.listener.onHeaders(status, headers, resume, statusText);
-  }
-
-  onData(chunk: Buffer): boolean {
-    return this.listener.onData(chunk);
-  }
-
-  onComplete(trailers: readonly Buffer[]): void {
+  override onComplete(trailers: readonly Buffer[]): void {
     this.over();
-    this.listener.onComplete(trailers);
+    super.onComplete(trailers);
   }
 
-  onError(error: Error): void {
+  override onError(error: Error): void {
     if (this.isOver) return;
     this.over();
-    this.listener.onError(error);
+    super.onError(error);
   }
 
-  onUpgrade(status: number, headers: readonly Buffer[], socket: Duplex): void {
+  override onUpgrade(status: number, headers: readonly Buffer[], socket: Duplex): void {
     this.over();
-    this.listener.onUpgrade(status, headers, socket);
+    super.onUpgrade(status, headers, socket);
   }
 
   private over(): void {

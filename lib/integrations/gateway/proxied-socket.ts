@@ -1,16 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Lasting } from '../../http/index.js';
-import { FrameTrack } from './frame-track.js';
+import { followSocket, FrameTrack, type Lasting } from '../../http/index.js';
 
 /** "Going away" (RFC 6455, 7.4.1). */
 const GOING_AWAY = Buffer.from([0x03, 0xe9]);
 
 const NOTHING = Buffer.alloc(0);
-
-/** What a socket's error says when the other side has broken it off. */
-const RESETS: ReadonlySet<string | undefined> = new Set(['ECONNRESET', 'ETIMEDOUT', 'EPIPE']);
 
 /** Two sockets that an upgrade has made one: bytes go both ways until one side ends. */
 export class ProxiedSocket implements Lasting {
@@ -29,7 +25,14 @@ export class ProxiedSocket implements Lasting {
     private readonly instance: Socket,
     private readonly isWebSocket: boolean,
   ) {
-    this.ended = this.followEnd();
+    // From now on: the other side may break it off before they are joined.
+    for (const side of [client, instance]) side.on('error', () => {});
+    const isClosing = isWebSocket ? () => this.ofClient.isClosing || this.ofInstance.isClosing : undefined;
+    this.ended = new Promise((resolve) =>
+      followSocket(instance, { isClosing, hasLeft: () => client.destroyed }, (brokenOffBy) =>
+        resolve(this.isGoing ? undefined : brokenOffBy),
+      ),
+    );
   }
 
   /** @param early what both sides have sent already. @param over called when one of them is closed */
@@ -41,7 +44,6 @@ export class ProxiedSocket implements Lasting {
     ] as const;
     for (const [one, other, track, first] of sides) {
       if ('setTimeout' in one) one.setTimeout(0).setNoDelay(true).setKeepAlive(true, 30_000);
-      one.on('error', () => {});
       one.once('close', () => {
         over();
         // Of two that were told that the app goes, each may say its last words.
@@ -74,30 +76,6 @@ export class ProxiedSocket implements Lasting {
     this.client.destroy();
     this.instance.destroy();
   }
-
-  /** A WebSocket that nobody has closed by a frame was broken off (its code is 1006); so was any socket that was reset. */
-  private followEnd(): Promise<Error | undefined> {
-    const { client, instance } = this;
-    let reset: Error | undefined;
-    let isLeft = false;
-    instance.prependListener('error', (error: NodeJS.ErrnoException) => {
-      if (RESETS.has(error.code)) reset = error;
-    });
-    instance.prependListener('end', () => {
-      // Who has ended it himself isn't left.
-      isLeft = !instance.writableEnded && !client.destroyed;
-    });
-    return new Promise((resolve) =>
-      instance.once('close', () => {
-        const isBroken = this.isWebSocket && isLeft && !this.ofClient.isClosing && !this.ofInstance.isClosing;
-        resolve(this.isGoing ? undefined : (reset ?? (isBroken ? brokenOff() : undefined)));
-      }),
-    );
-  }
-}
-
-function brokenOff(): Error {
-  return Object.assign(new Error('the WebSocket was not closed but broken off'), { code: 'ECONNRESET' });
 }
 
 /** @param isMasked as what goes to a server must be */

@@ -1,4 +1,5 @@
 import { SingleFlight, TroubleLog, withDeadline, type Clock, type Logger } from '../../../backend/index.js';
+import { failureOf } from '../../../balancing/index.js';
 import type { ServiceHttpClient } from '../../../http/index.js';
 import { codeOf, DiscoveryError, type ServiceInstance } from '../../../model/index.js';
 import type { Route } from '../route.js';
@@ -113,7 +114,7 @@ export class GatewayOpenApi {
         const ask = (at: string): Promise<string> => textAt(client.axiosRef, url + at, { signal, maxBytes, timeoutMs });
         const text = await ask(basePath + path).catch((error: unknown) => {
           // Nest serves it beside its global prefix.
-          if (basePath === '' || statusOf(error) !== 404) throw error;
+          if (basePath === '' || failureOf(error) !== 404) throw error;
           return ask(path);
         });
         return { document: readDocument(text), basePath, readAt: clock.now() };
@@ -144,13 +145,9 @@ async function textAt(
   return data;
 }
 
-function statusOf(error: unknown): number | undefined {
-  return (error as { readonly response?: { readonly status?: number } } | undefined)?.response?.status;
-}
-
 /** In words that name no address. */
 function problemOf(error: unknown): string {
   if (error instanceof DocumentProblem) return error.message;
-  const status = statusOf(error);
-  return status === undefined ? (codeOf(error) ?? 'it can’t be asked') : `HTTP ${status}`;
+  const failure = failureOf(error);
+  return typeof failure === 'number' ? `HTTP ${failure}` : (codeOf(error) ?? 'it can’t be asked');
 }

@@ -1,3 +1,4 @@
+import { isGuarded } from '../../../http/index.js';
 import { DiscoveryError } from '../../../model/index.js';
 import { GrpcCall, setMissing } from './grpc-call.js';
 import { GuardedCall } from './guarded-call.js';
@@ -131,7 +132,7 @@ export class CallChannel {
         }
       };
       listener.onReceiveStatus = tell;
-      if (!service.isGuarded) {
+      if (!isGuarded(service.options)) {
         go();
         return;
       }

@@ -162,12 +162,6 @@ export class GrpcService extends WatchedService {
     }
   }
 
-  /** Whether something stands around each call. */
-  get isGuarded(): boolean {
-    const { bulkhead, policy } = this.options;
-    return bulkhead !== undefined || policy !== undefined;
-  }
-
   /** How many tries grpc-js may make. */
   get tries(): number {
     const { maxAttempts } = this.options;

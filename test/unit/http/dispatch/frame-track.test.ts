@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { FrameTrack } from '../../../lib/integrations/gateway/frame-track.js';
+import { FrameTrack } from '../../../../lib/http/dispatch/frame-track.js';
 
 function frame(operation: number, length: number, isMasked: boolean): Buffer {
   const mask = isMasked ? 0x80 : 0;

@@ -21,7 +21,7 @@ export class FrameTrack {
     return this.left === 0 && this.have === 0;
   }
 
-  take(piece: Buffer): void {
+  take(piece: Uint8Array): void {
     for (let at = 0; at < piece.length;) {
       if (this.left > 0) {
         const skipped = Math.min(this.left, piece.length - at);
