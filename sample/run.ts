@@ -65,7 +65,8 @@ const children: ChildProcess[] = [];
 
 function start(name: string, environment: Readonly<Record<string, string>> = {}): ChildProcess {
   const child = fork(join(folder, 'dist', name, 'main.js'), {
-    ...{ stdio: 'inherit', execArgv: [] },
+    stdio: 'inherit',
+    execArgv: [],
     env: { ...process.env, ...environment },
   });
   children.push(child);

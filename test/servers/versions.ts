@@ -1,13 +1,17 @@
+/** Whether this run is against the newest servers that can be had: `npm run matrix -- --servers`. */
+const isNewest = process.env['NSD_SERVERS'] === 'newest';
+
 /**
  * Every version that `test/servers` installs, in one place. A change here gives a new folder in the cache, so nothing
- * stale is ever reused.
+ * stale is ever reused. The newest ones are written down too: what fails with them then failed because of us, not because
+ * somebody released overnight. docs/servers.md says why Nacos and Consul have none.
  */
-const pinned = {
+export const versions = {
   nats: {
     /** From Debian 12; elsewhere the same release is built with Go. */
     debian: { upstream: '2.9.10', goModule: 'v2.9.10' },
     /** Built with Go. 2.11 brought per-key TTL and delete markers. */
-    current: 'v2.14.5',
+    current: isNewest ? 'v2.15.3' : 'v2.14.5',
   },
   /** Each brings an undici of its own, which its `fetch` is: 6, 6, 7 and 8. */
   node: { 20: '20.20.2', 22: '22.23.3', 24: '24.21.0', 26: '26.10.0' },
@@ -21,15 +25,15 @@ const pinned = {
     debianFolder: 'usr/lib/go-1.19',
   },
   zookeeper: {
-    /** From Debian 12; elsewhere the same release comes from Maven Central. */
-    debian: '3.8.0',
-    maven: '3.8.0',
+    /** From Debian 12; elsewhere the same release comes from Maven Central, and the newest from there only. */
+    debian: isNewest ? undefined : '3.8.0',
+    maven: isNewest ? '3.9.5' : '3.8.0',
   },
   /** Built with Go from the module's own sources. */
   consul: 'v1.20.5',
   eureka: {
-    springBoot: '3.5.7',
-    springCloud: '2025.0.0',
+    springBoot: isNewest ? '4.0.9' : '3.5.7',
+    springCloud: isNewest ? '2025.1.4' : '2025.0.0',
   },
   /**
    * Spring's side where a test has one: applications at Eureka and ZooKeeper, the config server, the reader of YAML,
@@ -54,27 +58,3 @@ const pinned = {
     springBoot: '3.5.7',
   },
 } as const;
-
-/** Strings of any value in the place of those that are written there. */
-type Text<T> = { readonly [K in keyof T]: T[K] extends string ? string : T[K] extends number ? number : Text<T[K]> };
-
-/**
- * The newest releases that can be had, for `npm run matrix -- --servers`. They are written down too: what fails there
- * then failed because of us, not because somebody released overnight. docs/servers.md says why Nacos and Consul stay where
- * they are.
- */
-const newest = {
-  nats: { ...pinned.nats, current: 'v2.15.3' },
-  /** Not in Debian, so Maven Central's. */
-  zookeeper: { debian: undefined, maven: '3.9.5' },
-  eureka: { springBoot: '4.0.9', springCloud: '2025.1.4' },
-} as const;
-
-/** The versions of this run: the pinned ones, or with `NSD_SERVERS=newest` the newest. */
-export const versions: Omit<typeof pinned, keyof typeof newest> & {
-  readonly [K in keyof typeof newest]: K extends 'zookeeper'
-    ? { readonly debian: string | undefined; readonly maven: string }
-    : (typeof pinned)[K] extends string
-      ? string
-      : Text<(typeof pinned)[K]>;
-} = process.env['NSD_SERVERS'] === 'newest' ? { ...pinned, ...newest } : pinned;

@@ -1,19 +1,12 @@
 import { createServer, type Socket } from 'node:net';
-import { All, Controller, Inject, Module, Req, Res, type INestApplication, type Type } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { FastifyAdapter } from '@nestjs/platform-fastify';
-import { afterEach, describe, expect, test } from 'vitest';
+import { All, Controller, Inject, Module, Req, Res } from '@nestjs/common';
+import { describe, expect, test } from 'vitest';
 import { DiscoveryModule } from '../../../lib/index.js';
 import { ServiceGatewayModule, ServiceProxy, type GatewayRoute } from '../../../lib/integrations/gateway/index.js';
 import { normalPath } from '../../../lib/integrations/gateway/normal-path.js';
 import { InMemoryRegistry } from '../../../lib/testing/index.js';
-import { portOf, type Platform } from '../support.js';
+import { createOn, portOf, type Platform } from '../support.js';
 import { afterTest, ask, open, raw, upstream } from './support.js';
-
-const apps: INestApplication[] = [];
-afterEach(async () => {
-  for (const app of apps.splice(0)) await app.close().catch(() => {});
-});
 
 /** Calls whatever the path names. */
 @Controller('by-name')
@@ -40,12 +33,7 @@ async function gateway(
     ],
   })
   class AppModule {}
-  const nest = { logger: false as const, abortOnError: false };
-  const app =
-    platform === 'fastify'
-      ? await NestFactory.create(AppModule as Type, new FastifyAdapter(), nest)
-      : await NestFactory.create(AppModule as Type, nest);
-  apps.push(app);
+  const app = await createOn(platform, AppModule);
   await app.listen(0, '127.0.0.1');
   return portOf(app);
 }

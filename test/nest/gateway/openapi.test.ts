@@ -1,9 +1,7 @@
 import type { ServerResponse } from 'node:http';
-import { Controller, Get, Module, Param, Post, type INestApplication, type Type } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { Controller, Get, Module, Param, Post, type INestApplication } from '@nestjs/common';
 import { DocumentBuilder, SwaggerModule, type OpenAPIObject } from '@nestjs/swagger';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { DiscoveryModule } from '../../../lib/index.js';
 import {
   GatewayOpenApi,
@@ -11,13 +9,8 @@ import {
   type ServiceGatewayOptions,
 } from '../../../lib/integrations/gateway/index.js';
 import { InMemoryRegistry } from '../../../lib/testing/index.js';
-import { LogCollector, portOf, type Platform } from '../support.js';
+import { createOn, LogCollector, portOf, type Platform } from '../support.js';
 import { ask, upstream, type Upstream } from './support.js';
-
-const apps: INestApplication[] = [];
-afterEach(async () => {
-  for (const app of apps.splice(0)) await app.close().catch(() => {});
-});
 
 @Controller('status')
 class StatusController {
@@ -40,12 +33,7 @@ async function gateway(
     imports: [ServiceGatewayModule.forRoot(options), DiscoveryModule.forRoot({ registry: backend, config: backend })],
   })
   class AppModule {}
-  const nest = { logger: logger ?? (false as const), abortOnError: false };
-  const app =
-    platform === 'fastify'
-      ? await NestFactory.create(AppModule as Type, new FastifyAdapter(), nest)
-      : await NestFactory.create(AppModule as Type, nest);
-  apps.push(app);
+  const app = await createOn(platform, AppModule, logger);
   SwaggerModule.setup('docs', app, SwaggerModule.createDocument(app, own), {
     ui: platform === 'express',
     patchDocumentOnRequest: (_request, _response, document) => app.get(GatewayOpenApi).merge(document),
@@ -89,8 +77,7 @@ describe.each(['express', 'fastify'] as const)('the documents of services on one
     }
     @Module({ controllers: [ItemsController] })
     class StockModule {}
-    const stock = await NestFactory.create(StockModule as Type, { logger: false });
-    apps.push(stock);
+    const stock = await createOn('express', StockModule);
     stock.setGlobalPrefix('v1');
     SwaggerModule.setup('docs', stock, SwaggerModule.createDocument(stock, new DocumentBuilder().build()));
     await stock.listen(0, '127.0.0.1');

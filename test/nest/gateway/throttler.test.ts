@@ -1,18 +1,11 @@
-import { Module, type INestApplication, type Type } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { Module } from '@nestjs/common';
 import { ThrottlerGuard, ThrottlerModule } from '@nestjs/throttler';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { DiscoveryModule } from '../../../lib/index.js';
 import { ServiceGatewayModule } from '../../../lib/integrations/gateway/index.js';
 import { InMemoryRegistry } from '../../../lib/testing/index.js';
-import { portOf } from '../support.js';
+import { createOn, portOf } from '../support.js';
 import { ask, upstream } from './support.js';
-
-const apps: INestApplication[] = [];
-afterEach(async () => {
-  for (const app of apps.splice(0)) await app.close().catch(() => {});
-});
 
 describe.each(['express', 'fastify'] as const)("@nestjs/throttler before the gateway's routes, on %s", (platform) => {
   test('counts each route by itself, and tells of it in headers', async () => {
@@ -33,12 +26,7 @@ describe.each(['express', 'fastify'] as const)("@nestjs/throttler before the gat
       ],
     })
     class AppModule {}
-    const nest = { logger: false as const, abortOnError: false };
-    const app =
-      platform === 'fastify'
-        ? await NestFactory.create(AppModule as Type, new FastifyAdapter(), nest)
-        : await NestFactory.create(AppModule as Type, nest);
-    apps.push(app);
+    const app = await createOn(platform, AppModule);
     await app.listen(0, '127.0.0.1');
     const port = portOf(app);
     const first = await ask(port, '/a/x');

@@ -2,21 +2,14 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { Module, type INestApplication, type Type } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { Module, type INestApplication } from '@nestjs/common';
 import { WebSocket } from 'undici';
-import { afterEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { DiscoveryModule, DiscoveryTelemetry } from '../../../lib/index.js';
 import { ServiceGatewayModule } from '../../../lib/integrations/gateway/index.js';
 import { InMemoryRegistry } from '../../../lib/testing/index.js';
-import { portOf, type Platform } from '../support.js';
+import { createOn, portOf, type Platform } from '../support.js';
 import { afterTest, open, upstream, type Upstream } from './support.js';
-
-const apps: INestApplication[] = [];
-afterEach(async () => {
-  for (const app of apps.splice(0)) await app.close().catch(() => {});
-});
 
 async function before(platform: Platform, services: readonly Upstream[]): Promise<INestApplication> {
   const registry = new InMemoryRegistry();
@@ -29,12 +22,7 @@ async function before(platform: Platform, services: readonly Upstream[]): Promis
     ],
   })
   class AppModule {}
-  const nest = { logger: false as const, abortOnError: false };
-  const app =
-    platform === 'fastify'
-      ? await NestFactory.create(AppModule as Type, new FastifyAdapter(), nest)
-      : await NestFactory.create(AppModule as Type, nest);
-  apps.push(app);
+  const app = await createOn(platform, AppModule);
   await app.listen(0, '127.0.0.1');
   return app;
 }
@@ -92,7 +80,7 @@ describe.each(['express', 'fastify'] as const)("WebSockets at the gateway's end 
       socket.addEventListener('close', ({ code, wasClean }) => resolve({ code, wasClean }));
     });
     await new Promise<void>((resolve) => socket.addEventListener('message', () => resolve()));
-    await apps.splice(0)[0]?.close();
+    await app.close();
     expect(await closed).toMatchObject({ code: 1001 });
     await expect.poll(() => service.sent[0]?.length).toBe(8);
     const [bytes = Buffer.alloc(0)] = service.sent;
@@ -110,7 +98,7 @@ describe.each(['express', 'fastify'] as const)("WebSockets at the gateway's end 
     socket.write(HANDSHAKE);
     await expect.poll(() => got.subarray(-2).toString()).toBe('hi');
     const closed = once(socket, 'close');
-    await apps.splice(0)[0]?.close();
+    await app.close();
     await closed;
     expect(got.subarray(-2).toString()).toBe('hi');
     expect(service.sent[0]).toHaveLength(0);

@@ -3,16 +3,9 @@ import type { Readable } from 'node:stream';
 import { expect, it } from 'vitest';
 import type { HttpTransport, PooledTransport, ServiceHttpClient } from '../../../../lib/http/index.js';
 import { readAll, until } from '../transport/support.js';
-import { after, answer, node, reset, service, silence, status, type Behaviour } from './support.js';
+import { after, answer, cutOff, node, reset, service, silence, status, type Behaviour } from './support.js';
 
 const CALLS = 10_000;
-
-/** Ends in the middle of its body. */
-const cutOff: Behaviour = (_request, response) => {
-  response.writeHead(200, { 'content-length': '100' });
-  response.write('half');
-  setImmediate(() => response.destroy());
-};
 
 const garbage: Behaviour = (request) => {
   request.socket.end('this is not HTTP\r\n\r\n');

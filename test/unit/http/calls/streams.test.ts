@@ -1,13 +1,7 @@
 import type { Readable } from 'node:stream';
 import { expect, it } from 'vitest';
 import { readAll } from '../transport/support.js';
-import { answer, node, service, type Behaviour } from './support.js';
-
-/** Ends in the middle of its body. */
-const cutOff: Behaviour = (_request, response) => {
-  response.writeHead(200, { 'content-length': '100' });
-  response.write('half', () => response.destroy());
-};
+import { answer, cutOff, node, service, type Behaviour } from './support.js';
 
 const endless: Behaviour = (_request, response) => {
   response.write('begun');

@@ -49,6 +49,12 @@ export const after =
     setTimeout(() => then(request, response), ms);
   };
 
+/** Ends in the middle of its body. */
+export const cutOff: Behaviour = (_request, response) => {
+  response.writeHead(200, { 'content-length': '100' });
+  response.write('half', () => response.destroy());
+};
+
 /** Never answers. */
 export const silence: Behaviour = () => {};
 
