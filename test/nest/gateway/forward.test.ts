@@ -6,6 +6,7 @@ import { All, Controller, Inject, Module, Req, Res, type INestApplication, type 
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { freePortWith } from '../../servers/free-port.js';
 import { DiscoveryModule, type DiscoveryModuleOptions } from '../../../lib/index.js';
 import {
   ServiceGatewayModule,
@@ -429,8 +430,7 @@ describe.each(['express', 'fastify'] as const)('forward() in a controller, on %s
 
   test('goes to the next instance when one can’t be reached, whatever the method', async () => {
     const service = await upstream();
-    const gone = await upstream();
-    await gone.close();
+    const gone = { port: await freePortWith([]) };
     const port = await gateway(platform, stock(gone.port, service.port));
     for (let i = 0; i < 4; i += 1) {
       expect((await ask(port, '/', { method: 'POST', body: 'once' })).status).toBe(200);

@@ -19,6 +19,7 @@ import {
 import { APP_GUARD, NestFactory, Reflector } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { afterEach, describe, expect, test } from 'vitest';
+import { freePortWith } from '../../servers/free-port.js';
 import { DiscoveryModule } from '../../../lib/index.js';
 import {
   ServiceGatewayModule,
@@ -419,8 +420,7 @@ describe.each(['express', 'fastify'] as const)('the gateway module, on %s', (pla
 
     test('go both ways, fail over, and end on both sides', async () => {
       const service = await echo();
-      const gone = await upstream();
-      await gone.close();
+      const gone = { port: await freePortWith([]) };
       const registry = new InMemoryRegistry();
       registry.addInstance('CHAT', { port: gone.port });
       registry.addInstance('CHAT', { port: service.port });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { urlToHttpOptions } from 'node:url';
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
+import { freePortWith } from '../../servers/free-port.js';
 import { HttpClient, systemClock, type HttpClientOptions, type HttpRequest } from '../../../lib/backend/index.js';
 import { ManualClock } from '../../../lib/testing/index.js';
 import { makeCertificates } from '../../servers/certificates.js';
@@ -135,8 +136,7 @@ describe('HttpClient', () => {
   it('leaves what a connection failed with as it is, and what is no HTTP', async () => {
     const garbage = await listen(createTcpServer((socket) => socket.end('SSH-2.0-OpenSSH\r\n')));
     await expect(open().send(get(garbage))).rejects.toMatchObject({ code: /^HPE_/ });
-    const gone = await listen(createTcpServer());
-    await closing.pop()?.();
+    const gone = `http://127.0.0.1:${await freePortWith([])}`;
     await expect(open().send(get(gone))).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 

@@ -93,9 +93,10 @@ else {
       await expect.poll(async () => (await shown())?.buildVersion, { timeout: 30_000 }).toBe('1.4.0');
       const instance = await shown();
       expect(instance?.registration.managementUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/api\/actuator$/);
-      expect(instance?.endpoints.map(({ id }) => id)).toEqual(
-        expect.arrayContaining(['health', 'info', 'metrics', 'env', 'serviceregistry', 'refresh']),
-      );
+      // It asks for the endpoints once it has seen that the app is up.
+      await expect
+        .poll(async () => (await shown())?.endpoints.map(({ id }) => id), { timeout: 40_000 })
+        .toEqual(expect.arrayContaining(['health', 'info', 'metrics', 'env', 'serviceregistry', 'refresh']));
       expect(await through('metrics/process.uptime')).toMatchObject({ code: 200, baseUnit: 'seconds' });
       expect(await through('env')).toMatchObject({ code: 200, propertySources: expect.any(Array) as unknown[] });
     });

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import { expect, it } from 'vitest';
 import type { HttpTransport, PooledTransport, ServiceHttpClient } from '../../../../lib/http/index.js';
 import { readAll, until } from '../transport/support.js';
-import { after, answer, cutOff, node, reset, service, silence, status, type Behaviour } from './support.js';
+import { after, answer, cutOff, node, refusing, reset, service, silence, status, type Behaviour } from './support.js';
 
 const CALLS = 10_000;
 
@@ -52,8 +52,7 @@ it.each(['undici', 'axios'] as const)(
       // Without ejection the failing ones stay in the game; hedges add calls that are overtaken.
       http: { ejection: false, timeoutMs: 100, hedging: { delayMs: 20 }, balancing: 'p2c' },
     });
-    const gone = await node();
-    await gone.server.close();
+    const gone = await refusing();
     stock.add(gone);
     await stock.knows(...members, gone);
     const ways = Object.values(WAYS);

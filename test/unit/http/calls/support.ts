@@ -1,6 +1,7 @@
 import type { RequestListener } from 'node:http';
 import { Logger } from '@nestjs/common';
 import { afterEach, expect } from 'vitest';
+import { freePortWith } from '../../../servers/free-port.js';
 import type { ServiceHttpClient } from '../../../../lib/http/index.js';
 import { DiscoveryRuntime } from '../../../../lib/nest/discovery-runtime.js';
 import type { DiscoveryModuleOptions } from '../../../../lib/nest/index.js';
@@ -72,11 +73,12 @@ export async function nodes(count: number, behaviour: Behaviour = answer): Promi
   return Promise.all(Array.from({ length: count }, () => node(behaviour)));
 }
 
-/** A port that nobody listens on. */
+/** A port that nobody listens on, nor will: one that was just closed may be another test's server a moment later. */
 export async function refusing(): Promise<Node> {
-  const gone = await node();
-  await gone.server.close();
-  return { ...gone, server: { ...gone.server, close: async () => {} } };
+  const port = await freePortWith([]);
+  const url = `http://127.0.0.1:${port}`;
+  const server: TestServer = { url, port, accepted: 0, open: 0, close: async () => {} };
+  return { port, url, server, hits: 0, behaviour: answer };
 }
 
 /** A service in a registry, and this app's client of it. */

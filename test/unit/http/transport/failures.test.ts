@@ -3,6 +3,7 @@ import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import axios, { AxiosError, type AxiosRequestConfig, type CreateAxiosDefaults } from 'axios';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { freePortWith } from '../../../servers/free-port.js';
 import { CallSignal, PooledTransport } from '../../../../lib/http/transport/index.js';
 import { httpServer, openPath, outcome, rawServer, until, type Path, type TestServer } from './support.js';
 
@@ -16,9 +17,7 @@ const paths: Path[] = [];
 beforeAll(async () => {
   silent = await rawServer(() => {});
   stalled = await rawServer((socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc'));
-  const gone = await httpServer(() => {});
-  refusing = gone.url;
-  await gone.close();
+  refusing = `http://127.0.0.1:${await freePortWith([])}`;
 });
 afterAll(() => Promise.all([silent.close(), stalled.close()]));
 afterEach(() => Promise.all(paths.splice(0).map((path) => path.close())));

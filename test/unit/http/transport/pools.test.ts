@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { AxiosHeaders, type AxiosRequestConfig, type InternalAxiosRequestConfig } from 'axios';
 import { afterEach, describe, expect, it } from 'vitest';
+import { freePortWith } from '../../../servers/free-port.js';
 import { CallSignal, PooledTransport, type TransportOptions } from '../../../../lib/http/transport/index.js';
 import { DiscoveryError } from '../../../../lib/model/index.js';
 import { echo, httpServer, openPath, rawServer, until, type TestServer } from './support.js';
@@ -203,8 +204,7 @@ it.each(['adapter', 'direct'] as const)(
         }
       }),
     );
-    const gone = await httpServer(echo);
-    await gone.close();
+    const gone = { url: `http://127.0.0.1:${await freePortWith([])}` };
     const path = openPath(name, { baseURL: server.url });
     const transport = path.transport as PooledTransport;
     closers.push(() => path.close());
