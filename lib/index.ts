@@ -167,6 +167,8 @@ export type {
   Lease,
   LeaseState,
   Logger,
+  OverrideStatus,
+  OverrideTarget,
   RegistryDriver,
   RevokeResult,
   ServicesReport,

@@ -51,6 +51,8 @@ export type {
   Lease,
   LeaseState,
   Logger,
+  OverrideStatus,
+  OverrideTarget,
   RegistryDriver,
   RevokeResult,
   ServicesReport,

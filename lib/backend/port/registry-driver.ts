@@ -59,6 +59,18 @@ export type ChangeSupport =
   | 'emulated'
   | 'unsupported';
 
+/** What an operator says of an instance: it takes no calls, or what it says itself counts again. */
+export type OverrideStatus = 'UP' | 'OUT_OF_SERVICE';
+
+/** Whose status is overridden. */
+export interface OverrideTarget {
+  readonly service: string;
+  readonly instanceId: string;
+  /** Where others read it, as Consul has it. @default none is given */
+  readonly reason?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** The write side of a backend. */
 export interface RegistryDriver {
   readonly capabilities: {
@@ -67,4 +79,12 @@ export interface RegistryDriver {
   };
   /** Begins to keep `registration` true. Returns at once; errors show in the lease's state. */
   register(registration: Registration): Lease;
+  /**
+   * Takes an instance, whoever registered it, out of traffic by the registry's own means for operators, or ends that: it
+   * stays so while the instance renews its registration. Resolves when the registry has it. Absent where the product has
+   * no such means.
+   *
+   * @throws DiscoveryError `NO_INSTANCE` when the registry has no such instance, `BACKEND_REFUSED`, `BACKEND_UNAVAILABLE`
+   */
+  overrideStatus?(target: OverrideTarget, status: OverrideStatus): Promise<void>;
 }

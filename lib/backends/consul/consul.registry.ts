@@ -5,10 +5,12 @@ import {
   type Lease,
   type LeaseKeeper,
   type LeaseOperations,
+  type OverrideStatus,
+  type OverrideTarget,
   type RegistryDriver,
   type Removal,
 } from '../../backend/index.js';
-import { DiscoveryError, type Registration } from '../../model/index.js';
+import { defined, DiscoveryError, NoInstanceError, type Registration } from '../../model/index.js';
 import type { ConsulClient } from './client/consul-client.js';
 import { ConsulError, isConsulError } from './client/errors.js';
 import {
@@ -56,6 +58,21 @@ export class ConsulRegistryDriver implements RegistryDriver {
         return () => this.leases.delete(lease);
       },
     });
+  }
+
+  /** By the service's maintenance mode, at the agent that has it. */
+  async overrideStatus(target: OverrideTarget, status: OverrideStatus): Promise<void> {
+    this.host.assertOpen();
+    const { service, instanceId, reason, signal } = target;
+    const { services } = this.client;
+    try {
+      if (status === 'UP') await services.enable(instanceId, defined({ signal }));
+      else await services.disable(instanceId, defined({ reason, signal }));
+    } catch (error) {
+      if (!isForgotten(error)) throw error;
+      const problem = `the agent of ${this.host.name} has no instance ${instanceId} of ${service}: ask the agent that it is registered at`;
+      throw new NoInstanceError(service, problem);
+    }
   }
 }
 

@@ -5,10 +5,18 @@ import {
   type Lease,
   type LeaseKeeper,
   type LeaseOperations,
+  type OverrideStatus,
+  type OverrideTarget,
   type RegistryDriver,
   type Removal,
 } from '../../backend/index.js';
-import { DiscoveryError, messageOf, type InstanceStatus, type Registration } from '../../model/index.js';
+import {
+  DiscoveryError,
+  messageOf,
+  NoInstanceError,
+  type InstanceStatus,
+  type Registration,
+} from '../../model/index.js';
 import type { EurekaSession } from './client/session.js';
 import type { OutgoingInstance } from './eureka.codec.js';
 import type { EurekaInstance } from './eureka.instance.js';
@@ -32,6 +40,18 @@ export class EurekaRegistryDriver implements RegistryDriver {
 
   register(registration: Registration): Lease {
     return this.keep(registration).lease;
+  }
+
+  /** By the status override, which the server puts over what the instance says with each heartbeat. */
+  async overrideStatus({ service, instanceId, signal }: OverrideTarget, status: OverrideStatus): Promise<void> {
+    this.host.assertOpen();
+    const { api } = this.session;
+    const known =
+      status === 'UP'
+        ? // What it says itself follows with its next heartbeat.
+          await api.deleteStatusOverride(service, instanceId, status, signal)
+        : await api.statusUpdate(service, instanceId, status, signal);
+    if (!known) throw new NoInstanceError(service, `${this.host.name} has no instance ${instanceId} of ${service}`);
   }
 
   /** As {@link register}, with the operations of the lease. */

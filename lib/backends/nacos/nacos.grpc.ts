@@ -84,6 +84,7 @@ export function grpcProtocol(settings: NacosSettings, context: BackendContext): 
         if (page.services.length < PAGE || names.length >= page.count) return names;
       }
     },
+    console: parts.console,
     query: (address, signal) => config.query(address, signal === undefined ? {} : { signal }),
     publish: async (param, signal) => void (await config.publishStored(param, signal === undefined ? {} : { signal })),
     remove: async ({ dataId, group }, signal) =>

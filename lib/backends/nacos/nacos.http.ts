@@ -74,6 +74,7 @@ export function httpProtocol(settings: NacosSettings, context: BackendContext): 
         if (page.services.length < PAGE || names.length >= page.count) return names;
       }
     },
+    console: naming,
     query: (address, signal) => config.query(address, signal === undefined ? {} : { signal }),
     publish: (param, signal) =>
       config.publish(

@@ -1,5 +1,6 @@
 import type { LeaseOperations } from '../../backend/index.js';
 import type { DiscoveryError } from '../../model/index.js';
+import type { HttpNamingApi } from './client/http/naming-api.js';
 import type { ConfigObservation, ConfigObserver } from './client/config/items.js';
 import type { ConfigAddress, NacosConfigItem, NacosPublishParam } from './client/config/model.js';
 import type { NacosConfigChange } from './client/http/config-archive-api.js';
@@ -17,6 +18,8 @@ export interface NacosProtocol {
   lease(service: string, group: string): ProtocolLease;
   observe(service: string, group: string, observer: ServiceObserver): ServiceSubscription;
   listServices(group: string, signal?: AbortSignal): Promise<readonly string[]>;
+  /** What the console does, which has no message in gRPC. */
+  readonly console: Pick<HttpNamingApi, 'get' | 'list' | 'modify'>;
 
   query(address: ConfigAddress, signal?: AbortSignal): Promise<NacosConfigItem | undefined>;
   publish(param: NacosPublishParam, signal?: AbortSignal): Promise<void>;

@@ -9,6 +9,10 @@ export interface CommandOptions {
   readonly application: string | undefined;
   readonly format: string | undefined;
   readonly operator: string | undefined;
+  readonly service: string | undefined;
+  readonly instance: string | undefined;
+  /** How long an answer may take, in milliseconds. */
+  readonly timeoutMs: number;
 }
 
 /** A command: its words after its name, what it was given, and what it works with. Resolves with the exit status. */

@@ -11,6 +11,7 @@ import { coloured, UsageError, type CommandIo } from './command-io.js';
 import { configuration } from './config-command.js';
 import { doctor } from './doctor-command.js';
 import { isOptionsFile, optionsFile, readOnly } from './options-file.js';
+import { override } from './override-command.js';
 import { list, watch } from './service-commands.js';
 import { status } from './status-command.js';
 
@@ -20,6 +21,7 @@ const COMMANDS: Readonly<Record<string, { readonly run: Command; readonly usesCo
   call: { run: call, usesConfig: false },
   config: { run: configuration, usesConfig: true },
   doctor: { run: doctor, usesConfig: true },
+  status: { run: override, usesConfig: false },
 };
 
 const USAGE = `Usage: nestjs-service-discovery <command> --registry <address> [options]
@@ -30,13 +32,15 @@ const USAGE = `Usage: nestjs-service-discovery <command> --registry <address> [o
   config get|explain|watch KEY        a value, why it is so, each change; --application, --profile
   config list [PREFIX]                the documents
   config set DOCUMENT TEXT            writes a document; --format
-  status [UP|OUT_OF_SERVICE REASON]   whether an app takes traffic; takes it out and back: --operator, --header
+  status [UP|OUT_OF_SERVICE REASON]   whether an app takes traffic; takes it out and back: --operator, --header,
+                                      or at its registry: --service, --instance
   doctor                              what may be wrong
 
   --registry ADDRESS    or $DISCOVERY_URL; @default local:
   --config ADDRESS      where configuration lies @default the registry's
   --config FILE         an app's options: a module that exports them, or JSON
   --operator URL        an app's operator endpoints, or $DISCOVERY_OPERATOR: http://127.0.0.1:3000/discovery
+  --service, --instance whose status is set at the registry: Eureka, Consul, Nacos
   --json                for scripts
   --timeout MS          how long an answer may take @default 5000
   --verbose             what is logged, on stderr
@@ -65,10 +69,11 @@ async function run(args: readonly string[], io: CommandIo): Promise<number> {
     io.out(USAGE);
     return name === undefined && values.help !== true ? 2 : 0;
   }
-  if (name === 'status') return status(words, { ...optionsOf(values), timeoutMs: timeoutOf(values) }, io);
+  if (name === 'status' && values.service === undefined && values.instance === undefined)
+    return status(words, optionsOf(values), io);
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {
-    throw new UsageError(`'${name}' is no command: ${[...Object.keys(COMMANDS), 'status'].join(', ')}`);
+    throw new UsageError(`'${name}' is no command: ${Object.keys(COMMANDS).join(', ')}`);
   }
   const timeoutMs = timeoutOf(values);
   // The app's log is not the command's output.
@@ -146,6 +151,8 @@ function parsed(args: readonly string[]) {
         registry: { type: 'string', short: 'r' },
         config: { type: 'string' },
         operator: { type: 'string' },
+        service: { type: 'string' },
+        instance: { type: 'string' },
         application: { type: 'string', short: 'a' },
         profile: { type: 'string', multiple: true },
         header: { type: 'string', short: 'H', multiple: true },
@@ -162,8 +169,9 @@ function parsed(args: readonly string[]) {
   }
 }
 
-function optionsOf({ json = false, header = [], data, application, format, operator }: Values): CommandOptions {
-  return { json, header, data, application, format, operator };
+function optionsOf(values: Values): CommandOptions {
+  const { json = false, header = [], data, application, format, operator, service, instance } = values;
+  return { json, header, data, application, format, operator, service, instance, timeoutMs: timeoutOf(values) };
 }
 
 /** Writes what the app logs beside the command's output. */

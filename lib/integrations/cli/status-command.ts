@@ -1,5 +1,6 @@
 import { messageOf, printable } from '../../model/index.js';
 import type { CommandOptions } from './command.js';
+import { reasonFrom, statusFrom } from './status-words.js';
 import { coloured, table, UsageError, type CommandIo } from './command-io.js';
 
 /** What is read of an app's operator endpoints. */
@@ -18,22 +19,22 @@ interface Overview {
   };
 }
 
-const WORDS = ['UP', 'OUT_OF_SERVICE'];
-
 /** `status [UP|OUT_OF_SERVICE REASON]`, at an app's operator endpoints. The status is 0 when the app takes traffic. */
 export async function status(
-  [wanted, ...reason]: readonly string[],
-  { operator, header, json, timeoutMs }: CommandOptions & { readonly timeoutMs: number },
+  words: readonly string[],
+  { operator, header, json, timeoutMs }: CommandOptions,
   io: CommandIo,
 ): Promise<number> {
-  if (wanted !== undefined && !WORDS.includes(wanted)) throw new UsageError(`status is ${WORDS.join(' or ')}`);
+  const wanted = statusFrom(words);
   const base = operator ?? io.env['DISCOVERY_OPERATOR'];
-  if (base === undefined) throw new UsageError('of which app? give --operator http://127.0.0.1:3000/discovery');
+  if (base === undefined) {
+    throw new UsageError(
+      'of which app? give --operator http://127.0.0.1:3000/discovery, or --service and --instance for what a registry says of it',
+    );
+  }
   const app = new OperatorEndpoints(base, header, timeoutMs);
-  if (wanted === 'OUT_OF_SERVICE') {
-    if (reason.length === 0) throw new UsageError('why? others will read it: status OUT_OF_SERVICE "disk is full"');
-    await app.ask('registration/pause', { reason: reason.join(' ') });
-  } else if (wanted === 'UP') await app.ask('registration/resume', {});
+  if (wanted === 'OUT_OF_SERVICE') await app.ask('registration/pause', { reason: reasonFrom(words) });
+  else if (wanted === 'UP') await app.ask('registration/resume', {});
   const overview = (await app.ask('overview')) as Overview;
   const { readiness, registration } = overview;
   if (json) io.out(`${JSON.stringify({ ...readiness, registration })}\n`);

@@ -3,6 +3,7 @@ import { NacosAuth } from './auth.js';
 import { standaloneEnvironment, type Environment } from './environment.js';
 import { SERVERS } from './errors.js';
 import { ConfigArchiveApi } from './http/config-archive-api.js';
+import { HttpNamingApi } from './http/naming-api.js';
 import { HttpTransport } from './http/transport.js';
 import { persistentOverHttp } from './http/api.js';
 import type { NacosInstance } from './naming/model.js';
@@ -18,6 +19,7 @@ export interface ClientParts {
   readonly settleMs: number;
   /** What only the HTTP API tells. */
   readonly archive: ConfigArchiveApi;
+  readonly console: HttpNamingApi;
   /** Registers what outlives the connection at servers that don't know the message for it. */
   readonly persistentFallback: (
     operation: 'register' | 'deregister',
@@ -70,6 +72,7 @@ export function partsIn(env: Environment, settings: NacosClientSettings): Client
     rpc,
     settleMs: SETTLE_MS,
     archive: new ConfigArchiveApi(api),
+    console: new HttpNamingApi(api),
     persistentFallback: (operation, service, group, instance, signal) =>
       persistentOverHttp(api, operation, {
         service,
