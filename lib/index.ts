@@ -145,6 +145,8 @@ export type {
   ObservedAttempt,
   ObservedCall,
   RegistrationTelemetry,
+  RouteCircuit,
+  RouteTelemetry,
   ServiceTelemetry,
   TelemetrySnapshot,
 } from './observability/index.js';

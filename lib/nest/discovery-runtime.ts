@@ -20,7 +20,7 @@ import {
   type ResolvedCallOptions,
 } from '../http/index.js';
 import { DiscoveryError } from '../model/index.js';
-import { CallTelemetry, EventHub, EventLog, EventTally } from '../observability/index.js';
+import { CallTelemetry, EventHub, EventLog, EventTally, RouteLedger } from '../observability/index.js';
 import { AppHealth, ServiceRegistry } from '../registration/index.js';
 import { ConfigObjects } from './configuration/config-objects.js';
 import { configSettings } from './configuration/config-settings.js';
@@ -56,6 +56,8 @@ export class DiscoveryRuntime {
   private readonly pools: PooledTransport;
   /** The sockets and event streams of those. */
   readonly lasting = new LastingCalls();
+  /** What a gateway passes on. */
+  readonly routed = new RouteLedger();
   readonly bulkheads = new Bulkheads();
   /** For calls that carry on headers of the request in whose course they are made. */
   readonly incoming = new IncomingHeaders();

@@ -7,6 +7,9 @@ import {
   type CallMeterOptions,
   type CallObserver,
   type InstanceTelemetry,
+  type RouteCircuit,
+  type RouteListener,
+  type RouteTelemetry,
   type Sample,
   type ServiceTelemetry,
   type TelemetrySnapshot,
@@ -65,16 +68,21 @@ export class DiscoveryTelemetry {
         since: configStore.since,
         problems: configStore.problems,
       },
+      routes: this.routes(),
     };
   }
 
   /**
    * @internal For integrations that have metrics: counts calls from now on. `read` tells the ends of calls that were not
-   * told yet, and gives all other metrics.
+   * told yet, and gives all other metrics; `onRouted` hears of what a gateway passes on.
    */
-  meter(options: CallMeterOptions): { readonly read: () => readonly Sample[]; readonly stop: Unsubscribe } {
+  meter(options: CallMeterOptions & { readonly onRouted: RouteListener }): {
+    readonly read: () => readonly Sample[];
+    readonly stop: Unsubscribe;
+  } {
     const meter = new CallMeter(options);
     const stop = this.onCall(meter);
+    const stopRouted = this.runtime.routed.observe(options.onRouted);
     const read = (): readonly Sample[] => {
       meter.flush();
       return readMetrics({ snapshot: this.snapshot(), tally: this.runtime.tally, meter });
@@ -83,6 +91,7 @@ export class DiscoveryTelemetry {
       read,
       stop: () => {
         stop();
+        stopRouted();
         meter.flush();
       },
     };
@@ -100,6 +109,27 @@ export class DiscoveryTelemetry {
       const state = !callable.has(instance) ? 'down' : ejectedForMs > 0 ? 'ejected' : 'routable';
       return { ...counts, instance, state, ejectedForMs };
     });
+  }
+
+  private routes(): readonly RouteTelemetry[] {
+    const { routed } = this.runtime;
+    const circuits = new Map<string, RouteCircuit>();
+    return routed.routes().map(({ id, service }) => {
+      let circuit = circuits.get(service);
+      if (circuit === undefined) circuits.set(service, (circuit = this.circuit(service)));
+      const { requests, failed, totalMs } = routed.countsOf(id);
+      return { route: id, service, circuit, requests, failed, averageMs: requests === 0 ? 0 : totalMs / requests };
+    });
+  }
+
+  private circuit(service: string): RouteCircuit {
+    const view = this.runtime.views.peek(service);
+    if (view === undefined || view.current.state === 'unknown') return 'unknown';
+    const states = this.runtime.balancers.peek(view)?.states ?? [];
+    if (routableInstances(view.current).length === 0) return 'open';
+    const out = states.filter(({ ejectedForMs }) => ejectedForMs > 0).length;
+    if (states.length > 0 && out === states.length) return 'open';
+    return out > 0 || states.some(({ onProbation }) => onProbation) ? 'half-open' : 'closed';
   }
 
   /** One of the snapshot's services, if it is watched. */

@@ -55,6 +55,7 @@ const OTHER_ERROR = '_OTHER';
 export class CallMeter implements CallObserver {
   private readonly services = new Map<string, ServiceMeter>();
   private readonly names: BoundedNames;
+  private readonly routes: BoundedNames;
   private readonly errorTypes = new BoundedNames(MAX_ERROR_TYPES);
   private readonly onEnd: CallMeterOptions['onEnd'];
   private readonly now: () => number;
@@ -65,6 +66,7 @@ export class CallMeter implements CallObserver {
     this.onEnd = onEnd;
     this.now = now;
     this.names = new BoundedNames(maxServices);
+    this.routes = new BoundedNames(maxServices);
   }
 
   /** What was counted, by service. */
@@ -75,6 +77,11 @@ export class CallMeter implements CallObserver {
   /** The label of a service; `proved` when it is known to exist. */
   labelOf(service: string, proved: boolean): string {
     return this.names.labelOf(service, proved);
+  }
+
+  /** Whether a route of a gateway is told apart. */
+  hasRoute(id: string): boolean {
+    return this.routes.has(id, true);
   }
 
   begin({ service }: ObservedCall): CallObservation {

@@ -6,4 +6,5 @@ export * from './event-hub.js';
 export * from './event-log.js';
 export * from './event-tally.js';
 export * from './metrics.js';
+export * from './route-ledger.js';
 export * from './telemetry-snapshot.js';

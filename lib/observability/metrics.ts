@@ -1,7 +1,7 @@
 import type { DiscoveryEventType } from '../model/index.js';
 import type { CallMeter } from './call-meter.js';
 import type { EventTally } from './event-tally.js';
-import type { ServiceTelemetry, TelemetrySnapshot } from './telemetry-snapshot.js';
+import type { RouteCircuit, ServiceTelemetry, TelemetrySnapshot } from './telemetry-snapshot.js';
 
 /** A metric, in OpenTelemetry's words. */
 export interface Metric {
@@ -39,6 +39,15 @@ export const CALL_DURATION = metric(
   's',
   [SERVICE_LABEL, 'outcome', ERROR_LABEL],
   'How long calls to a service took, with all their tries.',
+);
+
+/** How long each request took that a gateway passed on: written as they end. */
+export const GATEWAY_DURATION = metric(
+  'histogram',
+  'gateway.request.duration',
+  's',
+  ['route', SERVICE_LABEL, 'status'],
+  'How long requests took that the gateway passed on, until their answers had ended.',
 );
 
 const CALL_ATTEMPTS = metric(
@@ -107,6 +116,17 @@ const RECORDS_SKIPPED = metric(
   'Records of a registry that could not be an instance.',
 );
 
+const GATEWAY_CIRCUIT = metric(
+  'gauge',
+  'gateway.circuit',
+  '',
+  ['route', SERVICE_LABEL, 'state'],
+  'Whether calls of a route reach its service: closed, half-open (instances are left out) or open (none is left): 1 for the state that it is in.',
+);
+
+/** The metrics that are written as something ends. */
+export const DURATION_METRICS: readonly Metric[] = Object.freeze([CALL_DURATION, GATEWAY_DURATION]);
+
 /** The metrics that are read when somebody asks, and cost nothing otherwise. */
 export const READ_METRICS: readonly Metric[] = Object.freeze([
   CALL_ATTEMPTS,
@@ -120,6 +140,7 @@ export const READ_METRICS: readonly Metric[] = Object.freeze([
   CONFIG_CHANGES,
   CONFIG_REJECTIONS,
   RECORDS_SKIPPED,
+  GATEWAY_CIRCUIT,
 ]);
 
 /** One value of a metric. */
@@ -144,6 +165,7 @@ export function readMetrics({ snapshot, tally, meter }: MetricSources): readonly
     ...backendSamples(snapshot),
     ...registrationSamples(snapshot),
     ...eventSamples(tally),
+    ...routeSamples(snapshot, meter),
   ];
 }
 
@@ -213,6 +235,20 @@ function serviceSamples({ services, at }: TelemetrySnapshot, meter: CallMeter): 
     ),
   ];
 }
+
+/** Of routes beyond the meter's limit nothing is told: a sum of circuits would say nothing. */
+function routeSamples({ routes }: TelemetrySnapshot, meter: CallMeter): Sample[] {
+  return routes.flatMap(({ route, service, circuit }) => {
+    if (circuit === 'unknown' || !meter.hasRoute(route)) return [];
+    return CIRCUITS.map((state) => ({
+      metric: GATEWAY_CIRCUIT,
+      labels: { route, [SERVICE_LABEL]: service, state },
+      value: Number(state === circuit),
+    }));
+  });
+}
+
+const CIRCUITS: readonly RouteCircuit[] = ['closed', 'half-open', 'open'];
 
 /** In seconds; undefined for a list that never was known. */
 function ageOf({ state, since }: ServiceTelemetry, at: number): number | undefined {

@@ -75,6 +75,25 @@ export interface ConfigurationTelemetry {
   readonly problems: readonly { readonly since: number; readonly error: DiscoveryError }[];
 }
 
+/**
+ * Whether the calls of a route reach its service: `closed`: every instance that is UP gets them; `half-open`: some are left out
+ * for their failures, or on probation; `open`: none is left; `unknown`: the service isn't watched yet.
+ */
+export type RouteCircuit = 'closed' | 'half-open' | 'open' | 'unknown';
+
+/** A route of the app's gateway. */
+export interface RouteTelemetry {
+  readonly route: string;
+  readonly service: string;
+  readonly circuit: RouteCircuit;
+  /** Requests that were passed on since the app started. */
+  readonly requests: number;
+  /** Those of them that were answered with 5xx or not to their end. */
+  readonly failed: number;
+  /** How long they took on the average, in milliseconds; 0 before the first. */
+  readonly averageMs: number;
+}
+
 /** The state of everything, at one moment. */
 export interface TelemetrySnapshot {
   /** The moment, in milliseconds since the epoch. */
@@ -83,4 +102,6 @@ export interface TelemetrySnapshot {
   readonly services: readonly ServiceTelemetry[];
   readonly registrations: readonly RegistrationTelemetry[];
   readonly configuration: ConfigurationTelemetry;
+  /** Those of the gateway, in their order. @default none */
+  readonly routes: readonly RouteTelemetry[];
 }

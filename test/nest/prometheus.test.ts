@@ -4,7 +4,7 @@ import { firstValueFrom } from 'rxjs';
 import { expect, test } from 'vitest';
 import { DiscoverableClient, DiscoveryModule, ServiceHttpClient } from '../../lib/index.js';
 import { DiscoveryPrometheusModule, type DiscoveryPrometheusOptions } from '../../lib/integrations/prometheus/index.js';
-import { CALL_DURATION, prometheusMetricName, READ_METRICS } from '../../lib/observability/index.js';
+import { DURATION_METRICS, prometheusMetricName, READ_METRICS } from '../../lib/observability/index.js';
 import { InMemoryRegistry } from '../../lib/testing/index.js';
 import { serving } from './plain-servers.js';
 import { listen, registered } from './support.js';
@@ -36,7 +36,7 @@ test('a scrape has every metric, newest values, and what is gone is gone', async
   await firstValueFrom(stock.get('/'));
   await firstValueFrom(stock.get('/'));
   const text = await registry.metrics();
-  for (const metric of [CALL_DURATION, ...READ_METRICS])
+  for (const metric of [...DURATION_METRICS, ...READ_METRICS])
     expect(text).toContain(`# TYPE ${prometheusMetricName(metric)} `);
   const call = 'service_discovery_client_call';
   expect(text).toContain(

@@ -17,7 +17,12 @@ export function createProxy(runtime: DiscoveryRuntime, options: ServiceGatewayOp
     host,
   } = options;
   const trusted = trustedProxies.length === 0 ? undefined : new TrustedNetworks(trustedProxies);
+  const { routed } = runtime;
   const tell = (incoming: Incoming, result: ForwardResult): void => {
+    const { service, status, durationMs, code } = result;
+    const told = code === 'CLIENT_GONE' ? 0 : status;
+    // What is answered instead of a service says so by its status; the code besides a good one, that the answer broke off.
+    routed.ended(incoming.route, service, told, code === 'UPSTREAM_FAILED' && status < 500, durationMs);
     if (onAccess === undefined) return;
     const { request, target, route } = incoming;
     const client = clientAddress(request, trusted);

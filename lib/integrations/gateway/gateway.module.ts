@@ -113,6 +113,7 @@ export class ServiceGatewayModule implements NestModule, OnModuleInit, OnApplica
       logger: runtime.logger,
       mayBecome: (segments) => this.locator?.mayBecome(segments) === true,
     });
+    runtime.routed.routes = () => this.routes.routes;
     installFront(this.host.httpAdapter, front, runtime.logger);
     const server = this.host.httpAdapter.getHttpServer() as Server | undefined;
     server?.on('upgrade', front.upgrade(server));

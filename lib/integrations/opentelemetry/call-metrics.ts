@@ -1,13 +1,15 @@
-import type { BatchObservableResult, Meter, Observable } from '@opentelemetry/api';
+import type { BatchObservableResult, Histogram, Meter, Observable } from '@opentelemetry/api';
 import type { DiscoveryTelemetry } from '../../nest/index.js';
 import {
   CALL_DURATION,
   DURATION_BUCKETS,
   ERROR_LABEL,
+  GATEWAY_DURATION,
   READ_METRICS,
   SERVICE_LABEL,
   type CallLabels,
   type Metric,
+  type RouteLabels,
 } from '../../observability/index.js';
 import type { OpenTelemetryApi } from './call-spans.js';
 
@@ -20,19 +22,23 @@ import type { OpenTelemetryApi } from './call-spans.js';
 export function recordMetrics(api: OpenTelemetryApi, telemetry: DiscoveryTelemetry, maxServices: number): () => void {
   const meter = api.metrics.getMeter('nestjs-service-discovery');
   if (meter === api.createNoopMeter()) return () => {};
-  const { name, unit, description } = CALL_DURATION;
-  const durations = meter.createHistogram(name, {
-    unit,
-    description,
-    advice: { explicitBucketBoundaries: [...DURATION_BUCKETS] },
-  });
-  const attributes = new WeakMap<CallLabels, Record<string, string>>();
+  const durations = histogramOf(meter, CALL_DURATION);
+  const routed = histogramOf(meter, GATEWAY_DURATION);
+  const attributes = new WeakMap<CallLabels | RouteLabels, Record<string, string>>();
   const { read, stop } = telemetry.meter({
     maxServices,
     onEnd: (labels, seconds) => {
       let own = attributes.get(labels);
       if (own === undefined) attributes.set(labels, (own = attributesOf(labels)));
       durations.record(seconds, own);
+    },
+    onRouted: (labels, seconds) => {
+      let own = attributes.get(labels);
+      if (own === undefined) {
+        const { route, service, status } = labels;
+        attributes.set(labels, (own = { route, [SERVICE_LABEL]: service, status }));
+      }
+      routed.record(seconds, own);
     },
   });
   const instruments = new Map(READ_METRICS.map((metric) => [metric, instrumentOf(meter, metric)]));
@@ -47,6 +53,11 @@ export function recordMetrics(api: OpenTelemetryApi, telemetry: DiscoveryTelemet
     stop();
     meter.removeBatchObservableCallback(observe, [...instruments.values()]);
   };
+}
+
+function histogramOf(meter: Meter, { name, unit, description }: Metric): Histogram {
+  const advice = { explicitBucketBoundaries: [...DURATION_BUCKETS] };
+  return meter.createHistogram(name, { unit, description, advice });
 }
 
 function attributesOf({ service, outcome, errorType }: CallLabels): Record<string, string> {

@@ -33,6 +33,12 @@ const SNAPSHOT_KEPT_MS = 200;
 /** Health of a service, the worst first. */
 const RANKS = { unknown: 0, stale: 1, fresh: 2 } as const;
 
+/** Routes of a gateway, the worst first. */
+const CIRCUITS = { open: 0, 'half-open': 1, closed: 2, unknown: 3 } as const;
+
+/** Routes that are shown. */
+const MAX_ROUTES = 200;
+
 /** Everything that is shown of an app, as JSON; of secrets nothing. */
 export class OperatorState {
   private readonly flights = new SingleFlight<unknown>();
@@ -69,6 +75,7 @@ export class OperatorState {
       backends: this.backends(),
       configuration: this.configurationState(),
       services: this.totals(),
+      routes: this.routes(),
       events: {
         counts: this.counts(),
         dropped: this.feed.dropped,
@@ -87,6 +94,18 @@ export class OperatorState {
       since,
       ...because(error),
     }));
+  }
+
+  /** The gateway's routes, those first that don't reach their service. */
+  routes() {
+    const { routes } = this.snapshot();
+    return {
+      total: routes.length,
+      routes: routes
+        .toSorted((a, b) => CIRCUITS[a.circuit] - CIRCUITS[b.circuit])
+        .slice(0, MAX_ROUTES)
+        .map((one) => ({ ...one, averageMs: Math.round(one.averageMs * 10) / 10 })),
+    };
   }
 
   /** What this app has registered, where, and whether that is confirmed. */

@@ -2,13 +2,16 @@ import type { DiscoveryTelemetry } from '../../nest/index.js';
 import {
   CALL_DURATION,
   DURATION_BUCKETS,
+  DURATION_METRICS,
   ERROR_LABEL,
+  GATEWAY_DURATION,
   prometheusMetricName,
   prometheusName,
   READ_METRICS,
   SERVICE_LABEL,
   type CallLabels,
   type Metric,
+  type RouteLabels,
   type Sample,
 } from '../../observability/index.js';
 
@@ -37,12 +40,22 @@ export function recordMetrics(
     registers: [registry],
     collect: () => reading.begin(),
   });
-  const children = new WeakMap<CallLabels, { observe(seconds: number): void }>();
+  const routed = new Histogram({ ...headOf(GATEWAY_DURATION), buckets: [...DURATION_BUCKETS], registers: [registry] });
+  const children = new WeakMap<CallLabels | RouteLabels, { observe(seconds: number): void }>();
   const { read, stop } = telemetry.meter({
     maxServices,
     onEnd: (labels, seconds) => {
       let own = children.get(labels);
       if (own === undefined) children.set(labels, (own = durations.labels(asLabels(labels))));
+      own.observe(seconds);
+    },
+    onRouted: (labels, seconds) => {
+      let own = children.get(labels);
+      if (own === undefined) {
+        const { route, service, status } = labels;
+        const values = { route, [prometheusName(SERVICE_LABEL)]: service, status };
+        children.set(labels, (own = routed.labels(values)));
+      }
       own.observe(seconds);
     },
   });
@@ -57,7 +70,8 @@ export function recordMetrics(
   }
   return () => {
     stop();
-    for (const metric of [CALL_DURATION, ...READ_METRICS]) registry.removeSingleMetric(prometheusMetricName(metric));
+    for (const metric of [...DURATION_METRICS, ...READ_METRICS])
+      registry.removeSingleMetric(prometheusMetricName(metric));
   };
 }
 

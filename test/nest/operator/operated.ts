@@ -1,4 +1,4 @@
-import { Module, type Provider, type Type } from '@nestjs/common';
+import { Module, type DynamicModule, type Provider, type Type } from '@nestjs/common';
 import { DiscoveryModule, type DiscoveryModuleOptions } from '../../../lib/index.js';
 import { DiscoveryOperatorModule, type DiscoveryOperatorOptions } from '../../../lib/integrations/operator/index.js';
 import type { InMemoryRegistry } from '../../../lib/testing/index.js';
@@ -8,7 +8,7 @@ export function operated(
   registry: InMemoryRegistry,
   operator: DiscoveryOperatorOptions = {},
   options: Partial<DiscoveryModuleOptions> = {},
-  more: readonly Type[] = [],
+  more: readonly (DynamicModule | Type)[] = [],
   providers: Provider[] = [],
 ): Type {
   @Module({

@@ -2,6 +2,7 @@ import type { INestApplication } from '@nestjs/common';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
 import { ServiceHttpClient } from '../../../lib/index.js';
+import { ServiceGatewayModule } from '../../../lib/integrations/gateway/index.js';
 import { InMemoryRegistry } from '../../../lib/testing/index.js';
 import { portOf, registered } from '../support.js';
 import { withBrowser } from './browser.js';
@@ -47,6 +48,29 @@ withBrowser("the operator's page", ({ open, errors }) => {
     registry.addInstance('STOCK', { id: 'stock-new', port: 1, status: 'DOWN' });
     await expect.poll(() => page.locator('tbody tr', { hasText: 'stock-bad' }).count()).toBe(0);
     await expect.poll(() => rowOf(page, 'stock-new')).toContain('DOWN');
+    expect(errors).toEqual([]);
+  });
+
+  test("shows a gateway's routes, and what their services made of it", async () => {
+    const registry = new InMemoryRegistry();
+    registry.addInstance('STOCK', { port: (await stockServer()).port });
+    const gateway = ServiceGatewayModule.forRoot({
+      routes: [
+        { id: 'stock', path: '/stock/**', service: 'STOCK', stripPrefix: 1 },
+        { id: '<b>empty</b>', path: '/empty/**', service: 'EMPTY' },
+      ],
+    });
+    const app = await startOperated('express', registry, {}, {}, [gateway]);
+    await registered(app);
+    for (const path of ['stock/quote', 'stock/quote', 'empty/x'])
+      await fetch(`http://127.0.0.1:${portOf(app)}/${path}`);
+    const page = await open(urlOf(app));
+    const rows = page.locator('#route-list li');
+    await expect.poll(() => rows.count()).toBe(2);
+    expect(await rows.first().innerText()).toMatch(
+      /<b>empty<\/b>\s+open\s+to EMPTY · 1 request, .*\s+1 of them failed/i,
+    );
+    expect(await rows.last().innerText()).toMatch(/stock\s+closed\s+to STOCK · 2 requests/i);
     expect(errors).toEqual([]);
   });
 

@@ -5,7 +5,7 @@ const folder = fileURLToPath(new URL('../../../lib/integrations/operator/page/',
 const read = (file: string): string => readFileSync(folder + file, 'utf8');
 
 /** The parts of the page's script, each after those that it imports. */
-const PARTS = ['dom', 'words', 'ask', 'state', 'glance', 'services', 'events', 'configuration', 'main'];
+const PARTS = ['dom', 'words', 'ask', 'state', 'glance', 'services', 'routes', 'events', 'configuration', 'main'];
 
 /**
  * What the page is served from. Its files are compiled in, as there is no one way in which ES modules and CommonJS both could find a

@@ -1,13 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { format } from 'prettier';
-import { CALL_DURATION, prometheusMetricName, READ_METRICS, type Metric } from '../../../lib/observability/index.js';
+import { DURATION_METRICS, prometheusMetricName, READ_METRICS, type Metric } from '../../../lib/observability/index.js';
 
 /** The dashboard that users import into Grafana. */
 export const DASHBOARD = fileURLToPath(new URL('../../../docs/grafana-dashboard.json', import.meta.url));
 
 const byName = new Map(
-  [CALL_DURATION, ...READ_METRICS].map((metric) => [metric.name.replace('service_discovery.', ''), metric]),
+  [...DURATION_METRICS, ...READ_METRICS].map((metric) => [metric.name.replace('service_discovery.', ''), metric]),
 );
 
 function nameOf(metric: string): string {
@@ -110,6 +110,30 @@ const PANELS: readonly (readonly [
     [`sum by (backend) (increase(${nameOf('config.changes')}[5m]))`, '{{backend}} changes'],
     [`sum by (backend) (increase(${nameOf('config.rejections')}[5m]))`, '{{backend}} rejections'],
     [`sum by (backend) (increase(${nameOf('records.skipped')}[5m]))`, '{{backend}} records left out'],
+  ],
+  [
+    'Requests through the gateway a second, by route',
+    'reqps',
+    [
+      `sum by (route, status) (rate(${nameOf('gateway.request.duration')}_count{${SERVICE}}[$__rate_interval]))`,
+      '{{route}} {{status}}',
+    ],
+  ],
+  [
+    'Duration of requests through the gateway, by route',
+    's',
+    ...[0.5, 0.99].map(
+      (share) =>
+        [
+          `histogram_quantile(${share}, sum by (route, le) (rate(${nameOf('gateway.request.duration')}_bucket{${SERVICE}}[$__rate_interval])))`,
+          `{{route}} p${share * 100}`,
+        ] as const,
+    ),
+  ],
+  [
+    "Gateways whose route doesn't reach all of its service, by route",
+    'short',
+    [`sum by (route, state) (${nameOf('gateway.circuit')}{${SERVICE}, state!="closed"})`, '{{route}} {{state}}'],
   ],
 ];
 

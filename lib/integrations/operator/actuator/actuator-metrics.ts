@@ -2,7 +2,15 @@ import { availableParallelism } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
 import type { Unsubscribe } from '../../../backend/index.js';
 import type { DiscoveryTelemetry } from '../../../nest/index.js';
-import { CALL_DURATION, ERROR_LABEL, READ_METRICS, SERVICE_LABEL, type Metric } from '../../../observability/index.js';
+import {
+  CALL_DURATION,
+  DURATION_METRICS,
+  ERROR_LABEL,
+  GATEWAY_DURATION,
+  READ_METRICS,
+  SERVICE_LABEL,
+  type Metric,
+} from '../../../observability/index.js';
 
 /** One value of a metric, by Micrometer's kinds of values. */
 interface Measured {
@@ -42,7 +50,8 @@ const SECONDS = 'seconds';
  * for. V8's heap is `jvm.memory.*` there.
  */
 export class ActuatorMetrics {
-  private readonly durations = new Map<object, { count: number; total: number; max: number; tags: Measured['tags'] }>();
+  private readonly durations = new Map<object, Timed>();
+  private readonly routed = new Map<object, Timed>();
   private readonly meter: ReturnType<DiscoveryTelemetry['meter']>;
   private cpu = { at: process.hrtime.bigint(), usage: process.cpuUsage() };
 
@@ -51,15 +60,16 @@ export class ActuatorMetrics {
     this.meter = telemetry.meter({
       maxServices: MAX_SERVICES,
       onEnd: (labels, seconds) => {
-        let sum = this.durations.get(labels);
-        if (sum === undefined) {
-          const { service, outcome, errorType = 'none' } = labels;
-          const tags = { [SERVICE_LABEL]: service, outcome, [ERROR_LABEL]: errorType };
-          this.durations.set(labels, (sum = { count: 0, total: 0, max: 0, tags }));
-        }
-        sum.count += 1;
-        sum.total += seconds;
-        sum.max = Math.max(sum.max, seconds);
+        const { service, outcome, errorType = 'none' } = labels;
+        time(this.durations, labels, seconds, () => ({
+          [SERVICE_LABEL]: service,
+          outcome,
+          [ERROR_LABEL]: errorType,
+        }));
+      },
+      onRouted: (labels, seconds) => {
+        const { route, service, status } = labels;
+        time(this.routed, labels, seconds, () => ({ route, [SERVICE_LABEL]: service, status }));
       },
     });
   }
@@ -122,10 +132,9 @@ export class ActuatorMetrics {
       case CALL_DURATION.name:
         // What has ended is told first.
         this.meter.read();
-        return [...this.durations.values()].map(({ tags, count, total, max }) => ({
-          tags,
-          values: { COUNT: count, TOTAL_TIME: total, MAX: max },
-        }));
+        return timings(this.durations);
+      case GATEWAY_DURATION.name:
+        return timings(this.routed);
       default:
         return this.meter
           .read()
@@ -147,6 +156,29 @@ export class ActuatorMetrics {
   }
 }
 
+/** How often something took how long. */
+interface Timed {
+  count: number;
+  total: number;
+  max: number;
+  readonly tags: Measured['tags'];
+}
+
+function time(all: Map<object, Timed>, labels: object, seconds: number, tags: () => Measured['tags']): void {
+  let sum = all.get(labels);
+  if (sum === undefined) all.set(labels, (sum = { count: 0, total: 0, max: 0, tags: tags() }));
+  sum.count += 1;
+  sum.total += seconds;
+  sum.max = Math.max(sum.max, seconds);
+}
+
+function timings(all: ReadonlyMap<object, Timed>): readonly Measured[] {
+  return [...all.values()].map(({ tags, count, total, max }) => ({
+    tags,
+    values: { COUNT: count, TOTAL_TIME: total, MAX: max },
+  }));
+}
+
 const HEAP = { area: 'heap' };
 const NONHEAP = { area: 'nonheap' };
 
@@ -158,7 +190,7 @@ const DESCRIBED: ReadonlyMap<string, Described> = new Map<string, Described>([
   ['jvm.memory.used', { description: "V8's heap, and what it holds outside.", baseUnit: 'bytes' }],
   ['jvm.memory.committed', { description: "V8's heap, with what is free in it.", baseUnit: 'bytes' }],
   ['jvm.memory.max', { description: "What V8's heap may grow to.", baseUnit: 'bytes' }],
-  ...[CALL_DURATION, ...READ_METRICS].map((metric): [string, Described] => [metric.name, describedOf(metric)]),
+  ...[...DURATION_METRICS, ...READ_METRICS].map((metric): [string, Described] => [metric.name, describedOf(metric)]),
 ]);
 
 function describedOf({ description, unit, kind }: Metric): Described {

@@ -6,6 +6,7 @@ import { Unanswered, ask } from './ask.js';
 import { page } from './state.js';
 import { renderBackends, renderHead, renderRegistration, renderTroubles } from './glance.js';
 import { renderServices } from './services.js';
+import { renderRoutes } from './routes.js';
 import { listen, renderEventsNote } from './events.js';
 import { renderConfiguration } from './configuration.js';
 
@@ -19,6 +20,7 @@ function render() {
   renderRegistration();
   renderBackends();
   renderServices();
+  renderRoutes();
   renderConfiguration();
 }
 
