@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
+import LongestFirst from './test/servers/longest-first.js';
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -27,12 +28,14 @@ const project = (name: string, include: string[], more: Record<string, unknown> 
 /** Groups of projects, one after the other. */
 const computing = { sequence: { groupOrder: 0 }, maxWorkers: 2 };
 /** Most of the time of these goes by waiting for a server. */
-const waiting = { sequence: { groupOrder: 1 }, maxWorkers: 4 };
-const alone = { sequence: { groupOrder: 2 }, fileParallelism: false };
+const waiting = { sequence: { groupOrder: 1 }, maxWorkers: 6 };
+/** Whole apps, builds and installations. */
+const whole = { sequence: { groupOrder: 2 }, maxWorkers: 2 };
 
 export default defineConfig({
   test: {
     pool: 'forks',
+    sequence: { sequencer: LongestFirst },
     globalSetup: ['./test/servers/global-setup.ts'],
     reporters: ['default', './test/servers/reporter.ts'],
     testTimeout: 30_000,
@@ -46,7 +49,7 @@ export default defineConfig({
       project('contract', ['test/contract/**/*.test.ts'], { ...waiting, testTimeout: 60_000 }),
       project('wings', ['test/wings/**/*.test.ts'], { ...waiting, testTimeout: 60_000 }),
       project('servers', ['test/servers/**/*.test.ts'], { ...waiting, testTimeout: 120_000, hookTimeout: 300_000 }),
-      project('e2e', ['test/e2e/**/*.test.ts'], { ...alone, testTimeout: 120_000, hookTimeout: 180_000 }),
+      project('e2e', ['test/e2e/**/*.test.ts'], { ...whole, testTimeout: 240_000, hookTimeout: 240_000 }),
     ],
   },
 });

@@ -56,13 +56,18 @@ const PRODUCTS: readonly Product[] = [
           ready(): Promise<void>;
           subscribe(item: object, changed: (text: string) => void): void;
           close(): unknown;
+          readonly clients: ReadonlyMap<string, { on(event: 'error', listener: () => void): void }>;
         };
       };
       const logger = Object.fromEntries(['debug', 'info', 'warn', 'error', 'log'].map((name) => [name, () => {}]));
       const client = new NacosConfigClient({ logger, serverAddr, namespace: '' });
       await client.ready();
       client.subscribe({ dataId, group: 'DEFAULT_GROUP' }, changed);
-      return () => client.close();
+      return () => {
+        // Its question goes on after its end, and throws when the server has gone.
+        for (const worker of client.clients.values()) worker.on('error', () => {});
+        client.close();
+      };
     },
   },
   {
