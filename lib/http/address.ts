@@ -40,13 +40,22 @@ export function parseAddress(url: string): CallAddress | undefined {
   const isService = url.startsWith(SERVICE_SCHEME);
   const start = isService ? SERVICE_SCHEME.length : url.indexOf('://') + 3;
   if (start === 2) return undefined;
-  let end = start;
-  while (end < url.length && !'/?#'.includes(url.charAt(end))) end += 1;
+  const end = endOfAuthority(url, start);
   const rest = url.slice(end);
   const path = rest.startsWith('/') ? rest : `/${rest}`;
   const authority = url.slice(start, end);
   if (!isService) return { host: authority.replace(/^.*@/, '').replace(/:\d*$/, ''), isService, path };
   return { host: decodeName(authority, url), isService, path };
+}
+
+/** Where `/`, `?` or `#` comes first. */
+function endOfAuthority(url: string, start: number): number {
+  let end = start;
+  for (; end < url.length; end += 1) {
+    const code = url.charCodeAt(end);
+    if (code === 47 || code === 63 || code === 35) break;
+  }
+  return end;
 }
 
 /**
@@ -99,6 +108,7 @@ function leadsUp(path: string): boolean {
 }
 
 function decodeName(name: string, url: string): string {
+  if (name !== '' && !name.includes('%')) return name;
   try {
     const decoded = decodeURIComponent(name);
     if (decoded !== '') return decoded;

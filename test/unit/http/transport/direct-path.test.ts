@@ -85,6 +85,29 @@ describe('the direct path', () => {
     expect(data).toMatchObject({ url: '/x?a=1', headers: { 'x-token': 'new' } });
   });
 
+  it('hears of every change of them between two calls', async () => {
+    const { instance, path } = make();
+    const asked = async () => {
+      const { data } = await path.request<{ headers: Record<string, string>; url: string }>({ url: '/x' }, (config) =>
+        transport.send(config),
+      );
+      return [data.url, data.headers['x-token']];
+    };
+    expect(await asked()).toEqual(['/x', undefined]);
+    instance.defaults.params = { a: 1 };
+    expect(await asked()).toEqual(['/x?a=1', undefined]);
+    instance.defaults.params = { a: 2 };
+    instance.defaults.headers.common['X-Token'] = 'new';
+    expect(await asked()).toEqual(['/x?a=2', 'new']);
+    delete instance.defaults.params;
+    instance.defaults.headers.common['X-Token'] = 'newer';
+    expect(await asked()).toEqual(['/x', 'newer']);
+    // As many as before, of another name.
+    instance.defaults.params = { a: 3 };
+    delete instance.defaults.timeout;
+    expect(await asked()).toEqual(['/x?a=3', 'newer']);
+  });
+
   it('leaves what it was given as it was', async () => {
     const { path } = make();
     const headers = Object.freeze({ 'x-a': '1' });
