@@ -41,7 +41,8 @@ Module({
   imports: [
     DiscoveryModule.forRoot({
       ...(role === 'provider' ? { service: { name: service, instanceId, host: '127.0.0.1' }, shutdown } : {}),
-      registry,
+      // Nobody can register by DNS.
+      registry: { backend: registry, register: backend.product !== 'dns' },
     }),
   ],
 })(AppModule);

@@ -2,7 +2,7 @@ import type { ProductName, RunningServer, Settings } from '../servers/types.js';
 
 /** What an app's process makes a backend of: plain data. */
 export interface BackendSpec {
-  readonly product: ProductName;
+  readonly product: ProductName | 'local' | 'dns';
   readonly layout?: 'asab' | 'curator';
   readonly options: Readonly<Record<string, unknown>>;
 }

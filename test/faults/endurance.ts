@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { ServerPool } from '../servers/pool.js';
-import { BACKENDS, type FaultedBackend } from './backends.js';
+import { ENDURING, type EnduringBackend } from './enduring.js';
 import { AppProcess } from './fleet.js';
 
 const USAGE = `npm run endurance -- [options]     what an app holds after many watches and many lost connections, on the real servers
@@ -56,7 +56,7 @@ async function main(): Promise<number> {
   const pool = new ServerPool();
   const rows: Row[] = [];
   try {
-    for (const backend of BACKENDS.filter(({ name }) => name.includes(values.backend))) {
+    for (const backend of ENDURING.filter(({ name }) => name.includes(values.backend))) {
       const row = await endure(pool, backend, Number(values.watches), Number(values.losses));
       rows.push(row);
       const { watchBytes, lossBytes, handlesBefore, handlesAfter, flat } = row;
@@ -71,17 +71,17 @@ async function main(): Promise<number> {
   return rows.length > 0 && rows.every(({ flat }) => flat) ? 0 : 1;
 }
 
-async function endure(pool: ServerPool, backend: FaultedBackend, watches: number, losses: number): Promise<Row> {
-  const acquired = await pool.start(backend.product, backend.variant, backend.settings);
-  if (!acquired.available) throw new Error(`${backend.name}: ${acquired.reason}`);
-  const { server } = acquired;
-  const proxies = await Promise.all(server.nodes.map((node) => node.proxy()));
+async function endure(pool: ServerPool, backend: EnduringBackend, watches: number, losses: number): Promise<Row> {
+  const started = await backend.start(pool);
   const service = `ENDURES-${process.pid}`;
   const app = await AppProcess.start({
-    ...{ role: 'provider', backend: backend.spec(server, proxies), service, instanceId: 'endures', helper: true },
+    ...{ role: started.role, backend: started.spec, service, instanceId: 'endures', helper: true },
   });
+  const settled = async (): Promise<void> => {
+    if (started.role === 'provider') await registered(app, backend.recoveryMs);
+  };
   try {
-    await registered(app, backend);
+    await settled();
     const early = Math.ceil(watches * WARM_UP);
     await app.ask('watches', { from: 0, to: early });
     const before = await held(app);
@@ -89,17 +89,16 @@ async function endure(pool: ServerPool, backend: FaultedBackend, watches: number
     const after = await held(app);
     const lose = async (times: number): Promise<void> => {
       for (let loss = 0; loss < times; loss += 1) {
-        await Promise.all(proxies.map((proxy) => proxy.drop()));
-        await Promise.all(proxies.map((proxy) => proxy.heal()));
+        await started.lose();
         // Seen: a question that is answered went over a new connection.
         await app.ask('refresh');
       }
     };
     await lose(Math.ceil(losses * WARM_UP));
-    await registered(app, backend);
+    await settled();
     const beforeLosses = await held(app);
     await lose(losses - Math.ceil(losses * WARM_UP));
-    await registered(app, backend);
+    await settled();
     const afterLosses = await held(app);
     const [watchBytes, lossBytes] = [after.heap - before.heap, afterLosses.heap - beforeLosses.heap];
     return {
@@ -114,11 +113,11 @@ async function endure(pool: ServerPool, backend: FaultedBackend, watches: number
     };
   } finally {
     await app.kill();
-    await server.dispose();
+    await started.dispose();
   }
 }
 
-async function registered(app: AppProcess, { recoveryMs }: FaultedBackend): Promise<void> {
+async function registered(app: AppProcess, recoveryMs: number): Promise<void> {
   const end = performance.now() + recoveryMs;
   while ((await app.ask('state')).phase !== 'registered') {
     if (performance.now() > end) throw new Error(`not registered within ${recoveryMs} ms`);
