@@ -1,6 +1,6 @@
 import { STRATEGIES, type BalancingStrategy, type Snapshot } from 'nestjs-service-discovery';
-import { Balancer, type Route } from '../../dist/esm/balancing/index.js';
-import { createServiceInstance } from '../../dist/esm/model/index.js';
+import { Balancer, type Route } from '../../lib/balancing/index.js';
+import { createServiceInstance } from '../../lib/model/index.js';
 import { median, round } from './statistics.js';
 
 const SIZES = [1, 10, 1000, 10_000] as const;
