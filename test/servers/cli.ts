@@ -5,6 +5,8 @@ import { describeExternal, ServerPool, whilePortsAreTaken } from './pool.js';
 import { products } from './products/index.js';
 import { progress, whileShowing } from './progress.js';
 import { end, kept, remember } from './state.js';
+import { provideChromium } from './toolchains/chromium.js';
+import { providePrometheus } from './toolchains/prometheus.js';
 import { type ProductName, productNames, type ServerInfo, variants } from './types.js';
 
 const usage = `Usage: npm run servers -- <command> [name…] [--json]
@@ -13,7 +15,7 @@ const usage = `Usage: npm run servers -- <command> [name…] [--json]
   status     what is running
   env        the same as lines for a shell: export CONSUL_URL=…
   down       end servers (all if none is named)
-  provision  build or download, start nothing (--all: every variant)
+  provision  build or download, start nothing (--all: every variant, Prometheus and Chromium)
 
 Names: ${productNames.flatMap((product) => variants[product].map((variant) => `${product}:${variant}`)).join(' ')}
 A product alone means its first variant.`;
@@ -145,11 +147,23 @@ async function provision(wanted: readonly Wanted[]): Promise<void> {
   const pool = new ServerPool();
   for (const { name, product, variant } of wanted) {
     const answer = await pool.provision(product, variant);
-    if (answer.available) progress(`${name}: ${answer.source}`);
-    // As in a test run: what can't be had is named, and fails where it is required.
-    else if (process.env['REQUIRE_SERVERS'] === '1') report(name, answer.reason);
-    else progress(`${name} can't be had: ${answer.reason}`);
+    tell(name, answer);
   }
+}
+
+/** As in a test run: what can't be had is named, and fails where it is required. */
+function tell(name: string, answer: { readonly source: string } | { readonly reason: string }): void {
+  if ('source' in answer) progress(`${name}: ${answer.source}`);
+  else if (process.env['REQUIRE_SERVERS'] === '1') report(name, answer.reason);
+  else progress(`${name} can't be had: ${answer.reason}`);
+}
+
+/** What tests use beside the registries. */
+async function provisionTools(): Promise<void> {
+  const prometheus = await providePrometheus();
+  tell('prometheus', 'reason' in prometheus ? prometheus : { source: prometheus.prometheus });
+  const chromium = await provideChromium();
+  tell('chromium', 'reason' in chromium ? chromium : { source: chromium.chromium });
 }
 
 async function main(): Promise<void> {
@@ -165,8 +179,10 @@ async function main(): Promise<void> {
   else if (command === 'status') show(await status(named ?? allOf(true)));
   else if (command === 'env') printEnvironment(await status(named ?? allOf(false)));
   else if (command === 'down') await down(named);
-  else if (command === 'provision') await provision(named ?? allOf(values.all ?? false));
-  else {
+  else if (command === 'provision') {
+    await provision(named ?? allOf(values.all ?? false));
+    if (values.all) await provisionTools();
+  } else {
     process.stdout.write(`${usage}\n`);
     if (!values.help) process.exitCode = 1;
   }

@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe } from 'vitest';
 import { standIn } from '../../servers/for-tests.js';
-import { EXECUTABLE, launchBrowser } from './chromium.js';
+import { CHROMIUM } from '../../servers/toolchains/chromium.js';
+import { launchBrowser } from './chromium.js';
 
 /** What a suite has of its browser. */
 export interface Window {
@@ -14,8 +15,8 @@ export interface Window {
 
 /** A suite with a browser; skipped where there is none, unless `REQUIRE_SERVERS=1`. */
 export function withBrowser(name: string, define: (window: Window) => void): void {
-  if (!existsSync(EXECUTABLE)) {
-    const reason = `no browser at ${EXECUTABLE} (Debian: apt-get install chromium)`;
+  if (!existsSync(CHROMIUM)) {
+    const reason = `no browser at ${CHROMIUM} (Debian: apt-get install chromium, or npm run servers -- provision --all)`;
     describe(name, () => standIn(name, reason, 'browser'));
     return;
   }
