@@ -38,7 +38,8 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     globalSetup: ['./test/servers/global-setup.ts'],
     reporters: ['default', './test/servers/reporter.ts'],
-    testTimeout: 30_000,
+    // For what hangs: a machine that is busy with other work takes its time, and no promise of ours is measured by it.
+    testTimeout: 60_000,
     hookTimeout: 60_000,
     // A condition that is waited for is given time: the machine may be busy.
     expect: { poll: { timeout: 30_000 } },

@@ -125,7 +125,7 @@ export {
   systemClock,
   until,
 } from './machinery/index.js';
-export { inParallel, ServerList, ValueView, WatchLoop, withDeadline } from './machinery/index.js';
+export { inParallel, ServerList, turn, Turns, ValueView, WatchLoop, withDeadline } from './machinery/index.js';
 export type {
   BackoffOptions,
   PeriodicTaskOptions,

@@ -7,6 +7,7 @@ import {
   type ConfigReport,
   type NamedDriver,
   type Timer,
+  turn,
   type Unsubscribe,
   type View,
 } from '../backend/index.js';
@@ -22,7 +23,7 @@ import {
 import { decodeValues, type ConfigDecoder } from './decoders.js';
 import { resolvePlaceholders, type PlaceholderFallback } from './placeholders.js';
 import { PropertyTree, type KeyFallback } from './property-tree.js';
-import { inTurns, turn } from './turns.js';
+import { inTurns } from './turns.js';
 
 /** What a {@link ConfigStore} needs of its app. */
 export interface ConfigStoreOptions {

@@ -63,8 +63,8 @@ async function inFolder(): Promise<StartedBackend> {
   return {
     spec: { product: 'local', options: { directory: folder } },
     role: 'provider',
-    lose: () => rm(folder, { recursive: true, force: true }),
-    dispose: () => rm(parent, { recursive: true, force: true }),
+    lose: () => rm(folder, { recursive: true, force: true, maxRetries: 20 }),
+    dispose: () => rm(parent, { recursive: true, force: true, maxRetries: 20 }),
   };
 }
 

@@ -26,6 +26,7 @@ export * from './single-line.js';
 export * from './system-clock.js';
 export * from './tls.js';
 export * from './trouble-log.js';
+export * from './turns.js';
 export * from './until.js';
 export * from './value-view.js';
 export * from './watch-loop.js';

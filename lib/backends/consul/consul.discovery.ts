@@ -1,13 +1,14 @@
 import { keepIdentity, toDiscoveryError, type DiscoveryError, type ServiceInstance } from '../../model/index.js';
-import type {
-  DiscoveryDriver,
-  DiscoveryReport,
-  DriverHost,
-  Gathering,
-  Part,
-  PullSource,
-  ServicesReport,
-  Watch,
+import {
+  Turns,
+  type DiscoveryDriver,
+  type DiscoveryReport,
+  type DriverHost,
+  type Gathering,
+  type Part,
+  type PullSource,
+  type ServicesReport,
+  type Watch,
 } from '../../backend/index.js';
 import type { ConsulClient } from './client/consul-client.js';
 import type { ConsulMeta } from './client/meta.js';
@@ -153,8 +154,13 @@ export class ConsulDiscoveryDriver implements DiscoveryDriver {
     return this.doubt.assertCertain(meta, `the service ${service}`, rights);
   }
 
-  private decode(service: string, options: ConsulDiscoveryOptions, entries: readonly ServiceEntry[]): Instances {
+  private async decode(
+    service: string,
+    options: ConsulDiscoveryOptions,
+    entries: readonly ServiceEntry[],
+  ): Promise<Instances> {
     const { host } = this;
+    const turns = new Turns();
     const zoneFromDatacenter = (options.datacenters?.length ?? 0) > 1;
     const instances: ServiceInstance[] = [];
     for (const entry of entries) {
@@ -165,6 +171,8 @@ export class ConsulDiscoveryDriver implements DiscoveryDriver {
       } catch (error) {
         host.skip(`${service}/${describeEntry(entry)}`, error);
       }
+      const other = turns.next();
+      if (other !== undefined) await other;
     }
     return Object.freeze(instances);
   }

@@ -1,7 +1,8 @@
 import type { Event, MappingEvent, ScalarEvent, SequenceEvent } from 'js-yaml';
 import type { ConfigData, ConfigEntry, EntrySink, FormatReader, OwnText } from './config-entry.js';
 import { MAX_DEPTH } from './entry-collector.js';
-import { inTurns, turn } from '../turns.js';
+import { turn } from '../../backend/index.js';
+import { inTurns } from '../turns.js';
 import { LineNumbers } from './line-numbers.js';
 import { resolvePlain, resolveTagged } from './yaml-scalars.js';
 

@@ -1,4 +1,4 @@
-import { type DriverHost, inParallel, type PullSource } from '../../../backend/index.js';
+import { type DriverHost, inParallel, type PullSource, Turns } from '../../../backend/index.js';
 import { DiscoveryError } from '../../../model/index.js';
 import { writingOf, type NodeStat } from './node-stat.js';
 import { childPath } from './paths.js';
@@ -86,12 +86,16 @@ export function watchedChildren<T>(options: WatchedChildrenOptions<T>): PullSour
       const toRead = names.filter(
         (name) => everything || changed.has(name) || !(before.has(name) || skipped.has(name)),
       );
+      const turns = new Turns();
       await inParallel(toRead, IN_PARALLEL, async (name) => {
         let version: string | undefined;
         try {
           bad.delete(name);
           options.onRead?.();
           const found = await client.getData(childPath(path, name), { watch: true, signal });
+          // Answers come by the hundred.
+          const other = turns.next();
+          if (other !== undefined) await other;
           version = found === undefined ? undefined : writingOf(found.stat);
           if (found === undefined) next.delete(name);
           else if (before.get(name)?.writing !== version) next.set(name, childOf(name, found, options));
