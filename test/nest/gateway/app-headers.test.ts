@@ -1,5 +1,4 @@
-import type { INestApplication } from '@nestjs/common';
-import { Module } from '@nestjs/common';
+import { Module, type INestApplication } from '@nestjs/common';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { describe, expect, test } from 'vitest';
 import { DiscoveryModule } from '../../../lib/index.js';
@@ -41,10 +40,13 @@ async function gateway(
 function setHeaders(app: INestApplication, headers: Readonly<Record<string, string>>): void {
   const adapter = app.getHttpAdapter();
   if (adapter instanceof FastifyAdapter) {
-    adapter.getInstance().addHook('onRequest', (_request, reply, done) => {
-      void reply.headers(headers);
-      done();
-    });
+    type Hook = (request: unknown, reply: { headers(values: object): unknown }, done: () => void) => void;
+    adapter
+      .getInstance<{ addHook(name: 'onRequest', hook: Hook): unknown }>()
+      .addHook('onRequest', (_, reply, done) => {
+        reply.headers(headers);
+        done();
+      });
     return;
   }
   app.use((_request: unknown, response: { setHeader(name: string, value: string): void }, next: () => void) => {
@@ -111,5 +113,20 @@ describe.each(['express', 'fastify'] as const)('headers that the app has set, on
       'set-cookie': ['app=1', 'a=1', 'b=2'],
     });
     expect(rawHeaders.filter((text) => text.toLowerCase() === 'content-security-policy')).toHaveLength(1);
+  });
+
+  test('middleware of app.use comes before the gateway', async () => {
+    const urls: (string | undefined)[] = [];
+    const port = await gateway(platform, { 'x-by': 'service' }, (app) =>
+      app.use(
+        (request: { url?: string }, response: { setHeader(name: string, value: string): void }, next: () => void) => {
+          urls.push(request.url);
+          response.setHeader('x-by', 'app');
+          next();
+        },
+      ),
+    );
+    expect((await ask(port, '/a/x')).headers['x-by']).toBe('app');
+    expect(urls).toEqual(['/a/x']);
   });
 });
