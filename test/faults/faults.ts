@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeProxy, RunningServer } from '../servers/types.js';
 import type { BackendSpec } from './backends.js';
 import type { AppOptions, Calls, Fleet } from './fleet.js';
-import { startSpringGateway } from './spring-gateway.js';
+import { springRegistry, startSpringGateway } from './spring-gateway.js';
 
 /** What a fault happens to. */
 export interface Scene {
@@ -218,7 +218,7 @@ export const FAULTS: readonly Fault[] = [
       const stop = { helper: true, shutdown: { propagationDelayMs: scene.springNewsMs ?? 0 } };
       // Once to have those that stop with this time, once to stop them.
       await rollingRestart(scene, stop);
-      const gateway = await startSpringGateway(scene.direct, scene.fleet.service, '/who');
+      const gateway = await startSpringGateway(springRegistry(scene.direct), scene.fleet.service, '/who');
       try {
         return await calling(`http://127.0.0.1:${gateway.port}/stock/who`, () => rollingRestart(scene, stop));
       } finally {

@@ -15,6 +15,7 @@ import { createProxyMiddleware } from 'http-proxy-middleware';
 import { DiscoveryModule } from 'nestjs-service-discovery';
 import { ServiceGatewayModule } from 'nestjs-service-discovery/gateway';
 import { InMemoryRegistry } from 'nestjs-service-discovery/testing';
+import { springInstance, startSpringGateway } from '../faults/spring-gateway.js';
 import { findingsOf, tableOf, type ComparedGateway, type Finding, type RunningGateway } from './compare.js';
 
 async function ours(upstreamPort: number, adapter?: FastifyAdapter): Promise<RunningGateway> {
@@ -37,6 +38,8 @@ async function ours(upstreamPort: number, adapter?: FastifyAdapter): Promise<Run
   const { port } = app.getHttpServer().address() as AddressInfo;
   return { port, close: () => app.close() };
 }
+
+const SPRING_FORWARDS = { 'spring.cloud.gateway.server.webflux.trusted-proxies': String.raw`127\.0\.0\.1` };
 
 const gateways: readonly ComparedGateway[] = [
   { name: 'this, on Express', start: (port) => ours(port) },
@@ -74,10 +77,18 @@ const gateways: readonly ComparedGateway[] = [
       return { port: (server.address() as AddressInfo).port, close: () => server.closeAllConnections() };
     },
   },
+  {
+    // Its own list of instances in the place of a registry, and StripPrefix. Without `trusted-proxies` it writes no forwarded headers.
+    name: 'Spring Cloud Gateway',
+    start: (port) => startSpringGateway({ ...springInstance('STOCK', port), ...SPRING_FORWARDS }, 'STOCK', '/probe'),
+  },
 ];
 
+// `npm run gateway:peers -- spring`: those only whose name has this in it.
+const [, , wanted = ''] = process.argv;
 const found = new Map<string, ReadonlyMap<string, Finding>>();
-for (const gateway of gateways) found.set(gateway.name, await findingsOf(gateway));
+for (const gateway of gateways.filter(({ name }) => name.toLowerCase().includes(wanted.toLowerCase())))
+  found.set(gateway.name, await findingsOf(gateway));
 process.stdout.write(`${tableOf(found)}\n`);
 // What the others leave open is no concern of the table's.
 process.exit(0);

@@ -48,13 +48,26 @@ export function writeResponseHead(response: ServerResponse, head: ResponseHead, 
     response.removeHeader('x-powered-by');
     taken.delete('x-powered-by');
   }
+  const decides = decidesOnOrigins(response, own);
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const name = headers[i] ?? '';
     const lower = name.toLowerCase();
     if (taken.has(lower) && !MERGED.has(lower)) continue;
+    if (decides && lower.startsWith('access-control-')) continue;
     response.appendHeader(name, headers[i + 1] ?? '');
   }
   response.writeHead(status, statusText);
+}
+
+/**
+ * Whether the app decides by itself which origins may read its answers (CORS). The service has no say in it then: its leave for
+ * credentials beside the app's for origins, or for an origin that the app has just refused, would be a policy that nobody made.
+ * Of a refusal `Vary: Origin` is all that there is to see.
+ */
+function decidesOnOrigins(response: ServerResponse, own: readonly string[]): boolean {
+  if (own.some((name) => name.startsWith('access-control-'))) return true;
+  const vary = response.getHeader('vary');
+  return vary !== undefined && /(?:^|[\s,])origin(?:$|[\s,])/i.test(String(vary));
 }
 
 /** Names and values in turn, as pairs for `addTrailers`. */

@@ -1,8 +1,19 @@
-import { Controller, Get, Module, UseGuards, type CanActivate, type ExecutionContext, type Type } from '@nestjs/common';
-import { NestFactory } from '@nestjs/core';
-import { ExpressAdapter } from '@nestjs/platform-express';
+import {
+  Controller,
+  Get,
+  Module,
+  UseGuards,
+  VersioningType,
+  type CanActivate,
+  type ExecutionContext,
+  type Type,
+} from '@nestjs/common';
+import { AbstractHttpAdapter, NestFactory } from '@nestjs/core';
+import { ExpressAdapter, type NestExpressApplication } from '@nestjs/platform-express';
+import express from 'express';
 import { afterEach, expect, test } from 'vitest';
 import { DiscoveryModule } from '../../../lib/index.js';
+import { isHookRunner } from '../../../lib/integrations/gateway/ahead-of-express.js';
 import { ServiceGatewayModule } from '../../../lib/integrations/gateway/index.js';
 import { InMemoryRegistry } from '../../../lib/testing/index.js';
 import { portOf } from '../support.js';
@@ -27,7 +38,10 @@ type AnyMiddleware = (
   next: () => void,
 ) => void;
 
-async function start(prepare: (adapter: ExpressAdapter) => void = () => {}): Promise<Running> {
+async function start(
+  prepare: (adapter: ExpressAdapter, app: NestExpressApplication) => void = () => {},
+  adapter = new ExpressAdapter(),
+): Promise<Running> {
   const service = await upstream();
   const registry = new InMemoryRegistry();
   registry.addInstance('A', { port: service.port });
@@ -59,17 +73,19 @@ async function start(prepare: (adapter: ExpressAdapter) => void = () => {}): Pro
     ],
   })
   class AppModule {}
-  const adapter = new ExpressAdapter();
   const seen: string[] = [];
-  const express = adapter.getInstance<{ handle: AnyMiddleware }>();
-  const { handle } = express;
-  express.handle = (request, ...more) => {
+  const instance = adapter.getInstance<{ handle: AnyMiddleware }>();
+  const { handle } = instance;
+  instance.handle = (request, ...more) => {
     seen.push(request.url);
-    Reflect.apply(handle, express, [request, ...more]);
+    Reflect.apply(handle, instance, [request, ...more]);
   };
-  const app = await NestFactory.create(AppModule as Type, adapter, { logger: false, abortOnError: false });
+  const app = await NestFactory.create<NestExpressApplication>(AppModule as Type, adapter, {
+    logger: false,
+    abortOnError: false,
+  });
   closing.push(() => app.close());
-  prepare(adapter);
+  prepare(adapter, app);
   await app.listen(0, '127.0.0.1');
   return { port: portOf(app), service, seen, guarded };
 }
@@ -113,4 +129,120 @@ test('and hooks of the adapter, whenever they come', async () => {
   });
   expect((await ask(port, '/a/2')).status).toBe(200);
   expect({ hooked, seen }).toEqual({ hooked: ['/a/2'], seen: ['/a/2'] });
+});
+
+test.each<[string, (app: NestExpressApplication) => unknown]>([
+  ['a global prefix', (app) => app.setGlobalPrefix('api')],
+  ['versioning', (app) => app.enableVersioning({ type: VersioningType.URI, defaultVersion: '1' })],
+  ['settings of Express', (app) => app.set('trust proxy', true).disable('x-powered-by')],
+  ['shutdown hooks', (app) => app.enableShutdownHooks()],
+  ['parsers of its own', (app) => app.useBodyParser('json', { limit: '50mb' }).useBodyParser('text')],
+])('what puts nothing before it changes nothing: %s', async (_, prepare) => {
+  const { port, seen, service } = await start((__, app) => void prepare(app));
+  const asked = await ask(port, '/a/x', {
+    method: 'POST',
+    body: '{ "a": 1 }',
+    headers: { 'content-type': 'application/json' },
+  });
+  expect(asked.status).toBe(200);
+  expect(service.seen[0]?.body.toString()).toBe('{ "a": 1 }');
+  expect(seen).toEqual([]);
+});
+
+test('a guard of the app, whenever it comes, is asked', async () => {
+  let app: NestExpressApplication | undefined;
+  const { port, seen } = await start((_, own) => (app = own));
+  expect((await ask(port, '/a/1')).status).toBe(200);
+  app?.useGlobalGuards({ canActivate: () => false });
+  expect((await ask(port, '/a/2')).status).toBe(403);
+  expect(seen).toEqual(['/a/2']);
+});
+
+const marking: AnyMiddleware = (_request, response, next) => {
+  response.setHeader('x-by', 'app');
+  next();
+};
+
+// The gateway comes before Nest's parsers, and not before a parser of the app's that other middleware follows.
+test.each<[string, (app: NestExpressApplication) => unknown]>([
+  ['after a parser', (app) => app.use(express.json({ limit: '50mb' })).use(marking)],
+  ['after one of useBodyParser', (app) => app.useBodyParser('json', { limit: '50mb' }).use(marking)],
+  ['between parsers', (app) => app.use(express.json()).use(marking).use(express.text())],
+  ['CORS after a parser', (app) => app.use(express.json()).use(marking).enableCors({ origin: 'https://shop.example' })],
+  ['for a path', (app) => app.use('/a', marking)],
+])('middleware is not passed over: %s', async (_, prepare) => {
+  const { port, seen, service } = await start((__, app) => void prepare(app));
+  const answer = await ask(port, '/a/x', {
+    method: 'POST',
+    body: '{"a":1}',
+    headers: { 'content-type': 'application/json' },
+  });
+  expect(answer).toMatchObject({ status: 200, headers: { 'x-by': 'app' } });
+  expect(service.seen[0]?.body.toString()).toBe('{"a":1}');
+  expect(seen).toEqual(['/a/x']);
+});
+
+test("middleware of an Express of the app's own is not passed over, though it looks like Nest's", async () => {
+  const own = express();
+  let calls = 0;
+  own.use((_request, _response, next) => {
+    // this.onRequestHook, this.onResponseHook: what Nest's own speaks of
+    calls += 1;
+    next();
+  });
+  const adapter = new ExpressAdapter(own);
+  // Alone before the gateway.
+  own.router.stack.splice(1, 1);
+  const { port, seen } = await start(() => {}, adapter);
+  expect((await ask(port, '/a/x')).status).toBe(200);
+  expect({ calls, seen }).toEqual({ calls: 1, seen: ['/a/x'] });
+});
+
+test('nor is what a derived adapter puts there', async () => {
+  const made: unknown[] = [];
+  class OwnAdapter extends ExpressAdapter {
+    constructor() {
+      super();
+      made.push(this);
+      this.use(marking);
+    }
+  }
+  const { port, seen } = await start(() => {}, new OwnAdapter());
+  expect((await ask(port, '/a/x')).headers).toMatchObject({ 'x-by': 'app' });
+  expect(seen).toEqual(['/a/x']);
+  // To know Nest's own, no other one of the app's was made.
+  expect(made).toHaveLength(1);
+});
+
+test('hooks are known by what Nest itself puts there, which must do nothing', () => {
+  type Next = () => void;
+  const adapterOf = (middleware: (request: { url?: string }, response: object, next: Next) => void): object => {
+    const { [0]: made } = [
+      class extends (AbstractHttpAdapter as unknown as new (instance: { use(added: unknown): void }) => object) {
+        constructor(instance: { use(added: unknown): void }) {
+          super(instance);
+          instance.use(middleware);
+        }
+      },
+    ];
+    return new made({ use: () => {} });
+  };
+  const quiet = (_request: object, _response: object, next: Next): void => next();
+  expect(isHookRunner(adapterOf(quiet), quiet)).toBe(true);
+  const written = (_request: object, _response: object, next: Next): void => {
+    next();
+  };
+  expect(isHookRunner(adapterOf(quiet), written)).toBe(false);
+  const reading = (request: { url?: string }, _response: object, next: Next): void => {
+    if (request.url !== '') next();
+  };
+  const late = (_request: object, _response: object, next: Next): void => queueMicrotask(next);
+  const twice = (_request: object, _response: object, next: Next): void => {
+    next();
+    next();
+  };
+  for (const other of [reading, late, twice]) expect(isHookRunner(adapterOf(other), other)).toBe(false);
+  const bound = quiet.bind(undefined);
+  expect(isHookRunner(adapterOf(bound), bound)).toBe(false);
+  expect(isHookRunner({}, quiet)).toBe(false);
 });

@@ -233,33 +233,6 @@ describe.each(['express', 'fastify'] as const)('the gateway module, on %s', (pla
     expect(services[0]?.seen[0]?.body.equals(body)).toBe(true);
   });
 
-  test('CORS of the app holds, and its headers don’t stand twice', async () => {
-    const registry = new InMemoryRegistry();
-    const service = await upstream((_request, response) => {
-      response.setHeader('access-control-allow-origin', '*');
-      response.setHeader('vary', 'Accept');
-      response.end('ok');
-    });
-    registry.addInstance('A', { port: service.port });
-    const port = await start(
-      platform,
-      registry,
-      { routes: [{ path: '/a/**', service: 'A' }] },
-      {
-        prepare: (app) => app.enableCors({ origin: ['https://shop.example'], methods: ['GET', 'PUT'] }),
-      },
-    );
-    const answer = await ask(port, '/a/x', { headers: { origin: 'https://shop.example' } });
-    expect(answer.headers['access-control-allow-origin']).toBe('https://shop.example');
-    expect(answer.headers.vary).toBe('Origin, Accept');
-    const preflight = await ask(port, '/a/x', {
-      method: 'OPTIONS',
-      headers: { origin: 'https://shop.example', 'access-control-request-method': 'PUT' },
-    });
-    expect(preflight.status).toBe(204);
-    expect(preflight.headers['access-control-allow-methods']).toContain('PUT');
-  });
-
   test('the access log has the route, the status and no query', async () => {
     const { registry, services } = await registryOf('A');
     const log: GatewayAccess[] = [];

@@ -1,5 +1,6 @@
-import { Module } from '@nestjs/common';
-import { ThrottlerGuard, ThrottlerModule } from '@nestjs/throttler';
+import { Controller, Get, Module } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import { SkipThrottle, ThrottlerGuard, ThrottlerModule } from '@nestjs/throttler';
 import { describe, expect, test } from 'vitest';
 import { DiscoveryModule } from '../../../lib/index.js';
 import { ServiceGatewayModule } from '../../../lib/integrations/gateway/index.js';
@@ -37,5 +38,49 @@ describe.each(['express', 'fastify'] as const)("@nestjs/throttler before the gat
     expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
     expect((await ask(port, '/b/x')).status).toBe(200);
     for (let i = 0; i < 4; i += 1) expect((await ask(port, '/free/x')).status).toBe(200);
+  });
+
+  test('as a global guard, with several limits, of which a route may have its own', async () => {
+    const registry = new InMemoryRegistry();
+    registry.addInstance('A', { port: (await upstream()).port });
+    const backend = registry.backend();
+    @Controller('own')
+    class OwnController {
+      @Get() @SkipThrottle({ short: true, long: true }) own(): string {
+        return 'own';
+      }
+    }
+    @Module({
+      controllers: [OwnController],
+      providers: [{ provide: APP_GUARD, useClass: ThrottlerGuard }],
+      imports: [
+        ThrottlerModule.forRoot([
+          { name: 'short', ttl: 60_000, limit: 2 },
+          { name: 'long', ttl: 600_000, limit: 3 },
+        ]),
+        ServiceGatewayModule.forRoot({
+          routes: [
+            { path: '/a/**', service: 'A' },
+            // What @SkipThrottle({ short: true }) and @Throttle({ short: { limit: 1 } }) write.
+            { path: '/b/**', service: 'A', metadata: { 'THROTTLER:SKIPshort': true } },
+            { path: '/c/**', service: 'A', metadata: { 'THROTTLER:LIMITshort': 1 } },
+          ],
+        }),
+        DiscoveryModule.forRoot({ registry: backend, config: backend }),
+      ],
+    })
+    class AppModule {}
+    const app = await createOn(platform, AppModule);
+    await app.listen(0, '127.0.0.1');
+    const port = portOf(app);
+    const statuses = async (path: string): Promise<readonly number[]> => {
+      const found: number[] = [];
+      for (let i = 0; i < 4; i += 1) found.push((await ask(port, path)).status);
+      return found;
+    };
+    expect(await statuses('/a/x')).toEqual([200, 200, 429, 429]);
+    expect(await statuses('/b/x')).toEqual([200, 200, 200, 429]);
+    expect(await statuses('/c/x')).toEqual([200, 429, 429, 429]);
+    expect(await statuses('/own')).toEqual([200, 200, 200, 200]);
   });
 });
