@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { gzipSync } from 'node:zlib';
+import { switching } from '../servers/switching.js';
 
 /** What the service saw of one request. */
 export interface SeenRequest {
@@ -179,12 +179,7 @@ export class DetailsUpstream {
       return;
     }
     this.sockets.push(socket);
-    const accept = createHash('sha1')
-      .update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
-      .digest('base64');
-    socket.write(
-      `HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ${accept}\r\n\r\n`,
-    );
+    socket.write(switching(request));
     socket.on('end', () => socket.end());
     // A frame of up to 125 bytes under a mask is given back without it, as a server must.
     socket.on('data', (frame: Buffer) => {

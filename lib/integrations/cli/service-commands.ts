@@ -50,10 +50,11 @@ export const watch: Command = async ([service], { json }, { discovery }, io) => 
 /** Resolves when the process is asked to end. */
 export function interrupted(): Promise<void> {
   return new Promise((resolve) => {
-    // A listener of a signal alone doesn't keep the process.
-    const alive = setInterval(() => {}, 1 << 30);
+    // A listener of a signal alone doesn't keep the process; a port that may be written to does, for as long as it is open.
+    const { port1: alive } = new MessageChannel();
+    alive.ref();
     const end = (): void => {
-      clearInterval(alive);
+      alive.close();
       for (const signal of SIGNALS) process.removeListener(signal, end);
       resolve();
     };

@@ -38,12 +38,15 @@ const MAX_WAITING = 128 * 1024;
 /** How often a stream gives a sign of life, in milliseconds, and finds out that nobody reads it. */
 const HEARTBEAT_MS = 15_000;
 
+const SIGN_OF_LIFE = Buffer.from(': \n\n');
+const RETRY = Buffer.from('retry: 2000\n\n');
+
 /**
  * The newest events, and the streams of those who watch. Whatever happens, it holds a bounded number of events and of bytes: what
  * is too much is dropped, and everybody is told how much that was.
  */
 export class EventFeed {
-  private readonly kept: OperatorEvent[] = [];
+  private readonly kept: KeptEvent[] = [];
   private readonly streams = new Set<Stream>();
   private nextId = 1;
   private readonly ofInstances = new Budget();
@@ -66,7 +69,7 @@ export class EventFeed {
 
   /** The newest events, the newest last. */
   get recent(): readonly OperatorEvent[] {
-    return this.kept;
+    return this.kept.map(({ event }) => event);
   }
 
   /** How many streams are open. */
@@ -104,8 +107,8 @@ export class EventFeed {
     response.once('close', () => this.detach(stream));
     // Whoever goes while something is written to it is no error of anybody's.
     response.on('error', () => {});
-    stream.write('retry: 2000\n\n');
-    for (const event of this.kept) if (event.id > after) stream.event(event);
+    stream.write(RETRY);
+    for (const kept of this.kept) if (kept.event.id > after) stream.write(kept.sent);
     this.beat();
     return true;
   }
@@ -132,7 +135,7 @@ export class EventFeed {
     this.heartbeat ??= this.clock.setTimer(
       () => {
         this.heartbeat = undefined;
-        for (const stream of this.streams) stream.write(': \n\n');
+        for (const stream of this.streams) stream.write(SIGN_OF_LIFE);
         this.beat();
       },
       HEARTBEAT_MS,
@@ -141,11 +144,11 @@ export class EventFeed {
   }
 
   private add(text: OperatorEventText): void {
-    const event: OperatorEvent = { id: this.nextId, at: this.clock.now(), ...text };
+    const kept = new KeptEvent({ id: this.nextId, at: this.clock.now(), ...text });
     this.nextId += 1;
-    this.kept.push(event);
+    this.kept.push(kept);
     if (this.kept.length > KEPT) this.kept.shift();
-    for (const stream of this.streams) stream.event(event);
+    for (const stream of this.streams) stream.write(kept.sent);
   }
 
   /** Counts an event, and drops it when it is one too many of its second. */
@@ -182,18 +185,26 @@ class Budget {
   }
 }
 
+/** An event, and what is sent of it: the same bytes to all browsers, made when the first of them is there. */
+class KeptEvent {
+  private bytes: Buffer | undefined;
+
+  constructor(readonly event: OperatorEvent) {}
+
+  get sent(): Buffer {
+    // JSON has no line ends of its own, which would end the field.
+    this.bytes ??= Buffer.from(`id: ${this.event.id}\ndata: ${JSON.stringify(this.event)}\n\n`);
+    return this.bytes;
+  }
+}
+
 /** The stream of one browser. */
 class Stream {
   private dropped = 0;
 
   constructor(private readonly response: ServerResponse) {}
 
-  event(event: OperatorEvent): void {
-    // JSON has no line ends of its own, which would end the field.
-    this.write(`id: ${event.id}\ndata: ${JSON.stringify(event)}\n\n`);
-  }
-
-  write(text: string): void {
+  write(bytes: Buffer): void {
     const { response } = this;
     if (response.writableEnded || response.destroyed) return;
     if (response.writableLength > MAX_WAITING) {
@@ -204,7 +215,7 @@ class Stream {
       response.write(`event: dropped\ndata: ${this.dropped}\n\n`);
       this.dropped = 0;
     }
-    response.write(text);
+    response.write(bytes);
   }
 
   end(): void {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -20,6 +19,7 @@ import { APP_GUARD, NestFactory, Reflector } from '@nestjs/core';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { afterEach, describe, expect, test } from 'vitest';
 import { freePortWith } from '../../servers/free-port.js';
+import { switching } from '../../servers/switching.js';
 import { DiscoveryModule } from '../../../lib/index.js';
 import {
   ServiceGatewayModule,
@@ -367,8 +367,9 @@ describe.each(['express', 'fastify'] as const)('the gateway module, on %s', (pla
   });
 
   describe('WebSockets', () => {
+    // RFC 6455's own example.
     const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
-    const ACCEPT = createHash('sha1').update(`${KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+    const ACCEPT = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo=';
     const handshake = (path: string, more = ''): string =>
       `GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n` +
       `sec-websocket-key: ${KEY}\r\n${more}\r\n`;
@@ -383,9 +384,7 @@ describe.each(['express', 'fastify'] as const)('the gateway module, on %s', (pla
         sockets.push(socket);
         socket.on('error', () => {});
         afterTest(() => socket.destroy());
-        socket.write(
-          `HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ${ACCEPT}\r\n\r\n`,
-        );
+        socket.write(switching(request));
         socket.pipe(socket);
       });
       return { ...service, requests, sockets };
@@ -429,11 +428,9 @@ describe.each(['express', 'fastify'] as const)('the gateway module, on %s', (pla
     test('an instance that breaks them off is left out', async () => {
       const breaking = await upstream();
       let broken = 0;
-      breaking.server.on('upgrade', (_request: IncomingMessage, socket: Duplex) => {
+      breaking.server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
         broken += 1;
-        socket.end(
-          `HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ${ACCEPT}\r\n\r\n`,
-        );
+        socket.end(switching(request));
       });
       const service = await echo();
       const registry = new InMemoryRegistry();

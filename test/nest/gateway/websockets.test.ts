@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -8,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { DiscoveryModule, DiscoveryTelemetry } from '../../../lib/index.js';
 import { ServiceGatewayModule } from '../../../lib/integrations/gateway/index.js';
 import { InMemoryRegistry } from '../../../lib/testing/index.js';
+import { switching } from '../../servers/switching.js';
 import { createOn, portOf, type Platform } from '../support.js';
 import { afterTest, open, upstream, type Upstream } from './support.js';
 
@@ -45,12 +45,7 @@ async function chat(then: (socket: Duplex) => void = () => {}): Promise<Chat> {
     socket.on('data', (piece: Buffer) => (sent[at] = Buffer.concat([sent[at] ?? piece, piece])));
     socket.on('end', () => socket.end());
     afterTest(() => socket.destroy());
-    const accept = createHash('sha1')
-      .update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
-      .digest('base64');
-    socket.write(
-      `HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ${accept}\r\n\r\n`,
-    );
+    socket.write(switching(request));
     then(socket);
   });
   return { ...service, sent, sockets };

@@ -7,6 +7,7 @@ import { Module, type INestApplicationContext } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { ClientProxy } from '@nestjs/microservices';
 import { firstValueFrom } from 'rxjs';
+import { EventSource, WebSocket } from 'undici';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Lease } from '../../../lib/backend/index.js';
 import type { BackendDefinition } from '../../../lib/backend/index.js';
@@ -25,9 +26,17 @@ import { DiscoveryRuntime } from '../../../lib/nest/discovery-runtime.js';
 import { InMemoryRegistry } from '../../../lib/testing/index.js';
 import { withServer } from '../../servers/for-tests.js';
 import { greeterClass, type Text } from './greeters.js';
-import { startInstance, type Instance, type Protocol } from './three-protocols.js';
+import {
+  lastingInstance,
+  startInstance,
+  type Instance,
+  type LastingInstance,
+  type LastingProtocol,
+  type Protocol,
+} from './protocol-instances.js';
 
-const PROTOCOLS: readonly Protocol[] = ['axios', 'fetch', 'dispatcher', 'grpc', 'tcp'];
+const LASTING: readonly LastingProtocol[] = ['websocket', 'sse'];
+const PROTOCOLS: readonly Protocol[] = ['axios', 'fetch', 'dispatcher', 'grpc', 'tcp', ...LASTING];
 
 /** Asks a service for the name of the instance that answers. */
 type Ask = () => Promise<string>;
@@ -37,6 +46,38 @@ const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end();
 });
+
+/** A connection that lasts, once who is at its other end has said its name. */
+interface Open {
+  readonly name: string;
+  /** Resolves when the other side has ended it. */
+  readonly ended: Promise<unknown>;
+  close(): void;
+}
+
+/** How a connection that lasts is opened. */
+function openerOf(app: INestApplicationContext, protocol: LastingProtocol, service: string): () => Promise<Open> {
+  const dispatcher = serviceDispatcher(app.get(ServiceHttpClient));
+  return async () => {
+    const source =
+      protocol === 'sse'
+        ? new EventSource(`http://${service}/`, { node: { dispatcher } })
+        : new WebSocket(`ws://${service}/`, { dispatcher });
+    // An event source that fails tries again by itself, which is no answer of the call that failed.
+    const ended = new Promise<Error>((resolve) => {
+      const end = (): void => resolve(new Error('ended'));
+      source.addEventListener('error', end);
+      if (source instanceof WebSocket) source.addEventListener('close', end);
+    });
+    const name = new Promise<string>((resolve) => {
+      (source as WebSocket).addEventListener('message', ({ data }) => resolve(String(data)), { once: true });
+    });
+    const first = await Promise.race([name, ended]);
+    if (typeof first === 'string') return { name: first, ended, close: () => source.close() };
+    source.close();
+    throw first;
+  };
+}
 
 /** How a service is asked, by one protocol's client. */
 async function askerOf(app: INestApplicationContext, protocol: Protocol, service: string): Promise<Ask> {
@@ -53,6 +94,15 @@ async function askerOf(app: INestApplicationContext, protocol: Protocol, service
       return async () => {
         const { body } = await dispatcher.request({ origin: `http://${service}`, method: 'GET', path: '/' });
         return body.text();
+      };
+    }
+    case 'websocket':
+    case 'sse': {
+      const open = openerOf(app, protocol, service);
+      return async () => {
+        const one = await open();
+        one.close();
+        return one.name;
       };
     }
     case 'grpc': {
@@ -138,6 +188,22 @@ function matrix(definition: () => BackendDefinition): void {
     await registrar?.close();
   });
 
+  /** Registers one for as long as the test runs. */
+  const register = async (service: string, instance: Instance, more: object = {}): Promise<Lease> => {
+    const { port, scheme } = instance;
+    const lease = registrar.get(ServiceRegistry).register({ service, host: '127.0.0.1', port, scheme, ...more });
+    await lease.registered;
+    ends.push(
+      () => lease.revoke(),
+      () => instance.kill(),
+    );
+    return lease;
+  };
+
+  const known = async (by: INestApplicationContext, service: string, count: number): Promise<void> => {
+    await expect.poll(() => by.get(DiscoveryClient).getInstances(service)).toHaveLength(count);
+  };
+
   /** A service of its own, whose instances are registered for as long as the test runs. */
   const serve = async (
     protocol: Protocol,
@@ -148,32 +214,71 @@ function matrix(definition: () => BackendDefinition): void {
     const all: { readonly instance: Instance; readonly lease: Lease }[] = [];
     for (const { name, zone, lane } of wanted) {
       const instance = await startInstance(protocol, name);
-      const lease = registrar.get(ServiceRegistry).register({
-        service,
-        host: '127.0.0.1',
-        port: instance.port,
-        scheme: instance.scheme,
+      const lease = await register(service, instance, {
         ...(zone === undefined ? {} : { zone }),
         ...(lane === undefined ? {} : { metadata: { lane } }),
       });
-      await lease.registered;
-      ends.push(
-        () => lease.revoke(),
-        () => instance.kill(),
-      );
       all.push({ instance, lease });
     }
-    const known = async (count: number): Promise<void> => {
-      await expect.poll(() => by.get(DiscoveryClient).getInstances(service)).toHaveLength(count);
-    };
-    await known(wanted.length);
+    await known(by, service, wanted.length);
     const asking = await askerOf(by, protocol, service);
     // Whoever must be connected to be called is.
     for (const { instance } of all.filter((_, i) => wanted[i]?.lane === undefined && wanted[i]?.zone !== 'far')) {
       await expect.poll(async () => (await asking()) && instance.calls()).toBeGreaterThan(0);
     }
-    return { all, asking, known };
+    return { all, asking, known: (count: number) => known(by, service, count) };
   };
+
+  describe.each(LASTING)('%s that stay open', (protocol) => {
+    const held = async () => {
+      const service = `m-${protocol}-${randomUUID().slice(0, 8)}`;
+      const instances: LastingInstance[] = [];
+      const leases: Lease[] = [];
+      for (const name of ['one', 'two']) {
+        const instance = await lastingInstance(protocol, name);
+        leases.push(await register(service, instance));
+        instances.push(instance);
+      }
+      await known(caller, service, 2);
+      const open = openerOf(caller, protocol, service);
+      const opened = await Promise.all(Array.from({ length: 20 }, open));
+      ends.push(() => opened.forEach((one) => one.close()));
+      const [one, two] = instances as [LastingInstance, LastingInstance];
+      expect([one.open(), two.open()]).toEqual([10, 10]);
+      return { service, one, two, lease: leases[0] as Lease, open, opened };
+    };
+
+    test('one is killed: what was open there is opened again elsewhere, and nothing else ends', async () => {
+      const { one, two, open, opened } = await held();
+      const brokenOff = opened.filter(({ name }) => name === 'one');
+      await one.kill();
+      await Promise.all(brokenOff.map(({ ended }) => ended));
+      // Event sources come back by themselves.
+      if (protocol === 'websocket') {
+        for (const _ of brokenOff) {
+          const again = await open();
+          ends.push(() => again.close());
+          expect(again.name).toBe('two');
+        }
+      }
+      await expect.poll(() => [one.open(), two.open()]).toEqual([0, 20]);
+    });
+
+    test('one is drained: what is open there goes on until it is closed, and nothing is opened there', async () => {
+      const { service, one, two, lease, open, opened } = await held();
+      await lease.setStatus('OUT_OF_SERVICE');
+      await known(caller, service, 1);
+      for (let n = 0; n < 10; n += 1) {
+        const more = await open();
+        ends.push(() => more.close());
+        expect(more.name).toBe('two');
+      }
+      expect([one.open(), two.open()]).toEqual([10, 20]);
+      for (const { name, close } of opened) if (name === 'one') close();
+      await expect.poll(() => [one.open(), two.open()]).toEqual([0, 20]);
+      await one.stop();
+    });
+  });
 
   describe.each(PROTOCOLS)('%s', (protocol) => {
     test('two instances: half each, and none fails', async () => {

@@ -7,6 +7,7 @@ import { ManualClock } from '../../../lib/testing/index.js';
 /** A response whose reader reads nothing until it is told to. */
 class SlowResponse extends EventEmitter {
   text = '';
+  readonly chunks: unknown[] = [];
   waiting = 0;
   writableEnded = false;
   destroyed = false;
@@ -15,9 +16,10 @@ class SlowResponse extends EventEmitter {
     return this.waiting;
   }
 
-  write(text: string): boolean {
-    this.text += text;
-    this.waiting += text.length;
+  write(chunk: Buffer | string): boolean {
+    this.chunks.push(chunk);
+    this.text += String(chunk);
+    this.waiting += chunk.length;
     return false;
   }
 
@@ -74,4 +76,27 @@ it('is watched from the first stream to the last, beats meanwhile, and leaves no
   feed.close();
   expect(clock.pending).toBe(0);
   expect(feed.attach(slow(new SlowResponse()), 0)).toBe(false);
+});
+
+it('makes what it sends of an event once for fifty browsers, and not at all for none', () => {
+  const feed = new EventFeed(new ManualClock(), 50);
+  let made = 0;
+  const counted = (text: string) => ({
+    ...line(text),
+    toJSON: () => {
+      made += 1;
+      return { text };
+    },
+  });
+  feed.tell(counted('nobody is there'));
+  expect(made).toBe(0);
+  const browsers = Array.from({ length: 50 }, () => new SlowResponse());
+  for (const browser of browsers) feed.attach(slow(browser), 0);
+  expect(made).toBe(1);
+  feed.tell(counted('all are there'));
+  expect(made).toBe(2);
+  for (const { text } of browsers) expect(text).toContain('id: 2\ndata: {"text":"all are there"}\n\n');
+  // The same bytes, and not fifty copies of them.
+  expect(new Set(browsers.flatMap(({ chunks }) => chunks)).size).toBe(3);
+  feed.close();
 });

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -6,6 +5,7 @@ import { Writable, type Duplex } from 'node:stream';
 import { afterEach, describe, expect, test } from 'vitest';
 import { EventSource, fetch as undiciFetch, request, stream, WebSocket, type Dispatcher } from 'undici';
 import { serviceDispatcher } from '../../../../lib/integrations/fetch/index.js';
+import { switching } from '../../../servers/switching.js';
 import { node, nodes, refusing, reset, seen, service, status, type Service } from '../calls/support.js';
 
 const dispatcherOf = (stock: Service): Dispatcher => serviceDispatcher(stock.runtime.unboundClient());
@@ -21,17 +21,9 @@ async function echoingSocket(behaviour: RequestListener = (_request, response) =
   const sockets: Duplex[] = [];
   const server = createServer(behaviour);
   servers.push(server);
-  server.on('upgrade', ({ headers }, socket: Duplex) => {
+  server.on('upgrade', (request, socket: Duplex) => {
     sockets.push(socket);
-    const key = String(headers['sec-websocket-key']);
-    const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
-    const head = [
-      'HTTP/1.1 101 Switching Protocols',
-      'Upgrade: websocket',
-      'Connection: Upgrade',
-      `Sec-WebSocket-Accept: ${accept}`,
-    ];
-    socket.write(`${head.join('\r\n')}\r\n\r\n`);
+    socket.write(switching(request));
     socket.on('error', () => {});
     socket.on('end', () => socket.destroy());
     socket.on('data', (frame: Buffer) => {

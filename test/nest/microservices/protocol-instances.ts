@@ -1,12 +1,17 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, Server as TcpServer, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { Controller, Module, type INestMicroservice } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { MessagePattern, Transport, type MicroserviceOptions } from '@nestjs/microservices';
+import { switching } from '../../servers/switching.js';
 import { GreeterServer } from './greeters.js';
 
+/** How a service is called, where a call lasts for as long as both sides like. */
+export type LastingProtocol = 'websocket' | 'sse';
+
 /** How a service is called. */
-export type Protocol = 'axios' | 'fetch' | 'dispatcher' | 'grpc' | 'tcp';
+export type Protocol = 'axios' | 'fetch' | 'dispatcher' | 'grpc' | 'tcp' | LastingProtocol;
 
 /** An instance that answers with its name by one protocol, and what it was asked. */
 export interface Instance {
@@ -23,20 +28,80 @@ export interface Instance {
   stop(): Promise<void>;
 }
 
+/** One whose callers stay. */
+export interface LastingInstance extends Instance {
+  /** How many of them are connected. */
+  readonly open: () => number;
+}
+
 /** Starts one. */
 export function startInstance(protocol: Protocol, name: string): Promise<Instance> {
-  if (protocol === 'grpc') return grpcInstance(name);
-  return protocol === 'tcp' ? tcpInstance(name) : httpInstance(name);
+  switch (protocol) {
+    case 'grpc':
+      return grpcInstance(name);
+    case 'tcp':
+      return tcpInstance(name);
+    case 'websocket':
+    case 'sse':
+      return lastingInstance(protocol, name);
+    default:
+      return httpInstance(name, (_request, response) => response.end(name));
+  }
+}
+
+/** Starts one whose callers stay; it says its name to each who comes. */
+export async function lastingInstance(protocol: LastingProtocol, name: string): Promise<LastingInstance> {
+  const open = new Set<Duplex>();
+  const held = (socket: Duplex): void => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+  };
+  const instance = await httpInstance(
+    name,
+    (request, response) => {
+      held(request.socket);
+      // A browser's way of coming back without a pause of seconds.
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(`retry: 1\ndata: ${name}\n\n`);
+    },
+    (request, socket) => {
+      held(socket);
+      socket.write(switching(request));
+      socket.write(Buffer.concat([Buffer.from([0x81, name.length]), Buffer.from(name)]));
+      // All that a caller says is that it closes.
+      socket.once('data', () => socket.end(Buffer.from([0x88, 0])));
+    },
+  );
+  const destroyAll = (): void => {
+    for (const socket of open) socket.destroy();
+  };
+  return {
+    ...instance,
+    open: () => open.size,
+    kill: async () => {
+      await instance.kill();
+      // Node's server forgets those that were upgraded.
+      destroyAll();
+    },
+  };
 }
 
 const never = (): Promise<never> => new Promise(() => {});
 
-async function httpInstance(name: string): Promise<Instance> {
+async function httpInstance(
+  name: string,
+  answer: RequestListener,
+  upgrade?: (request: IncomingMessage, socket: Duplex) => void,
+): Promise<Instance> {
   let calls = 0;
   let isStalled = false;
-  const server: Server = createServer((_request, response) => {
+  const server: Server = createServer((request, response) => {
     calls += 1;
-    if (!isStalled) response.end(name);
+    if (!isStalled) answer(request, response);
+  });
+  server.on('upgrade', (request, socket) => {
+    calls += 1;
+    socket.on('error', () => {});
+    if (!isStalled) upgrade?.(request, socket);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const stop = (): Promise<void> => {
