@@ -39,7 +39,7 @@ export async function run({ json }: { readonly json: boolean }): Promise<void> {
     const say = (text: string): void => void process.stdout.write(`${text}\n`);
     say(`full registry, ${INSTANCES} instances, ${round(full.length / 1e6)} MB of JSON`);
     say(
-      `  CPU    ${result.fullCpuMs} ms   eureka-js-client ${result.fullCpuPeerMs} ms   (${result.fullCpuVsPeer} times)`,
+      `  CPU    ${result.fullCpuMs} ms   eureka-js-client ${result.fullCpuPeerMs} ms   (${result.fullCpuVsPeer} times)   JSON.parse alone ${result.fullCpuParseMs} ms   (${result.fullCpuVsParse} times)`,
     );
     say(`  heap   ${result.heapMb} MB   eureka-js-client ${result.heapPeerMb} MB   (${result.heapVsPeer} times)`);
     say(`delta, ${result.changes} changes`);
@@ -124,6 +124,7 @@ function measure(full: string, delta: string) {
   const collect = garbageCollector();
   const ours = { full: [] as number[], delta: [] as number[], heap: [] as number[] };
   const peer = { full: [] as number[], delta: [] as number[], heap: [] as number[] };
+  const parse: number[] = [];
   let changes = 0;
   // In turn, so that what the machine does besides hits both; the first round warms both up.
   for (let round = 0; round <= ROUNDS; round += 1) {
@@ -144,6 +145,8 @@ function measure(full: string, delta: string) {
       check(own.target, theirs.target);
       continue;
     }
+    collect();
+    parse.push(cpuOf(() => JSON.parse(full)));
     for (const [into, from] of [
       [ours, own],
       [peer, theirs],
@@ -158,6 +161,8 @@ function measure(full: string, delta: string) {
     changes,
     fullCpuMs: round(median(ours.full)),
     fullCpuPeerMs: round(median(peer.full)),
+    fullCpuParseMs: round(median(parse)),
+    fullCpuVsParse: round(median(ours.full) / median(parse), 2),
     fullCpuVsPeer: round(median(ours.full) / median(peer.full), 2),
     deltaCpuMs: round(median(ours.delta), 2),
     deltaCpuPeerMs: round(median(peer.delta), 2),
