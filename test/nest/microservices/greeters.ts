@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import {
   Metadata,
@@ -12,9 +13,16 @@ import {
 } from '@grpc/grpc-js';
 import * as grpc from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
+import { lt } from 'semver';
 import { afterEach } from 'vitest';
 
 export const PROTO = fileURLToPath(new URL('./hello.proto', import.meta.url));
+
+/** Whether the grpc-js of this run, of which there are more than one (`npm run matrix`), is older than this version of it. */
+export function isBefore(version: string): boolean {
+  const own = createRequire(import.meta.url)('@grpc/grpc-js/package.json') as { readonly version: string };
+  return lt(own.version, version);
+}
 
 export interface Text {
   readonly text: string;

@@ -62,7 +62,7 @@ export class GrpcDiscovery {
         ...DEFAULTS,
         // Connections are shared by whoever asks for the same: not by the apps of a process.
         'grpc.internal.nestjs_service_discovery_app': runtime.appId,
-        // grpc-js 1.12 asks no instance's own options for it.
+        // For connections that a policy of grpc-js's own makes.
         ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }),
         ...more,
         [SERVICE_KEY]: known,

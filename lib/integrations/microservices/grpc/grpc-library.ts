@@ -182,6 +182,7 @@ function policyClass(library: GrpcLibrary): Parameters<Experimental['registerLoa
       this.balancer ??= new ServiceBalancer(service, {
         library,
         helper,
+        isOld,
         createLeaf: (endpoint, own, leafOptions) =>
           isOld ? new Leaf(endpoint, own, credentials, leafOptions) : new Leaf(endpoint, own, leafOptions, ''),
       });

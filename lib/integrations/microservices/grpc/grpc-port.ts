@@ -75,6 +75,8 @@ interface Helper {
 /** What our balancing needs. */
 export interface BalancerParts {
   readonly library: GrpcLibrary;
+  /** Whether it is older than 1.13: a connection's options are made otherwise. */
+  readonly isOld: boolean;
   readonly helper: Helper & Parameters<GrpcLibrary['experimental']['createChildChannelControlHelper']>[0];
   readonly createLeaf: (endpoint: GrpcEndpoint, helper: BalancerParts['helper'], options: ChannelOptions) => Leaf;
 }

@@ -1,5 +1,5 @@
 import type { ServiceInstance } from '../../../model/index.js';
-import type { BalancerParts, ChannelOptions, Leaf, PickResult } from './grpc-port.js';
+import { SERVICE_KEY, type BalancerParts, type ChannelOptions, type Leaf, type PickResult } from './grpc-port.js';
 import type { GrpcAddress } from './grpc-service.js';
 
 /** The connection to one instance. */
@@ -10,20 +10,27 @@ export class InstanceConnection {
 
   constructor(
     readonly address: GrpcAddress,
-    { library, helper, createLeaf }: BalancerParts,
+    { library, helper, isOld, createLeaf }: BalancerParts,
     options: ChannelOptions,
     changed: () => void,
   ) {
     const { experimental } = library;
-    const idle: number = library.connectivityState.IDLE;
+    const { IDLE, TRANSIENT_FAILURE }: Readonly<Record<'IDLE' | 'TRANSIENT_FAILURE', number>> =
+      library.connectivityState;
     const { host, port } = address;
     const own = experimental.createChildChannelControlHelper(helper, {
-      updateState: (state: number, _picker: object, message?: string | null) => {
+      updateState: (state: number, picker: object, message?: string | null) => {
         if (typeof message === 'string') this.lastError = message;
+        // Before 1.13 only calls are told.
+        else if (state === TRANSIENT_FAILURE) {
+          this.lastError = (picker as Picker).pick(NOTHING as never).status?.details;
+        }
         // As long as the instance is one of those to call, its connection is kept.
-        if (state === idle) this.leaf.exitIdle();
+        if (state === IDLE) this.leaf.exitIdle();
         changed();
       },
+      // Before 1.13 a connection has its channel's options only, and is told apart by all of them.
+      ...(isOld ? { createSubchannel: createWith(helper, { ...options, [SERVICE_KEY]: undefined }) } : {}),
     });
     this.leaf = createLeaf({ addresses: [{ host, port }] }, own, options);
   }
@@ -55,3 +62,10 @@ export class InstanceConnection {
 }
 
 const NOTHING = {};
+
+type Picker = ReturnType<Leaf['getPicker']>;
+type Helper = BalancerParts['helper'];
+
+function createWith(helper: Helper, options: ChannelOptions): Helper['createSubchannel'] {
+  return (address, more, ...rest) => helper.createSubchannel(address, { ...options, ...more }, ...rest);
+}

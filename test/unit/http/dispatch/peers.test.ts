@@ -6,6 +6,7 @@ import ky from 'ky';
 import createOpenApiClient from 'openapi-fetch';
 import { describe, expect, test } from 'vitest';
 import type { ServiceFetchFunction } from '../../../../lib/index.js';
+import { serviceDispatcher } from '../../../../lib/integrations/fetch/index.js';
 import { node, refusing, service, type Behaviour, type Service } from '../calls/support.js';
 
 /** Answers GraphQL and tRPC as they want it, and anything else with what came. */
@@ -28,13 +29,20 @@ async function stock(): Promise<Service> {
   });
 }
 
-/** The two ways in which a service may stand in a base URL. */
+/** Node's own, by our dispatcher. */
+function dispatchedFetch({ runtime }: Service): ServiceFetchFunction {
+  const dispatcher = serviceDispatcher(runtime.unboundClient());
+  return (input, init) => fetch(input, { ...init, dispatcher } as object);
+}
+
+/** The ways in which a service may stand in a base URL. */
 const bases: readonly (readonly [string, (stock: Service) => ServiceFetchFunction])[] = [
   ['http://STOCK', ({ client }) => client.fetch],
   ['lb://STOCK', ({ runtime }) => runtime.unboundClient().fetch],
+  ['http://stock', dispatchedFetch],
 ];
 
-describe.each(bases)('the fetch of a client at %s serves', (base, fetchOf) => {
+describe.each(bases)('the fetch of a client, or by a dispatcher, at %s serves', (base, fetchOf) => {
   test('ky', async () => {
     const api = ky.create({ prefixUrl: `${base}/api`, fetch: fetchOf(await stock()) });
     expect(await api.post('things', { json: { a: 1 } }).json()).toEqual({
