@@ -204,7 +204,8 @@ export function toAttempt(instance: ServiceInstance, error: unknown): Attempt {
   const code = codeOf(error);
   return {
     target: instance.url,
-    reason: reasonOf(instance, code, messageOf(error)),
+    // OpenSSL's texts end their line.
+    reason: reasonOf(instance, code, messageOf(error).trim()),
     ...(code === undefined ? {} : { code }),
   };
 }
@@ -225,7 +226,8 @@ export function withAttempts(
     const tried = attempts.map(({ target, reason }) => `${target}: ${reason}`).join('; ');
     const all =
       known === attempts.length ? (known === 1 ? 'the only instance' : `all of ${known} instances`) : undefined;
-    error.message += ` - ${all ?? `${attempts.length} of ${known} instances`} of ${service} failed (${tried})`;
+    const which = all ?? `${attempts.length} of ${known} instances`;
+    error.message = `${error.message.trim()} - ${which} of ${service} failed (${tried})`;
   }
   if (error instanceof Error) Object.defineProperty(error, 'attempts', { value: attempts, configurable: true });
   return error;

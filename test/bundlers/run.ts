@@ -57,7 +57,7 @@ function workshopIn(app: string): Workshop {
     },
     compiled: () =>
       (compiled ??= workshop
-        .tool('tsc', '-p', 'tsconfig.json', '--outDir', 'compiled')
+        .tool('tsc', '-p', 'tsconfig.json', '--outDir', 'compiled', '--skipLibCheck')
         .then(() => join(app, 'compiled'))),
     async alone(built) {
       const empty = await mkdtemp(`${app}-alone-`);
@@ -127,7 +127,8 @@ const { positionals: words } = parseArgs({ allowPositionals: true });
 const wanted = TRIALS.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
 
 // npm's own variables of this run would lead the inner one astray, and so would another Node's options.
-for (const name of Object.keys(process.env)) if (/^(npm_|NODE_)/.test(name)) delete process.env[name];
+for (const name of Object.keys(process.env))
+  if (/^(npm_|NODE_(ENV|OPTIONS|PATH)$)/.test(name)) delete process.env[name];
 
 if (wanted.length === 0) {
   process.stderr.write(usage);

@@ -92,7 +92,8 @@ const swc = (nest: Nest): Trial => ({
   async build(workshop) {
     await writeFile(join(workshop.app, 'nest-cli.json'), '{ "sourceRoot": "src" }');
     await workshop.tool('nest', 'build', '-b', 'swc');
-    return { program: node, args: ['dist/main.js'] };
+    // Nest 11's command line puts the sources' folder into it.
+    return { program: node, args: [nest === 12 ? 'dist/main.js' : 'dist/src/main.js'] };
   },
 });
 
@@ -116,7 +117,7 @@ module.exports = {
   plugins: [
     new NxAppWebpackPlugin({
       target: 'node', compiler: 'tsc', main: './src/main.ts', tsConfig: './tsconfig.json',
-      optimization: false, outputHashing: 'none', generatePackageJson: false, sourceMap: true,
+      optimization: false, outputHashing: 'none', generatePackageJson: true, sourceMap: true,
     }),
   ],
 };`,
@@ -151,7 +152,8 @@ const yarn: Trial = {
     await tool('npx', ...YARN, 'install', '--no-immutable');
   },
   async build({ app, tool }) {
-    await tool('npx', ...YARN, 'tsc', '-p', 'tsconfig.json');
+    // Nest's own declarations name a package that it doesn't declare.
+    await tool('npx', ...YARN, 'tsc', '-p', 'tsconfig.json', '--skipLibCheck');
     const loader = ['--require', join(app, '.pnp.cjs'), '--experimental-loader', join(app, '.pnp.loader.mjs')];
     return { program: node, args: [...loader, 'dist/main.js'] };
   },

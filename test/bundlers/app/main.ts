@@ -39,10 +39,8 @@ class ShopController {
   }
 }
 
-const backend = local({
-  directory: process.env['REGISTRY_DIRECTORY']!,
-  configDirectory: process.env['CONFIG_DIRECTORY']!,
-});
+const { REGISTRY_DIRECTORY: directory = '', CONFIG_DIRECTORY: configDirectory = '' } = process.env;
+const backend = local({ directory, configDirectory });
 
 @Module({
   controllers: [ShopController],
@@ -62,7 +60,7 @@ async function main(): Promise<void> {
     () => undefined,
     (error: DiscoveryError) => [error.name, error.code],
   );
-  console.log(JSON.stringify({ called, found, refused }));
+  process.stdout.write(`${JSON.stringify({ called, found, refused })}\n`);
   await app.close();
 }
 

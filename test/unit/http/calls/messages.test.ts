@@ -88,9 +88,11 @@ describe.each([{ transport: 'undici' } as const, { transport: 'axios' } as const
       const stock = await service([], { ...transport, http: { ejection: false } });
       stock.add(plain, { scheme: 'https' });
       await stock.knows(plain);
-      expect(await get(stock, 'lb://STOCK')).toContain(
+      const message = await get(stock, 'lb://STOCK');
+      expect(message).toContain(
         `https://127.0.0.1:${plain.port}: it is registered as https, and its port speaks no TLS`,
       );
+      expect(message.split('\n')).toHaveLength(1);
       const strange = await httpServer(
         () => {},
         (server) => server.on('connection', (socket) => socket.end('SSH-2.0-OpenSSH\r\n')),
