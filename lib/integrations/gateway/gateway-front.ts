@@ -7,6 +7,7 @@ import type { GatewayRoutesState } from './gateway-routes.js';
 import { incomingOf, type Incoming } from './incoming.js';
 import { normalPath, type NormalPath } from './normal-path.js';
 import { answerProblem } from './problem.js';
+import { hasTooManyHeaders } from './request-head.js';
 import type { Found } from './route-table.js';
 import type { RouteGuards } from './route-guards.js';
 import type { ServiceProxy } from './service-proxy.js';
@@ -59,6 +60,15 @@ export class GatewayFront {
       const path = normalPath(request.url ?? '/');
       const found = path === undefined ? undefined : this.parts.routes.find(path, request);
       if (path !== undefined && found?.route.takesWebSockets === true) {
+        if (!asksForWebSocket(request)) {
+          answerProblem(responseOn(request, socket), {
+            status: 400,
+            code: 'BAD_UPGRADE',
+            detail: 'of upgrades only WebSockets are passed on',
+            closes: true,
+          });
+          return;
+        }
         this.passUpgrade(request, socket, head, path, found).catch((error: unknown) => {
           this.parts.logger.error(`the gateway failed to pass on a WebSocket: ${messageOf(error)}`);
           socket.destroy();
@@ -148,6 +158,17 @@ export class GatewayFront {
     response.setHeader('content-length', body.length);
     response.end(body);
   }
+}
+
+/**
+ * Whether it is a handshake of RFC 6455, which has no body. Other protocols are not passed on: over HTTP/2 (`h2c`) one could ask a
+ * service for anything then, by no route and no guard.
+ */
+function asksForWebSocket(request: IncomingMessage): boolean {
+  const { method, headers } = request;
+  if (hasTooManyHeaders(request)) return false;
+  const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0;
+  return method === 'GET' && headers.upgrade?.toLowerCase() === 'websocket' && !hasBody;
 }
 
 /** A response on a socket that asks for an upgrade, for the one who refuses it. */

@@ -70,6 +70,7 @@ export class Passage implements HopListener {
   private exchange: RawExchange | undefined;
   private timer: Timer | undefined;
   private progressAt = 0;
+  private hints = 0;
   private head: ResponseHead | undefined;
   private answered = false;
   private wrote = false;
@@ -118,7 +119,8 @@ export class Passage implements HopListener {
   }
 
   onInformation(status: number, headers: readonly Buffer[]): void {
-    if (status !== 103 || this.parts.response.headersSent) return;
+    if (status !== 103 || this.hints >= MAX_HINTS || this.parts.response.headersSent) return;
+    this.hints += 1;
     const links = trailerPairs(headers).filter(([name]) => name.toLowerCase() === 'link');
     try {
       if (links.length > 0) this.parts.response.writeEarlyHints({ link: links.map(([, link]) => link) });
@@ -222,6 +224,9 @@ export class Passage implements HopListener {
     this.finish(error instanceof Error ? error : new Error(String(error)));
   }
 }
+
+/** Early hints of one answer that are passed on: what nobody reads yet is kept in memory, and a service may send them without an end. */
+const MAX_HINTS = 16;
 
 /** The longest body that is worth making a text of, in bytes. */
 const SMALL = 16 * 1024;

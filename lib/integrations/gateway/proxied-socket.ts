@@ -8,7 +8,7 @@ const GOING_AWAY = Buffer.from([0x03, 0xe9]);
 
 const NOTHING = Buffer.alloc(0);
 
-/** Two sockets that an upgrade has made one: bytes go both ways until one side ends. */
+/** Two sockets that a handshake has made one WebSocket: bytes go both ways until one side ends. */
 export class ProxiedSocket implements Lasting {
   /** Resolves when the instance's side is closed, with what that was broken off by if it was. */
   readonly ended: Promise<Error | undefined>;
@@ -18,16 +18,14 @@ export class ProxiedSocket implements Lasting {
 
   /**
    * @param instance the instance's side
-   * @param isWebSocket whether it speaks frames, which say how it ends and can be told that the app goes
    */
   constructor(
     private readonly client: Duplex,
     private readonly instance: Socket,
-    private readonly isWebSocket: boolean,
   ) {
     // From now on: the other side may break it off before they are joined.
     for (const side of [client, instance]) side.on('error', () => {});
-    const isClosing = isWebSocket ? () => this.ofClient.isClosing || this.ofInstance.isClosing : undefined;
+    const isClosing = (): boolean => this.ofClient.isClosing || this.ofInstance.isClosing;
     this.ended = new Promise((resolve) =>
       followSocket(instance, { isClosing, hasLeft: () => client.destroyed }, (brokenOffBy) =>
         resolve(this.isGoing ? undefined : brokenOffBy),
@@ -53,7 +51,7 @@ export class ProxiedSocket implements Lasting {
         track.take(first);
         other.write(first);
       }
-      if (this.isWebSocket) one.on('data', (piece: Buffer) => track.take(piece));
+      one.on('data', (piece: Buffer) => track.take(piece));
       one.pipe(other);
     }
     if (client.destroyed) instance.destroy();
@@ -61,7 +59,7 @@ export class ProxiedSocket implements Lasting {
 
   /** Closes a WebSocket on both sides with 1001, so that whoever asked opens another one, at another gateway, at once. */
   goAway(): void {
-    if (!this.isWebSocket || this.isGoing) return;
+    if (this.isGoing) return;
     const { client, instance, ofClient, ofInstance } = this;
     // Nothing can be said in the middle of a frame: it ends with the app's last connections.
     if (!ofInstance.isBetween || !ofClient.isBetween) return;

@@ -11,6 +11,19 @@ export interface RequestHeadPlan extends ForwardedPlan {
   readonly changes: HeaderChanges | undefined;
 }
 
+/** More headers than this are no request that anybody meant. */
+const MAX_HEADERS = 1000;
+
+/**
+ * Whether there are more headers than are passed on. Node leaves out those beyond `maxHeadersCount` (2000) and says nothing: what is
+ * missing may be the length of the body.
+ */
+export function hasTooManyHeaders({ rawHeaders, socket }: IncomingMessage): boolean {
+  const { maxHeadersCount } =
+    (socket as { readonly server?: { readonly maxHeadersCount?: number | null } }).server ?? {};
+  return rawHeaders.length / 2 >= Math.min(maxHeadersCount || Infinity, MAX_HEADERS);
+}
+
 /** The headers of a request as a service gets them, but for `Host`, which is the instance's. */
 export function requestHeaders(request: IncomingMessage, body: ForwardBody, plan: RequestHeadPlan): HeaderList {
   const { rawHeaders } = request;

@@ -12,7 +12,10 @@ export interface ResponseHead {
 /** Headers of which both what the app and what the service says is told. */
 const MERGED: ReadonlySet<string> = new Set(['vary', 'set-cookie', 'server-timing', 'link']);
 
-/** The headers of an answer, without those of the connection that it came over. */
+/**
+ * The headers of an answer, without those of the connection that it came over.
+ * @throws Error for a transfer coding that isn't taken off, so that nobody could read what it is about
+ */
 export function responseHeaders(raw: readonly Buffer[], changes: HeaderChanges | undefined): HeaderList {
   const all: HeaderList = [];
   let connection: string | undefined;
@@ -21,6 +24,14 @@ export function responseHeaders(raw: readonly Buffer[], changes: HeaderChanges |
     const lower = name.toLowerCase();
     // Told on, since what it announces is.
     if (isHopByHop(lower) && lower !== 'trailer') {
+      if (
+        lower === 'transfer-encoding' &&
+        latin1(raw[i + 1])
+          .trim()
+          .toLowerCase() !== 'chunked'
+      ) {
+        throw new Error('the service answered in a transfer coding other than chunks');
+      }
       if (lower === 'connection') connection = latin1(raw[i + 1]).toLowerCase();
       continue;
     }

@@ -8,7 +8,7 @@ import { normalPath } from './normal-path.js';
 import { ClientGone, HeldAnswer, Passage, type Answered } from './passage.js';
 import { answerProblem, problemOf, RequestRefused, type Problem } from './problem.js';
 import { forwardBody, type ForwardBody } from './request-body.js';
-import { hostFor, pathAt, requestHeaders, type RequestHeadPlan } from './request-head.js';
+import { hasTooManyHeaders, hostFor, pathAt, requestHeaders, type RequestHeadPlan } from './request-head.js';
 
 /** What became of a request that was passed on. */
 export interface ForwardResult {
@@ -156,6 +156,9 @@ export class ServiceProxy {
     const { defaults } = this.parts;
     if (destination === undefined) {
       throw new RequestRefused({ status: 400, code: 'BAD_PATH', detail: 'the path can be read in more than one way' });
+    }
+    if (hasTooManyHeaders(incoming.request)) {
+      throw new RequestRefused({ status: 431, code: 'TOO_MANY_HEADERS', detail: 'the request has too many headers' });
     }
     const limit = options.maxRequestBytes ?? Infinity;
     const body = forwardBody(incoming.request, incoming.parsed, limit, () => journey.passage?.progressed());

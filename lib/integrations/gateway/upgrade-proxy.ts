@@ -44,7 +44,7 @@ const NO_BODY: ForwardBody = {
 };
 
 /**
- * Passes WebSockets and other upgrades on: an instance is picked as for any request and another one tried when it can't be
+ * Passes WebSockets on: an instance is picked as for any request and another one tried when it can't be
  * reached; from then on bytes go both ways until one side ends.
  */
 export class UpgradeProxy {
@@ -132,7 +132,7 @@ export class UpgradeProxy {
     };
     const headers: HeaderList = requestHeaders(request, NO_BODY, plan);
     headers.push('Host', hostFor(request, instance, plan));
-    headers.push('Connection', 'Upgrade', 'Upgrade', request.headers.upgrade ?? 'websocket');
+    headers.push('Connection', 'Upgrade', 'Upgrade', 'websocket');
     const send = instance.scheme === 'https' ? httpsRequest : httpRequest;
     return new Promise((resolve, reject) => {
       const outgoing = send({
@@ -160,8 +160,7 @@ export class UpgradeProxy {
       outgoing.on('error', fail);
       outgoing.once('upgrade', (answer, socket, head) => {
         timer?.cancel();
-        const isWebSocket = request.headers.upgrade?.toLowerCase() === 'websocket';
-        resolve({ status: 101, answer, socket: new ProxiedSocket(client, socket, isWebSocket), head });
+        resolve({ status: 101, answer, socket: new ProxiedSocket(client, socket), head });
       });
       outgoing.once('response', (answer) => {
         timer?.cancel();
