@@ -164,12 +164,12 @@ describe('a gRPC client by the name of a service', () => {
     const registry = new InMemoryRegistry();
     const [one, two] = await Promise.all([GreeterServer.start('one'), GreeterServer.start('two')]);
     const first = registry.addInstance('GREETER', { port: one.port });
-    const { hello } = await caller(registry);
+    const { hello, app } = await caller(registry);
     expect(await counts(hello, 5)).toEqual({ one: 5 });
     registry.addInstance('GREETER', { port: two.port });
     await expect.poll(hello).toBe('two');
     registry.removeInstance('GREETER', first.id);
-    await expect.poll(() => counts(hello, 5)).toEqual({ two: 5 });
+    await expect.poll(() => app.get(DiscoveryClient).getInstances('GREETER')).toMatchObject([{ port: two.port }]);
     const before = one.calls;
     expect(await counts(hello, 50)).toEqual({ two: 50 });
     expect(one.calls).toBe(before);
