@@ -1,10 +1,10 @@
-import { IncomingMessage, ServerResponse, type Server } from 'node:http';
+import { IncomingMessage, ServerResponse, STATUS_CODES, type Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { HttpException } from '@nestjs/common';
 import type { Logger } from '../../backend/index.js';
 import { messageOf } from '../../model/index.js';
 import type { GatewayRoutesState } from './gateway-routes.js';
-import { incomingOf, type Incoming } from './incoming.js';
+import { HTTP_1_ONLY, incomingOf, isHttp2, type Incoming } from './incoming.js';
 import { normalPath, type NormalPath } from './normal-path.js';
 import { answerProblem } from './problem.js';
 import { hasTooManyHeaders } from './request-head.js';
@@ -24,6 +24,13 @@ export interface FrontParts {
   readonly mayBecome: (segments: readonly string[]) => boolean;
 }
 
+/** What of Fastify's reply is used here. */
+interface RefusingReply {
+  code(status: number): RefusingReply;
+  type(contentType: string): RefusingReply;
+  send(body: string): unknown;
+}
+
 /** Looks at every request before the app's body parsers and routes, and takes those that a route is for. */
 export class GatewayFront {
   constructor(private readonly parts: FrontParts) {}
@@ -36,8 +43,17 @@ export class GatewayFront {
 
   /** Fastify's hook. */
   readonly hook = (request: { readonly raw: IncomingMessage }, reply: object, done: () => void): void => {
-    if (!this.take(request.raw, request.raw.url ?? '/', request, reply)) done();
+    if (isHttp2(request.raw)) this.refuseHttp2(request.raw, reply as RefusingReply, done);
+    else if (!this.take(request.raw, request.raw.url ?? '/', request, reply)) done();
   };
+
+  /** The app's own routes may have it. */
+  private refuseHttp2(message: IncomingMessage, reply: RefusingReply, done: () => void): void {
+    const path = normalPath(message.url ?? '/');
+    if (path === undefined || this.parts.routes.find(path, message) === undefined) return done();
+    const problem = { type: 'about:blank', title: STATUS_CODES[505], status: 505, detail: HTTP_1_ONLY, code: 'HTTP_2' };
+    reply.code(505).type('application/problem+json').send(JSON.stringify(problem));
+  }
 
   /**
    * A request as it comes from the server, where nothing of the app's comes before the gateway: takes it if a route is for it that no

@@ -31,13 +31,26 @@ interface FastifyReplyLike {
   getHeaders(): Readonly<Record<string, number | string | string[] | undefined>>;
 }
 
+/** Why a request that came by HTTP/2 isn't passed on. */
+export const HTTP_1_ONLY =
+  'the gateway passes on requests of HTTP/1.1, and this one came by HTTP/2: end HTTP/2 before it';
+
+/** Whether a request came by HTTP/2, whose requests and responses only look like those of HTTP/1.1. */
+export function isHttp2(request: unknown): boolean {
+  const { httpVersionMajor } = (request ?? {}) as { readonly httpVersionMajor?: unknown };
+  return httpVersionMajor === 2;
+}
+
 /**
  * The two as Node has them, of Express's, Fastify's and Node's own.
- * @throws DiscoveryError `INVALID_OPTION`
+ * @throws DiscoveryError `UNSUPPORTED` for HTTP/2, `INVALID_OPTION` for anything else
  */
 export function incomingOf(request: object, response: object): Incoming {
   const fastify = fastifyPair(request, response);
   if (fastify !== undefined) return fromFastify(fastify.request, fastify.reply);
+  if (isHttp2(request) || ('raw' in request && isHttp2(request.raw))) {
+    throw new DiscoveryError('UNSUPPORTED', HTTP_1_ONLY, { field: 'request' });
+  }
   if (!(request instanceof IncomingMessage) || !(response instanceof ServerResponse)) {
     throw new DiscoveryError(
       'INVALID_OPTION',

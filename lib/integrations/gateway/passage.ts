@@ -8,8 +8,9 @@ import {
   type WireRequest,
 } from '../../http/index.js';
 import { codeOf } from '../../model/index.js';
-import type { HeaderChanges } from './header-list.js';
+import type { HeaderChanges, HeaderList } from './header-list.js';
 import { responseHeaders, trailerPairs, writeResponseHead, type ResponseHead } from './response-head.js';
+import { TrailedExchange } from './trailed-exchange.js';
 
 /** What one try of a request needs. */
 export interface PassageParts {
@@ -17,6 +18,8 @@ export interface PassageParts {
   readonly clock: Clock;
   readonly origin: string;
   readonly request: WireRequest;
+  /** What the request ends with, where it may have trailers: asked for when its body has ended. */
+  readonly trailers: (() => HeaderList) | undefined;
   readonly response: ServerResponse;
   /** Until the head of the answer is there, with no piece of the request taken meanwhile, in milliseconds; 0: for ever. */
   readonly timeoutMs: number;
@@ -85,7 +88,7 @@ export class Passage implements HopListener {
 
   /** Sends it. @returns once the head of an answer is written. @throws what the try failed by, or a {@link HeldAnswer} */
   start(): Promise<Answered> {
-    const { transport, origin, request, timeoutMs, clock } = this.parts;
+    const { transport, origin, request, trailers, timeoutMs, clock } = this.parts;
     return new Promise((resolve, reject) => {
       this.settle = resolve;
       this.fail = reject;
@@ -94,7 +97,10 @@ export class Passage implements HopListener {
         this.timer = clock.setTimer(this.onTime, timeoutMs);
       }
       try {
-        this.exchange = transport.dispatch?.(origin, request, this);
+        this.exchange =
+          trailers === undefined
+            ? transport.dispatch?.(origin, request, this)
+            : new TrailedExchange(origin, request, trailers, transport.tls, this);
       } catch (error) {
         this.end(error);
       }

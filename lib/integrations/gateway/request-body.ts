@@ -1,5 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { StreamSource } from '../../http/index.js';
+import { isForwardedClaim } from './forwarded.js';
+import { isHopByHop, type HeaderList } from './header-list.js';
 import { RequestRefused } from './problem.js';
 
 /** A request's body, as it is sent on. */
@@ -16,6 +18,8 @@ export interface ForwardBody {
   isReplayable(wasUnsent: boolean): boolean;
   /** Whether a try failed by it, which says nothing of the service. */
   isCallersFault(): boolean;
+  /** Trailers that the request has announced, once it was read; absent where none may be sent on. */
+  readonly trailers?: () => HeaderList;
   /** Lets go of the request's stream. */
   release(): void;
 }
@@ -92,8 +96,28 @@ function streamed(request: IncomingMessage, maxBytes: number, onProgress: () => 
     wasDecoded: false,
     isReplayable: (wasUnsent) => source.isUntouched || (wasUnsent && source.isWhole),
     isCallersFault: () => isTooLarge || source.failure !== undefined || request.errored !== null,
+    ...(request.headers.trailer === undefined || request.headers['transfer-encoding'] === undefined
+      ? {}
+      : { trailers: () => announcedTrailers(request) }),
     release: () => source.release(),
   };
+}
+
+/** What a service may act on before the message has ended: as a trailer it would come after guards and filters have looked. */
+const NEVER_TRAILERS =
+  /^(?:content-|access-control-|sec-|if-|cache-control$|pragma$|host$|expect$|range$|authorization$|cookie2?$|age$|date$|via$|max-forwards$)/;
+
+/** Those that `Trailer` names and that may be trailers at all (RFC 9110, 6.5.1). */
+export function announcedTrailers({ headers, rawTrailers }: IncomingMessage): HeaderList {
+  const announced = new Set((headers.trailer ?? '').split(',').map((name) => name.trim().toLowerCase()));
+  const list: HeaderList = [];
+  for (let i = 0; i + 1 < rawTrailers.length; i += 2) {
+    const name = rawTrailers[i] ?? '';
+    const lower = name.toLowerCase();
+    const isFit = announced.has(lower) && !isHopByHop(lower) && !isForwardedClaim(lower) && !NEVER_TRAILERS.test(lower);
+    if (isFit) list.push(name, rawTrailers[i + 1] ?? '');
+  }
+  return list;
 }
 
 interface Bytes {

@@ -35,6 +35,7 @@ export function requestHeaders(request: IncomingMessage, body: ForwardBody, plan
     const value = rawHeaders[i + 1] ?? '';
     const lower = name.toLowerCase();
     if (isHopByHop(lower) || named.has(lower)) {
+      if (lower === 'trailer' && body.trailers !== undefined) headers.push(name, value);
       if (lower === 'te' && /\btrailers\b/i.test(value)) headers.push('TE', 'trailers');
       continue;
     }

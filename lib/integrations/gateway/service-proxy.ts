@@ -3,6 +3,7 @@ import { markUnsent, type HttpTransport, type LastingCalls, type ServiceCaller }
 import { DiscoveryError, messageOf, type ServiceInstance } from '../../model/index.js';
 import { FORWARD_CHECKS, type ForwardOptions } from './forward-options.js';
 import type { ForwardedHeaders, TrustedNetworks } from './forwarded.js';
+import { changeHeaders, type HeaderList } from './header-list.js';
 import { incomingOf, type Incoming } from './incoming.js';
 import { normalPath } from './normal-path.js';
 import { ClientGone, HeldAnswer, Passage, type Answered } from './passage.js';
@@ -278,6 +279,7 @@ export class ServiceProxy {
       clock,
       origin: instance.url,
       request: { method: request.method ?? 'GET', path, headers, body: body.open() },
+      trailers: trailersOf(journey),
       response,
       timeoutMs,
       held,
@@ -344,6 +346,13 @@ function destinationOf(target: string, base: string, { path, prefix = '' }: Forw
   if (!isMounted) return { path: base + own.path + own.query };
   const rest = own.path.slice(mounted.length);
   return { path: `${base}${rest === '' ? '/' : rest}${own.query}`, prefix: mounted };
+}
+
+/** What was said of a header holds for a trailer of its name too: neither may take its place. */
+function trailersOf({ body: { trailers }, options }: Journey): (() => HeaderList) | undefined {
+  if (trailers === undefined) return undefined;
+  const without = Object.fromEntries(Object.keys(options.headers ?? {}).map((name) => [name, null]));
+  return () => changeHeaders(trailers(), without);
 }
 
 function contextOf({ hint, key }: ForwardOptions): { readonly hint?: string; readonly key?: string } {
