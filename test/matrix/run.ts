@@ -36,7 +36,7 @@ const root = join(import.meta.dirname, '../..');
 const GRPC: Pick<Row, 'projects' | 'files'> = {
   projects: ['unit', 'nest-12', 'contract', 'wings'],
   files: [
-    'test/nest/microservices',
+    ...['grpc', 'lanes', 'matrix', 'traces'].map((name) => `test/nest/microservices/${name}`),
     'test/nest/message-servers',
     'test/unit/nacos/channel',
     'test/contract/nacos-grpc',
