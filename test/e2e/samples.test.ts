@@ -230,7 +230,7 @@ describe.concurrent('beside each other', () => {
         const environment = { EUREKA_URL: eureka.url, SPRING_JAR: program.jar };
         const sample = await new Sample('spring', context, environment).ready();
         // Spring reads the registry every second.
-        await vi.waitFor(() => sample.get('/offers/tea'), { timeout: 60_000, interval: 200 });
+        await vi.waitFor(() => sample.get('/offers/tea'), { timeout: 150_000, interval: 200 });
         expect(await sample.get('/offers/tea')).toEqual({
           ...{ item: 'tea', price: 3, pricedBy: 'Spring' },
           stock: { left: 12, answeredBy: expect.stringMatching(/^Node \d+$/) as string },

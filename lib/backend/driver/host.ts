@@ -55,7 +55,7 @@ export interface DriverHost {
   assertOpen(): void;
   /** Takes what must be ended with the backend; gives the way to take it back. */
   adopt(close: () => Promise<unknown>): () => void;
-  /** Tells of a record that was left out: see {@link Skips.skip}. */
+  /** Tells of a record that was left out: see `Skips`. */
   skip(record: string, problem: unknown, version?: string, code?: DiscoveryErrorCode): void;
   /**
    * Keeps `registration` true.

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { defined, describe, DiscoveryError, isPrototypeKey } from '../../model/index.js';
 
-/** Throws {@link OptionProblem} for a value that is wrong. `path` is the field's name from the outermost object. */
+/** Throws an `OptionProblem` for a value that is wrong. `path` is the field's name from the outermost object. */
 export type Check = (value: unknown, path: string) => void;
 
 /**

@@ -53,7 +53,7 @@ export interface ReadOptions extends ConsulCallOptions {
   readonly cached?: boolean | { readonly maxAgeSeconds?: number; readonly staleIfErrorSeconds?: number };
 }
 
-/** Options of {@link ConsulRequests.request}. */
+/** Options of one request to Consul. */
 export interface RequestOptions extends ReadOptions {
   /** Parameters of the query beside those of {@link ReadOptions}; `true` is a parameter without a value. */
   readonly query?: Readonly<Record<string, string | number | bigint | boolean | readonly string[] | undefined>>;

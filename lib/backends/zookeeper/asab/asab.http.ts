@@ -65,7 +65,7 @@ function hostOf({ baseURL, url, allowAbsoluteUrls }: InternalAxiosRequestConfig)
   return match?.[1];
 }
 
-/** The part of `fetch` that {@link asabFetch} has. */
+/** The part of `fetch` that `asabFetch` has. */
 export type AsabFetch = (
   url: string | URL,
   init?: { readonly headers?: unknown; readonly signal?: AbortSignal | null },
