@@ -48,7 +48,7 @@ export default defineConfig({
       project('nest-12', ['test/nest/**/*.test.ts'], computing),
       { ...project('nest-11', ['test/nest/**/*.test.ts'], computing), resolve: { alias: nest11 } },
       project('contract', ['test/contract/**/*.test.ts'], { ...waiting, testTimeout: 60_000 }),
-      project('wings', ['test/wings/**/*.test.ts'], { ...waiting, testTimeout: 60_000 }),
+      project('wings', ['test/wings/**/*.test.ts'], { ...waiting, testTimeout: 60_000, hookTimeout: 300_000 }),
       project('servers', ['test/servers/**/*.test.ts'], { ...waiting, testTimeout: 120_000, hookTimeout: 300_000 }),
       project('e2e', ['test/e2e/**/*.test.ts'], { ...whole, testTimeout: 240_000, hookTimeout: 240_000 }),
     ],
