@@ -28,9 +28,9 @@ const project = (name: string, include: string[], more: Record<string, unknown> 
 /** Groups of projects, one after the other. */
 const computing = { sequence: { groupOrder: 0 }, maxWorkers: 2 };
 /** Most of the time of these goes by waiting for a server. */
-const waiting = { sequence: { groupOrder: 1 }, maxWorkers: 6 };
+const waiting = { sequence: { groupOrder: 1 }, maxWorkers: 4 };
 /** Whole apps, builds and installations. */
-const whole = { sequence: { groupOrder: 2 }, maxWorkers: 2 };
+const whole = { sequence: { groupOrder: 2 }, fileParallelism: false };
 
 export default defineConfig({
   test: {

@@ -42,7 +42,7 @@ describe('the sample of gRPC and TCP', () => {
       },
     });
     for (const stream of [sample.stdout, sample.stderr]) stream?.on('data', (chunk) => (output += String(chunk)));
-    await vi.waitFor(() => expect(output).toContain('Ctrl-C'), { timeout: 60_000 });
+    await vi.waitFor(() => expect(output).toContain('Ctrl-C'), { timeout: 120_000 });
     await vi.waitFor(async () => expect(await peers()).toHaveLength(3), { timeout: 30_000 });
   });
 

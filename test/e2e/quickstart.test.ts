@@ -35,7 +35,7 @@ class Quickstart {
       env: { ...process.env, PORT: '0', QUICKSTART_CONFIG: config, QUICKSTART_NAMESPACE: namespace },
     });
     const quickstart = new Quickstart(child, config, namespace);
-    await vi.waitFor(() => expect(quickstart.output).toContain('Ctrl-C'), { timeout: 30_000 });
+    await vi.waitFor(() => expect(quickstart.output).toContain('Ctrl-C'), { timeout: 120_000 });
     return quickstart;
   }
 

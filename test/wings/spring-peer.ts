@@ -85,7 +85,7 @@ export async function startSpringProgram(
         if (child.exitCode !== null) throw new Error(output);
         return options.ready(port);
       },
-      { what: options.what, timeoutMs: 60_000, intervalMs: 200 },
+      { what: options.what, timeoutMs: 180_000, intervalMs: 200 },
     );
   } catch (error) {
     await close();

@@ -64,7 +64,7 @@ withServer('eureka', {}, async (server) => {
         ...(trust === undefined ? {} : { trust }),
       });
       ending.push(() => spring.close());
-    }, 120_000);
+    });
 
     afterAll(async () => {
       for (const end of ending.splice(0).reverse()) await end();

@@ -63,7 +63,7 @@ else {
       app = await NestFactory.create(AppModule, { logger: false, abortOnError: false });
       app.setGlobalPrefix('api');
       await app.listen(0, '127.0.0.1');
-    }, 120_000);
+    });
 
     afterAll(async () => {
       await app?.close();

@@ -175,7 +175,7 @@ else {
       const decoder = springCipher({ key: stdout, keys: { old: 's3cret' } });
       const { config } = await open({ url: `http://127.0.0.1:${other.port}` }, undefined, [decoder]);
       expect(config.get('')).toEqual({ one: 'a{b}: ü', two: 'two' });
-    }, 120_000);
+    });
 
     it('without the password the app doesn’t start, and says why', async () => {
       await expect(open({ url, password: 'other' })).rejects.toMatchObject({
@@ -196,6 +196,6 @@ else {
       onTestFinished(() => again.close());
       await expect.poll(() => config.get('outage')).toBe('after');
       await expect.poll(types).toContain('config.recovered');
-    }, 120_000);
+    });
   });
 }

@@ -61,7 +61,7 @@ withServer('zookeeper', {}, async (server) => {
       await lease.registered;
       spring = await startSpringPeer(program, springName, server.url, { services, config });
       ending.push(() => spring.close());
-    }, 120_000);
+    });
 
     afterAll(async () => {
       for (const end of ending.splice(0).reverse()) await end();
