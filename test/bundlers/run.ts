@@ -1,7 +1,8 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, delimiter, join } from 'node:path';
 import { isDeepStrictEqual, parseArgs } from 'node:util';
+import { packTarball } from '../package/tarball.js';
 import { run } from '../servers/exec.js';
 import { TRIALS, type Nest, type Trial, type Workshop } from './trials.js';
 
@@ -136,8 +137,7 @@ if (wanted.length === 0) {
 } else {
   const home = await mkdtemp(join(tmpdir(), 'nsd-bundlers-'));
   try {
-    await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', home], { cwd: root });
-    const tarball = join(home, (await readdir(home)).find((name) => name.endsWith('.tgz')) ?? '');
+    const { path: tarball } = await packTarball(home);
     const workshops = new Workshops(home, tarball, wanted);
     for (const [index, trial] of wanted.entries()) {
       try {

@@ -1,11 +1,12 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { packTarball } from '../package/tarball.js';
 import { program } from '../servers/products/consul.js';
-import { readPage, root, type Block } from './pages.js';
+import { readPage, type Block } from './pages.js';
 
 /**
  * `npm run docs:getting-started`: follows docs/getting-started.md word by word in a clean folder, and says how long that
@@ -120,8 +121,7 @@ function isTaken(port: number): Promise<boolean> {
 async function main(): Promise<void> {
   for (const port of [3000, 8500]) if (await isTaken(port)) throw new Error(`port ${port} is taken`);
   const home = mkdtempSync(join(tmpdir(), 'nsd-getting-started-'));
-  execFileSync('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', home], { cwd: root });
-  const tarball = join(home, readdirSync(home).find((name) => name.endsWith('.tgz')) ?? '');
+  const { path: tarball } = await packTarball(home);
   // Nothing of this run's own npm, and a temporary folder of its own: the local backend's processes meet there.
   const clean = Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_|CONSUL_|SERVICE_)/.test(name));
   const environment = {

@@ -3,9 +3,10 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { minVersion } from 'semver';
 import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { lowestPeers } from '../package/lowest-peers.js';
+import { packTarball, type Tarball } from '../package/tarball.js';
 
 const root = join(import.meta.dirname, '../..');
 const run = promisify(execFile);
@@ -16,17 +17,8 @@ function cleanEnv(more: Record<string, string> = {}): NodeJS.ProcessEnv {
   return { ...Object.fromEntries(entries), ...more };
 }
 
-/** What npm says of a tarball that it made; sizes in bytes. */
-interface Packed {
-  readonly filename: string;
-  readonly size: number;
-  readonly unpackedSize: number;
-  readonly entryCount: number;
-}
-
 let folder: string;
-let tarball: string;
-let size: { readonly packed: number; readonly unpacked: number; readonly files: number };
+let tarball: Tarball;
 
 /** A stock app of its own, with the tarball installed. */
 async function install(app: string, pins?: Readonly<Record<string, string>>): Promise<string> {
@@ -37,19 +29,10 @@ async function install(app: string, pins?: Readonly<Record<string, string>>): Pr
     manifest.dependencies = { ...manifest.dependencies, ...pins };
     await writeFile(join(target, 'package.json'), JSON.stringify(manifest));
   }
-  await run('npm', ['install', '--no-audit', '--no-fund', tarball], { cwd: target, env: cleanEnv() });
+  await run('npm', ['install', '--no-audit', '--no-fund', tarball.path], { cwd: target, env: cleanEnv() });
   await mkdir(join(target, 'config'));
   await writeFile(join(target, 'config/application.yaml'), 'limit: 5\n');
   return target;
-}
-
-/** The lowest version of each peer that is promised to work, together. */
-async function lowestPeers(): Promise<Record<string, string>> {
-  const { peerDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
-    readonly peerDependencies: Readonly<Record<string, string>>;
-  };
-  const lowest = Object.entries(peerDependencies).map(([name, range]) => [name, minVersion(range)?.version ?? '']);
-  return Object.fromEntries(lowest) as Record<string, string>;
 }
 
 /** The names of the entries as users import them. */
@@ -139,14 +122,7 @@ async function expectTypesToResolve(
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'nsd-packaging-'));
-  const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], {
-    cwd: root,
-    env: cleanEnv(),
-  });
-  const packed: unknown = JSON.parse(stdout);
-  const [first] = (Array.isArray(packed) ? packed : Object.values(packed as object)) as Packed[];
-  tarball = join(folder, first?.filename ?? '');
-  size = { packed: first?.size ?? 0, unpacked: first?.unpackedSize ?? 0, files: first?.entryCount ?? 0 };
+  tarball = await packTarball(folder);
 });
 
 afterAll(async () => {
@@ -155,7 +131,7 @@ afterAll(async () => {
 
 describe('the tarball', () => {
   test('holds the build, the pages, the samples and nothing else', async () => {
-    const { stdout } = await run('tar', ['-tzf', tarball]);
+    const { stdout } = await run('tar', ['-tzf', tarball.path]);
     const files = stdout.trim().split('\n');
     expect(files).toContain('package/dist/esm/index.js');
     expect(files).toContain('package/dist/cjs/index.d.ts');
@@ -170,10 +146,10 @@ describe('the tarball', () => {
   });
 
   test('is no larger than it was meant to be', () => {
-    const { packed, unpacked, files } = size;
-    process.stdout.write(`tarball: ${packed} bytes packed, ${unpacked} unpacked, ${files} files\n`);
-    expect(packed).toBeLessThan(1_600_000);
-    expect(unpacked).toBeLessThan(6_800_000);
+    const { size, unpackedSize, entryCount } = tarball;
+    process.stdout.write(`tarball: ${size} bytes packed, ${unpackedSize} unpacked, ${entryCount} files\n`);
+    expect(size).toBeLessThan(1_600_000);
+    expect(unpackedSize).toBeLessThan(6_800_000);
   });
 
   test('every import of the build is declared, and no type of an optional package leaks into the core', async () => {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
-import { minVersion } from 'semver';
+import { lowestPeers } from '../package/lowest-peers.js';
 import { run } from '../servers/exec.js';
 import { type NodeMajor, provideNode } from '../servers/toolchains/node.js';
 import { versions } from '../servers/versions.js';
@@ -73,18 +73,10 @@ async function rowsOf(argv: readonly string[]): Promise<Row[]> {
     });
   }
   for (const version of values.grpc ?? (isAll ? ['all'] : [])) {
-    const those = version === 'all' ? [await oldestGrpc(), '~1.13', '~1.14'] : [version];
+    const those = version === 'all' ? [(await lowestPeers())['@grpc/grpc-js'] ?? '', '~1.13', '~1.14'] : [version];
     rows.push(...those.map((grpc) => ({ ...GRPC, name: `@grpc/grpc-js ${grpc}`, grpc })));
   }
   return rows;
-}
-
-/** That of the peer dependency's range. */
-async function oldestGrpc(): Promise<string> {
-  const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
-    readonly peerDependencies: Readonly<Record<string, string>>;
-  };
-  return minVersion(manifest.peerDependencies['@grpc/grpc-js'] ?? '')?.version ?? '1';
 }
 
 /** Has the tests find another grpc-js than the repository's, from a folder that is there for as long as the row runs. */
