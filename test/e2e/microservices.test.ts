@@ -4,6 +4,7 @@ import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { endSample } from './end-sample.js';
 import { freePortWith } from '../servers/free-port.js';
 
 const root = join(import.meta.dirname, '../..');
@@ -47,7 +48,7 @@ describe('the sample of gRPC and TCP', () => {
   });
 
   afterAll(async () => {
-    sample?.kill('SIGKILL');
+    await endSample(sample);
     await rm(config, { recursive: true, force: true });
     await rm(join(tmpdir(), `nestjs-service-discovery-${userInfo().uid}`, namespace), { recursive: true, force: true });
   });

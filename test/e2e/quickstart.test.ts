@@ -5,6 +5,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { endSample } from './end-sample.js';
 
 const root = join(import.meta.dirname, '../..');
 const sample = join(root, 'sample/quickstart');
@@ -35,7 +36,12 @@ class Quickstart {
       env: { ...process.env, PORT: '0', QUICKSTART_CONFIG: config, QUICKSTART_NAMESPACE: namespace },
     });
     const quickstart = new Quickstart(child, config, namespace);
-    await vi.waitFor(() => expect(quickstart.output).toContain('Ctrl-C'), { timeout: 120_000 });
+    try {
+      await vi.waitFor(() => expect(quickstart.output).toContain('Ctrl-C'), { timeout: 120_000 });
+    } catch (error) {
+      await quickstart.remove();
+      throw error;
+    }
     return quickstart;
   }
 
@@ -67,7 +73,7 @@ class Quickstart {
   }
 
   async remove(): Promise<void> {
-    this.process.kill('SIGKILL');
+    await endSample(this.process);
     await rm(this.config, { recursive: true, force: true });
     await rm(join(tmpdir(), `nestjs-service-discovery-${userInfo().uid}`, this.namespace), {
       recursive: true,
