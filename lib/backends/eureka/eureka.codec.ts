@@ -3,17 +3,16 @@ import {
   describe,
   DiscoveryError,
   INSTANCE_STATUSES,
-  isPrototypeKey,
   type InstanceStatus,
   type ServiceInstance,
 } from '../../model/index.js';
 import { DEFAULT_ZONE, type DataCenterName, type EurekaInstance } from './eureka.instance.js';
+import { asList, asNumber, asText, asTexts, isObject, NO_TEXTS, type Json } from './eureka.json.js';
+import { instanceOf, isOf, patternOf, type InstanceRecord, type SharedFields } from './eureka.record.js';
 
 /** The class names that a server needs to read a data centre. */
 const DATA_CENTER_CLASS = 'com.netflix.appinfo.InstanceInfo$DefaultDataCenterInfo';
 const AMAZON_CLASS = 'com.netflix.appinfo.AmazonInfo';
-
-type Json = Readonly<Record<string, unknown>>;
 
 /** What a server said in one answer, application by application; records are still as they came. */
 export interface DecodedApplications {
@@ -67,14 +66,23 @@ export function decodeSingleInstance(body: unknown): EurekaInstance {
 /**
  * Reads one record as far as it can be understood. What is missing or of the wrong type becomes the server's default.
  *
- * @param previous another record of the same application: equal texts become one, to keep a large registry small
  * @returns undefined when nothing tells it from other records
  */
-export function decodeInstance(
+export function decodeInstance(record: unknown, applicationName = ''): EurekaInstance | undefined {
+  const decoded = decodeRecord(record, applicationName);
+  return decoded && instanceOf(decoded);
+}
+
+/**
+ * As {@link decodeInstance}, for the cache.
+ *
+ * @param like another record of the same application: what the two have in common is kept once
+ */
+export function decodeRecord(
   record: unknown,
-  applicationName = '',
-  previous?: EurekaInstance,
-): EurekaInstance | undefined {
+  applicationName: string,
+  like?: InstanceRecord,
+): InstanceRecord | undefined {
   if (!isObject(record)) return undefined;
   const hostName = asText(record['hostName']);
   const ipAddr = asText(record['ipAddr']);
@@ -84,38 +92,73 @@ export function decodeInstance(
     dataCenter === 'Amazon' && isObject(dataCenterInfo) ? asTexts(dataCenterInfo['metadata']) : NO_TEXTS;
   const instanceId = asText(record['instanceId']) || (dataCenterMetadata['instance-id'] ?? '') || hostName;
   if (instanceId === '') return undefined;
-  const app = asText(record['app']) || applicationName;
-  const vipAddress = asText(record['vipAddress']);
-  const secureVipAddress = asText(record['secureVipAddress']);
-  const sharedVip = vipAddress === previous?.vipAddress ? previous.vipAddress : vipAddress;
-  const { port, securePort, leaseInfo } = record;
-  const metadata = asTexts(record['metadata']);
   return {
     instanceId,
-    app: app === previous?.app ? previous.app : app.toUpperCase(),
     hostName: hostName === ipAddr ? ipAddr : hostName,
     ipAddr,
     status: asStatus(record['status'] ?? 'UP'),
     overriddenStatus: asStatus(record['overriddenStatus'] ?? record['overriddenstatus'] ?? 'UNKNOWN'),
+    dataCenterMetadata,
+    metadata: record['metadata'],
+    lastUpdatedTimestamp: asText(record['lastUpdatedTimestamp']),
+    lastDirtyTimestamp: asText(record['lastDirtyTimestamp']),
+    shared: decodeShared(record, hostName, dataCenter, applicationName, like?.shared),
+    instance: undefined,
+  };
+}
+
+function decodeShared(
+  record: Json,
+  hostName: string,
+  dataCenter: DataCenterName,
+  applicationName: string,
+  like: SharedFields | undefined,
+): SharedFields {
+  if (like !== undefined && isLike(record, hostName, dataCenter, applicationName, like)) return like;
+  const { port, securePort, leaseInfo } = record;
+  return {
+    app: (asText(record['app']) || applicationName).toUpperCase(),
     port: portNumber(port, 7001),
     portEnabled: portEnabled(port, true),
     securePort: portNumber(securePort, 7002),
     securePortEnabled: portEnabled(securePort, false),
-    vipAddress: sharedVip,
-    secureVipAddress: secureVipAddress === sharedVip ? sharedVip : secureVipAddress,
-    homePageUrl: asText(record['homePageUrl']),
-    statusPageUrl: asText(record['statusPageUrl']),
-    healthCheckUrl: asText(record['healthCheckUrl']),
-    secureHealthCheckUrl: asText(record['secureHealthCheckUrl']),
+    vipAddress: asText(record['vipAddress']),
+    secureVipAddress: asText(record['secureVipAddress']),
+    homePageUrl: patternOf(asText(record['homePageUrl']), hostName),
+    statusPageUrl: patternOf(asText(record['statusPageUrl']), hostName),
+    healthCheckUrl: patternOf(asText(record['healthCheckUrl']), hostName),
+    secureHealthCheckUrl: patternOf(asText(record['secureHealthCheckUrl']), hostName),
     dataCenter,
-    dataCenterMetadata,
-    metadata,
-    zone: dataCenterMetadata['availability-zone'] ?? metadata['zone'] ?? DEFAULT_ZONE,
     renewalIntervalSeconds: isObject(leaseInfo) ? positive(leaseInfo['renewalIntervalInSecs'], 30) : 30,
     leaseSeconds: isObject(leaseInfo) ? positive(leaseInfo['durationInSecs'], 90) : 90,
-    lastUpdatedTimestamp: asNumber(record['lastUpdatedTimestamp']),
-    lastDirtyTimestamp: asNumber(record['lastDirtyTimestamp']),
   };
+}
+
+function isLike(
+  record: Json,
+  hostName: string,
+  dataCenter: DataCenterName,
+  applicationName: string,
+  like: SharedFields,
+): boolean {
+  const { port, securePort, leaseInfo } = record;
+  return (
+    isObject(leaseInfo) &&
+    leaseInfo['renewalIntervalInSecs'] === like.renewalIntervalSeconds &&
+    leaseInfo['durationInSecs'] === like.leaseSeconds &&
+    portNumber(port, 7001) === like.port &&
+    portEnabled(port, true) === like.portEnabled &&
+    portNumber(securePort, 7002) === like.securePort &&
+    portEnabled(securePort, false) === like.securePortEnabled &&
+    dataCenter === like.dataCenter &&
+    (record['app'] ?? applicationName) === like.app &&
+    (record['vipAddress'] ?? '') === like.vipAddress &&
+    (record['secureVipAddress'] ?? '') === like.secureVipAddress &&
+    isOf(like.homePageUrl, record['homePageUrl'], hostName) &&
+    isOf(like.statusPageUrl, record['statusPageUrl'], hostName) &&
+    isOf(like.healthCheckUrl, record['healthCheckUrl'], hostName) &&
+    isOf(like.secureHealthCheckUrl, record['secureHealthCheckUrl'], hostName)
+  );
 }
 
 /** What a delta's record says happened; anything unknown counts as a change. */
@@ -259,22 +302,7 @@ export function hashOf(counts: ReadonlyMap<string, number>): string {
     .join('');
 }
 
-const NO_TEXTS: Readonly<Record<string, string>> = Object.freeze(Object.create(null) as Record<string, string>);
 const STATUSES: ReadonlySet<string> = new Set(INSTANCE_STATUSES);
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** One object stands where old servers have a list of one. */
-function asList(value: unknown): readonly unknown[] {
-  if (Array.isArray(value)) return value;
-  return isObject(value) ? [value] : [];
-}
-
-function asText(value: unknown): string {
-  return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '';
-}
 
 function asStatus(value: unknown): InstanceStatus {
   // By far the most frequent first.
@@ -301,38 +329,9 @@ function portEnabled(value: unknown, missing: boolean): boolean {
   return flag === undefined ? missing : flag === 'true' || flag === true;
 }
 
-function asNumber(value: unknown): number {
-  if (typeof value !== 'string') return typeof value === 'number' && Number.isFinite(value) ? value : 0;
-  const number = Number(value);
-  return Number.isSafeInteger(number) && number >= 0 ? number : 0;
-}
-
 function positive(value: unknown, otherwise: number): number {
   const number = asNumber(value);
   return number > 0 ? number : otherwise;
-}
-
-/**
- * Texts by name; `@class` is an artefact of the server's encoding, and nested values can't be metadata. What is nothing
- * but texts, as it mostly is, is taken as it came, without a copy.
- */
-function asTexts(value: unknown): Readonly<Record<string, string>> {
-  if (!isObject(value)) return NO_TEXTS;
-  let empty = true;
-  for (const key of Object.keys(value)) {
-    if (typeof value[key] !== 'string' || key === '@class' || isPrototypeKey(key)) return copiedTexts(value);
-    empty = false;
-  }
-  return empty ? NO_TEXTS : (value as Readonly<Record<string, string>>);
-}
-
-function copiedTexts(value: Json): Readonly<Record<string, string>> {
-  const texts = Object.create(null) as Record<string, string>;
-  for (const [key, one] of Object.entries(value)) {
-    if (key === '@class' || isPrototypeKey(key)) continue;
-    if (typeof one === 'string' || typeof one === 'number' || typeof one === 'boolean') texts[key] = String(one);
-  }
-  return texts;
 }
 
 function notEureka(expected: string, body: unknown): DiscoveryError {

@@ -13,6 +13,7 @@ import { toDiscoveryError, type ServiceInstance } from '../../model/index.js';
 import type { EurekaSession } from './client/session.js';
 import { toServiceInstance } from './eureka.codec.js';
 import type { Application, Applications, EurekaInstance } from './eureka.instance.js';
+import { instanceOf, type InstanceRecord } from './eureka.record.js';
 import type { EurekaSettings } from './eureka.options.js';
 
 type Instances = readonly ServiceInstance[];
@@ -21,7 +22,7 @@ type Instances = readonly ServiceInstance[];
 export class EurekaDiscoveryDriver implements DiscoveryDriver {
   readonly emptyHoldMs: number;
   /** The instances by virtual name, made when somebody asks for one. */
-  private readonly byVip = new WeakMap<Applications, ReadonlyMap<string, readonly EurekaInstance[]>>();
+  private readonly byVip = new WeakMap<Applications, ReadonlyMap<string, readonly InstanceRecord[]>>();
   private readonly registry = new SharedFeed<Applications>((report) => this.read(report));
 
   constructor(
@@ -105,7 +106,7 @@ export class EurekaDiscoveryDriver implements DiscoveryDriver {
   private virtual(applications: Applications, name: string): readonly EurekaInstance[] {
     let byVip = this.byVip.get(applications);
     if (byVip === undefined) this.byVip.set(applications, (byVip = byVirtualName(applications)));
-    return byVip.get(name) ?? [];
+    return (byVip.get(name) ?? []).map(instanceOf);
   }
 
   private convert(
@@ -134,16 +135,15 @@ function namesOf({ all }: Applications): readonly string[] {
 }
 
 /** Virtual names in capitals; a record may have several, with commas. */
-function byVirtualName({ all }: Applications): ReadonlyMap<string, readonly EurekaInstance[]> {
-  const byVip = new Map<string, EurekaInstance[]>();
-  for (const instance of all.flatMap(({ instances }) => [...instances])) {
-    const names = `${instance.vipAddress},${instance.secureVipAddress}`
-      .split(',')
-      .map((name) => name.trim().toUpperCase());
+function byVirtualName({ all }: Applications): ReadonlyMap<string, readonly InstanceRecord[]> {
+  const byVip = new Map<string, InstanceRecord[]>();
+  for (const record of all.flatMap(({ records }) => [...records])) {
+    const { vipAddress, secureVipAddress } = record.shared;
+    const names = `${vipAddress},${secureVipAddress}`.split(',').map((name) => name.trim().toUpperCase());
     for (const name of new Set(names)) {
       const known = byVip.get(name);
-      if (known === undefined) byVip.set(name, [instance]);
-      else known.push(instance);
+      if (known === undefined) byVip.set(name, [record]);
+      else known.push(record);
     }
   }
   return byVip;

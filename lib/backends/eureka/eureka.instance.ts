@@ -1,4 +1,5 @@
 import type { InstanceStatus } from '../../model/index.js';
+import { instanceOf, type InstanceRecord } from './eureka.record.js';
 
 /** What a Eureka server says of the place that an instance runs in. */
 export type DataCenterName = 'MyOwn' | 'Netflix' | 'Amazon';
@@ -44,20 +45,10 @@ export interface EurekaInstance {
   readonly lastDirtyTimestamp: number;
 }
 
-/** True when a server can't have changed anything between the two but when the lease was last renewed. */
-export function isSameVersion(a: EurekaInstance, b: EurekaInstance): boolean {
-  return (
-    a.status === b.status &&
-    a.lastDirtyTimestamp === b.lastDirtyTimestamp &&
-    a.lastUpdatedTimestamp === b.lastUpdatedTimestamp &&
-    a.overriddenStatus === b.overriddenStatus
-  );
-}
-
 const NO_INSTANCES: readonly EurekaInstance[] = Object.freeze([]);
 
 /** What changed of an application: by instance id, undefined for one that is gone. */
-export type ApplicationChanges = ReadonlyMap<string, EurekaInstance | undefined>;
+export type ApplicationChanges = ReadonlyMap<string, InstanceRecord | undefined>;
 
 const NO_CHANGES: ApplicationChanges = new Map();
 
@@ -70,7 +61,7 @@ export class Application {
   constructor(
     /** In capitals, as the server has it. */
     readonly name: string,
-    private base: ReadonlyMap<string, EurekaInstance>,
+    private base: ReadonlyMap<string, InstanceRecord>,
     /** What differs from `base`; folded into it when somebody wants the whole. */
     private changes: ApplicationChanges = NO_CHANGES,
     /** How many instances there are. */
@@ -79,7 +70,7 @@ export class Application {
 
   /** All instances, whatever their status. */
   get instances(): readonly EurekaInstance[] {
-    this.list ??= this.size === 0 ? NO_INSTANCES : Object.freeze([...this.folded().values()]);
+    this.list ??= this.size === 0 ? NO_INSTANCES : Object.freeze(Array.from(this.records, instanceOf));
     return this.list;
   }
 
@@ -91,7 +82,8 @@ export class Application {
 
   /** The instance with that id, in whatever state; undefined when there is none. */
   getInstance(instanceId: string): EurekaInstance | undefined {
-    return this.changes.has(instanceId) ? this.changes.get(instanceId) : this.base.get(instanceId);
+    const record = this.getRecord(instanceId);
+    return record && instanceOf(record);
   }
 
   /** Those of `upInstances` that run in the zone. @param zone an empty one means `default` */
@@ -106,6 +98,22 @@ export class Application {
     return this.upInstances.filter((instance) => instance.zone !== wanted);
   }
 
+  /** @internal What the instances are made of. */
+  get records(): Iterable<InstanceRecord> {
+    return this.folded().values();
+  }
+
+  /** @internal */
+  getRecord(instanceId: string): InstanceRecord | undefined {
+    return this.changes.has(instanceId) ? this.changes.get(instanceId) : this.base.get(instanceId);
+  }
+
+  /** @internal Any of the records, whether it is still there or not. */
+  get anyRecord(): InstanceRecord | undefined {
+    for (const record of this.base.values()) return record;
+    return undefined;
+  }
+
   /**
    * The application after changes. Costs what the changes are, not what the application is.
    *
@@ -113,8 +121,8 @@ export class Application {
    */
   with(changes: ApplicationChanges): Application {
     let { size } = this;
-    for (const [id, instance] of changes) {
-      size += (instance === undefined ? 0 : 1) - (this.getInstance(id) === undefined ? 0 : 1);
+    for (const [id, record] of changes) {
+      size += (record === undefined ? 0 : 1) - (this.getRecord(id) === undefined ? 0 : 1);
     }
     const all = this.changes.size === 0 ? changes : new Map([...this.changes, ...changes]);
     // Folded now and then: what goes on changing must not remember all that it was.
@@ -122,7 +130,7 @@ export class Application {
     return new Application(this.name, this.base, all, size);
   }
 
-  private folded(): ReadonlyMap<string, EurekaInstance> {
+  private folded(): ReadonlyMap<string, InstanceRecord> {
     if (this.changes.size > 0) {
       this.base = fold(this.base, this.changes);
       this.changes = NO_CHANGES;
@@ -132,13 +140,13 @@ export class Application {
 }
 
 function fold(
-  base: ReadonlyMap<string, EurekaInstance>,
+  base: ReadonlyMap<string, InstanceRecord>,
   changes: ApplicationChanges,
-): ReadonlyMap<string, EurekaInstance> {
+): ReadonlyMap<string, InstanceRecord> {
   const folded = new Map(base);
-  for (const [id, instance] of changes) {
-    if (instance === undefined) folded.delete(id);
-    else folded.set(id, instance);
+  for (const [id, record] of changes) {
+    if (record === undefined) folded.delete(id);
+    else folded.set(id, record);
   }
   return folded;
 }

@@ -6,6 +6,7 @@ import {
   decodeApplication,
   decodeApplications,
   decodeInstance,
+  decodeRecord,
   decodeSingleInstance,
   encodeInstance,
   hashOf,
@@ -13,6 +14,7 @@ import {
   toServiceInstance,
   type OutgoingInstance,
 } from '../../../lib/backends/eureka/eureka.codec.js';
+import { instanceOf } from '../../../lib/backends/eureka/eureka.record.js';
 import { INSTANCE_STATUSES } from '../../../lib/model/index.js';
 
 const PLAIN = { preferIp: false, preferHttps: false };
@@ -124,6 +126,66 @@ describe('the Eureka codec', () => {
         expect(['ADDED', 'MODIFIED', 'DELETED']).toContain(actionOf(value));
       }),
     );
+  });
+
+  it('reads a record the same, whatever record it shares fields with', () => {
+    const hosts = fc.constantFrom('host-1', 'host', '1', 'http', '10.0.0.1', '', undefined, 7);
+    const urls = fc.constantFrom(
+      'http://host-1:80/',
+      'http://host:80/',
+      'http://1:80/1',
+      'http',
+      'host-1',
+      '',
+      undefined,
+    );
+    const fields = {
+      hostName: hosts,
+      ipAddr: hosts,
+      app: fc.constantFrom('A', 'a', undefined, 3),
+      vipAddress: fc.constantFrom('a', 'b', undefined, 4),
+      secureVipAddress: fc.constantFrom('a', undefined, null),
+      homePageUrl: urls,
+      statusPageUrl: urls,
+      healthCheckUrl: urls,
+      secureHealthCheckUrl: urls,
+      port: fc.constantFrom(
+        { $: 1, '@enabled': 'true' },
+        { $: '1', '@enabled': 'false' },
+        { $: 2 },
+        0,
+        7001,
+        undefined,
+      ),
+      securePort: fc.constantFrom({ $: 1, '@enabled': true }, { $: 2, '@enabled': 'false' }, 7002, undefined),
+      leaseInfo: fc.constantFrom({ renewalIntervalInSecs: 30, durationInSecs: '90' }, { durationInSecs: 9 }, undefined),
+      dataCenterInfo: fc.constantFrom(
+        { name: 'Amazon', metadata: { 'instance-id': 'i' } },
+        { name: 'Netflix' },
+        undefined,
+      ),
+      metadata: fc.constantFrom({ zone: 'a' }, { '@class': 'x' }, { a: 1 }, undefined),
+      lastDirtyTimestamp: fc.constantFrom('1795260917877', 17, 'x', undefined),
+    };
+    fc.assert(
+      fc.property(fc.record(fields), fc.record(fields), (one, other) => {
+        const shared = decodeRecord(record(other), 'NAME', decodeRecord(record(one), 'NAME'));
+        expect(shared && instanceOf(shared)).toEqual(decodeInstance(record(other), 'NAME'));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('keeps once what records have in common, URLs but for their host too', () => {
+    const of = (host: string): unknown =>
+      record({
+        hostName: host,
+        homePageUrl: `http://${host}:1/`,
+        statusPageUrl: `http://${host}:1/i`,
+        healthCheckUrl: '',
+      });
+    const first = decodeRecord(of('host-1'), 'A');
+    expect(decodeRecord(of('h2'), 'A', first)?.shared).toBe(first?.shared);
   });
 
   it('says what it is when it is no registry', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { decodeInstance } from '../../../lib/backends/eureka/eureka.codec.js';
-import { Application, type EurekaInstance } from '../../../lib/backends/eureka/eureka.instance.js';
+import { decodeRecord } from '../../../lib/backends/eureka/eureka.codec.js';
+import { Application } from '../../../lib/backends/eureka/eureka.instance.js';
+import { instanceOf, type InstanceRecord } from '../../../lib/backends/eureka/eureka.record.js';
 import {
   NodePicker,
   urlOf,
@@ -18,27 +19,30 @@ const OPTIONS: WalkOptions = {
   signal: undefined,
 };
 
-function instance(id: string, fields: Record<string, unknown> = {}): EurekaInstance {
-  const decoded = decodeInstance({
-    instanceId: id,
-    hostName: `host-${id}`,
-    ipAddr: '10.0.0.1',
-    app: 'A',
-    status: 'UP',
-    port: { $: 8080, '@enabled': 'true' },
-    ...fields,
-  });
+function record(id: string, fields: Record<string, unknown> = {}): InstanceRecord {
+  const decoded = decodeRecord(
+    {
+      instanceId: id,
+      hostName: `host-${id}`,
+      ipAddr: '10.0.0.1',
+      app: 'A',
+      status: 'UP',
+      port: { $: 8080, '@enabled': 'true' },
+      ...fields,
+    },
+    'A',
+  );
   if (decoded === undefined) throw new Error('it has an id');
   return decoded;
 }
 
-const application = (...instances: EurekaInstance[]): Application =>
+const application = (...instances: InstanceRecord[]): Application =>
   new Application('A', new Map(instances.map((one) => [one.instanceId, one])));
 
 const NONE: ReadonlySet<string> = new Set();
 
 describe('the choice of a node', () => {
-  const three = application(instance('1'), instance('2'), instance('3'));
+  const three = application(record('1'), record('2'), record('3'));
 
   it('random: any node, every node', () => {
     const picker = new NodePicker('random', true, Math.random);
@@ -54,7 +58,7 @@ describe('the choice of a node', () => {
     expect(second).not.toBe(first);
     expect(picker.pick(three, '', NONE)?.instanceId).toBe(second);
     const down = application(
-      ...three.instances.map((one) => (one.instanceId === second ? instance(second, { status: 'DOWN' }) : one)),
+      ...[...three.records].map((one) => (one.instanceId === second ? record(second, { status: 'DOWN' }) : one)),
     );
     expect(picker.pick(down, '', NONE)?.instanceId).not.toBe(second);
   });
@@ -67,16 +71,16 @@ describe('the choice of a node', () => {
       expect(next).not.toBe(last);
       last = next;
     }
-    const one = application(instance('1'));
+    const one = application(record('1'));
     expect([1, 2, 3].map(() => picker.pick(one, '', NONE)?.instanceId)).toEqual(['1', '1', '1']);
   });
 
   it('the own zone first when asked, others when it has none left', () => {
     const zoned = application(
-      instance('1', { metadata: { zone: 'a' } }),
-      instance('2', { metadata: { zone: 'b' } }),
-      instance('3', { metadata: { zone: 'b' } }),
-      instance('4'),
+      record('1', { metadata: { zone: 'a' } }),
+      record('2', { metadata: { zone: 'b' } }),
+      record('3', { metadata: { zone: 'b' } }),
+      record('4'),
     );
     const near = new NodePicker('random', true, Math.random);
     for (let call = 0; call < 30; call += 1) expect(near.pick(zoned, 'a', NONE)?.instanceId).toBe('1');
@@ -93,14 +97,12 @@ describe('the choice of a node', () => {
   it('only what is UP', () => {
     const picker = new NodePicker('random', true, Math.random);
     const statuses = ['DOWN', 'STARTING', 'OUT_OF_SERVICE', 'UNKNOWN'];
-    expect(
-      picker.pick(application(...statuses.map((status) => instance(status, { status }))), '', NONE),
-    ).toBeUndefined();
+    expect(picker.pick(application(...statuses.map((status) => record(status, { status }))), '', NONE)).toBeUndefined();
   });
 });
 
 describe('walking the nodes', () => {
-  const two = application(instance('1'), instance('2'));
+  const two = application(record('1'), record('2'));
   const walk = <T>(
     walker: (url: string) => T | Promise<T>,
     options: Partial<WalkOptions> = {},
@@ -193,11 +195,11 @@ describe('walking the nodes', () => {
 
   it('calls nothing that a stranger slipped into the host', async () => {
     for (const hostName of ['internal/admin?x=', 'user:pass@host', 'a b', 'x\r\ny']) {
-      const bad = application(instance('1', { hostName }));
+      const bad = application(record('1', { hostName }));
       await expect(walk(() => 'called', {}, bad)).rejects.toMatchObject({
         failures: [{ error: { code: 'INVALID_INSTANCE' } }],
       });
     }
-    expect(urlOf(instance('1', { hostName: 'fd00::1' }), 'p', OPTIONS)).toBe('http://[fd00::1]:8080/p');
+    expect(urlOf(instanceOf(record('1', { hostName: 'fd00::1' })), 'p', OPTIONS)).toBe('http://[fd00::1]:8080/p');
   });
 });

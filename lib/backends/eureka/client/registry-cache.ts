@@ -1,5 +1,6 @@
-import { actionOf, decodeInstance, hashOf, statusOf, type DecodedApplications } from '../eureka.codec.js';
-import { Application, Applications, isSameVersion, type EurekaInstance } from '../eureka.instance.js';
+import { actionOf, decodeRecord, hashOf, statusOf, type DecodedApplications } from '../eureka.codec.js';
+import { Application, Applications } from '../eureka.instance.js';
+import { isSameVersion, type InstanceRecord } from '../eureka.record.js';
 
 /** A record that can't be read at all. */
 export interface UnreadableRecord {
@@ -14,7 +15,7 @@ export interface CacheChange {
   readonly unreadable: readonly UnreadableRecord[];
 }
 
-type ById = Map<string, EurekaInstance>;
+type ById = Map<string, InstanceRecord>;
 
 const EMPTY: ReadonlyMap<string, Application> = new Map();
 
@@ -53,14 +54,14 @@ export class RegistryCache {
       const known = this.byName.get(key);
       let instances = found.get(key);
       if (instances === undefined) found.set(key, (instances = new Map()));
-      let previous: EurekaInstance | undefined;
+      let like = known?.anyRecord;
       for (const record of records) {
-        const instance = decodeInstance(record, key, previous);
-        previous = instance ?? previous;
+        const instance = decodeRecord(record, key, like);
+        like = instance ?? like;
         // Counted also when it can't be used: the server counts it too.
         count(counts, instance?.status ?? statusOf(record), 1);
         if (instance === undefined) unreadable.push({ application: key, record });
-        else instances.set(instance.instanceId, kept(known?.getInstance(instance.instanceId), instance));
+        else instances.set(instance.instanceId, kept(known?.getRecord(instance.instanceId), instance));
       }
     }
     const next = new Map<string, Application>();
@@ -83,19 +84,20 @@ export class RegistryCache {
   apply(answer: DecodedApplications): CacheChange {
     const unreadable: UnreadableRecord[] = [];
     const counts = new Map(this.counts);
-    const touched = new Map<string, Map<string, EurekaInstance | undefined>>();
+    const touched = new Map<string, Map<string, InstanceRecord | undefined>>();
     for (const { name, records } of answer.applications) {
       const key = name.toUpperCase();
       const known = this.byName.get(key);
+      const like = known?.anyRecord;
       for (const record of records) {
-        const instance = decodeInstance(record, key);
+        const instance = decodeRecord(record, key, like);
         if (instance === undefined) {
           unreadable.push({ application: key, record });
           continue;
         }
         const id = instance.instanceId;
         let changes = touched.get(key);
-        const before = changes?.has(id) === true ? changes.get(id) : known?.getInstance(id);
+        const before = changes?.has(id) === true ? changes.get(id) : known?.getRecord(id);
         const removed = actionOf(record) === 'DELETED';
         // Nothing to do for what is known: servers repeat a change for three minutes.
         if (removed ? before === undefined : before !== undefined && isSameVersion(before, instance)) continue;
@@ -125,13 +127,13 @@ export class RegistryCache {
   }
 }
 
-function kept(before: EurekaInstance | undefined, now: EurekaInstance): EurekaInstance {
+function kept(before: InstanceRecord | undefined, now: InstanceRecord): InstanceRecord {
   return before !== undefined && isSameVersion(before, now) ? before : now;
 }
 
-function isSame(application: Application, instances: ReadonlyMap<string, EurekaInstance>): boolean {
+function isSame(application: Application, instances: ReadonlyMap<string, InstanceRecord>): boolean {
   if (application.size !== instances.size) return false;
-  for (const [id, instance] of instances) if (application.getInstance(id) !== instance) return false;
+  for (const [id, instance] of instances) if (application.getRecord(id) !== instance) return false;
   return true;
 }
 
