@@ -137,13 +137,18 @@ export function codeOf(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
-/** `error` itself when it is ours already, else ours around it. */
+/**
+ * `error` itself when it is ours already, else ours around it.
+ *
+ * @param prefix what could not be done; undefined where whoever shows the error says that
+ */
 export function toDiscoveryError(
   error: unknown,
   code: DiscoveryErrorCode,
-  prefix: string,
+  prefix: string | undefined,
   details: DiscoveryErrorDetails = {},
 ): DiscoveryError {
   if (error instanceof DiscoveryError) return error;
-  return new DiscoveryError(code, `${prefix}: ${messageOf(error)}`, { cause: error, ...details });
+  const why = messageOf(error);
+  return new DiscoveryError(code, prefix === undefined ? why : `${prefix}: ${why}`, { cause: error, ...details });
 }

@@ -63,9 +63,7 @@ export abstract class BackendBase extends Host {
 
   /** Tells that the registry doesn't answer; data that is known is still served. */
   protected setDegraded(error: unknown): void {
-    const reason = toDiscoveryError(error, 'BACKEND_UNAVAILABLE', `${this.name} doesn't answer`, {
-      backend: this.name,
-    });
+    const reason = toDiscoveryError(error, 'BACKEND_UNAVAILABLE', undefined, { backend: this.name });
     this.setState({ phase: 'degraded', error: reason });
   }
 

@@ -1,4 +1,4 @@
-import { DiscoveryError } from '../../model/index.js';
+import { toDiscoveryError, type DiscoveryError } from '../../model/index.js';
 import { PeriodicTask } from '../machinery/periodic-task.js';
 import type { Clock } from '../port/clock.js';
 
@@ -94,10 +94,7 @@ export class Health {
   /** What `key` asked for could not be had. */
   failed(key: object, error: unknown): void {
     const { backend } = this.options;
-    const failure =
-      error instanceof DiscoveryError
-        ? error
-        : new DiscoveryError('BACKEND_UNAVAILABLE', `${backend} doesn't answer`, { backend, cause: error });
+    const failure = toDiscoveryError(error, 'BACKEND_UNAVAILABLE', undefined, { backend });
     const news = !this.failing.has(key);
     this.failing.set(key, failure);
     if (key === this.session) this.connected = false;

@@ -12,7 +12,8 @@ import {
 import { toDiscoveryError, type ServiceInstance } from '../../model/index.js';
 import type { EurekaSession } from './client/session.js';
 import { toServiceInstance } from './eureka.codec.js';
-import type { Application, Applications, EurekaInstance } from './eureka.instance.js';
+import type { Application, Applications } from './eureka.applications.js';
+import type { EurekaInstance } from './eureka.instance.js';
 import { instanceOf, type InstanceRecord } from './eureka.record.js';
 import type { EurekaSettings } from './eureka.options.js';
 

@@ -34,7 +34,8 @@ export {
   type Walker,
 } from './client/walker.js';
 export type { ActionType, DecodedApplications, OutgoingInstance } from './eureka.codec.js';
-export type { Application, Applications, DataCenterName, EurekaInstance } from './eureka.instance.js';
+export type { Application, Applications } from './eureka.applications.js';
+export type { DataCenterName, EurekaInstance } from './eureka.instance.js';
 export type {
   EurekaConnectionOptions,
   EurekaDnsOptions,

@@ -305,9 +305,9 @@ export function reasonOf(body: Readonly<Record<string, unknown>>): string {
 }
 
 function totalsOf(services: readonly ServiceTelemetry[]) {
-  const totals = { watched: services.length, notFresh: 0, routable: 0, ejected: 0, down: 0 };
+  const totals = { watched: services.length, stale: 0, unknown: 0, routable: 0, ejected: 0, down: 0 };
   for (const { state, routable, ejected, down } of services) {
-    if (state !== 'fresh') totals.notFresh += 1;
+    if (state !== 'fresh') totals[state] += 1;
     totals.routable += routable;
     totals.ejected += ejected;
     totals.down += down;

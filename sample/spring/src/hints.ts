@@ -7,6 +7,7 @@ import { EUREKA_URL } from './backend.js';
 export const hints = (url: string, stock: number): string => `
 shop        ${url}/offers/tea   asks SPRING-PRICES, which asks NEST-STOCK
             ${url}/peers        shows what Nest has discovered
+page        ${url}/discovery   what Nest sees, and a switch that takes it out of traffic
 registry    ${EUREKA_URL.replace(/\/eureka$/, '')}   Eureka's own page
 fail over   kill -9 ${stock}   and go on calling: no request fails, for Spring tries the other one
 stop        Ctrl-C

@@ -1,7 +1,7 @@
 import type { INestApplication } from '@nestjs/common';
 import type { Page } from 'playwright-core';
 import { expect, test } from 'vitest';
-import { ServiceHttpClient } from '../../../lib/index.js';
+import { DiscoveryClient, ServiceHttpClient } from '../../../lib/index.js';
 import { ServiceGatewayModule } from '../../../lib/integrations/gateway/index.js';
 import { InMemoryRegistry } from '../../../lib/testing/index.js';
 import { portOf, registered } from '../support.js';
@@ -114,6 +114,17 @@ withBrowser("the operator's page", ({ open, errors }) => {
     registry.fail();
     await expect.poll(() => textOf(page, '#trouble-list')).toContain("in-memory doesn't answer, for");
     await expect.poll(() => textOf(page, '#service-list')).toContain('as of before the outage');
+    // What was never known isn't what was known before.
+    await app
+      .get(DiscoveryClient)
+      .getInstances('ORDERS')
+      .catch(() => {});
+    await expect
+      .poll(() => textOf(page, '#trouble-list'))
+      .toMatch(/No registry has told yet who is there of 1 service, of ORDERS/);
+    expect(await textOf(page, '#trouble-list')).toContain(
+      'The instances of 1 service are those of before an outage, of STOCK',
+    );
     registry.recover();
     await expect.poll(() => textOf(page, '#service-list')).not.toContain('before the outage');
     await app.close();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { decodeRecord } from '../../../lib/backends/eureka/eureka.codec.js';
-import { Application } from '../../../lib/backends/eureka/eureka.instance.js';
+import { Application } from '../../../lib/backends/eureka/eureka.applications.js';
 import { instanceOf, type InstanceRecord } from '../../../lib/backends/eureka/eureka.record.js';
 import {
   NodePicker,

@@ -9,7 +9,7 @@ import {
   type InstanceStatus,
   type Registration,
 } from '../../../model/index.js';
-import { Applications, type Application } from '../eureka.instance.js';
+import { Applications, type Application } from '../eureka.applications.js';
 import { EurekaRegistryDriver, type OwnRecord } from '../eureka.registry.js';
 import type { EurekaApi } from './api.js';
 import { ClientLogger, consoleLogger } from './client-logger.js';

@@ -1,5 +1,5 @@
 import { actionOf, decodeRecord, hashOf, statusOf, type DecodedApplications } from '../eureka.codec.js';
-import { Application, Applications } from '../eureka.instance.js';
+import { Application, Applications } from '../eureka.applications.js';
 import { isSameVersion, type InstanceRecord } from '../eureka.record.js';
 
 /** A record that can't be read at all. */

@@ -1,6 +1,6 @@
 import { PeriodicTask, type DriverHost } from '../../../backend/index.js';
 import { describe, DiscoveryError, toDiscoveryError } from '../../../model/index.js';
-import type { Applications } from '../eureka.instance.js';
+import type { Applications } from '../eureka.applications.js';
 import type { EurekaSettings } from '../eureka.options.js';
 import type { EurekaApi } from './api.js';
 import { RegistryCache, type CacheChange } from './registry-cache.js';

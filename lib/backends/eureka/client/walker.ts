@@ -11,7 +11,8 @@ import {
   type Attempt,
 } from '../../../model/index.js';
 import { baseUrlOf, endpointOf, type AddressPreference } from '../eureka.codec.js';
-import { DEFAULT_ZONE, type Application, type EurekaInstance } from '../eureka.instance.js';
+import { type Application } from '../eureka.applications.js';
+import { DEFAULT_ZONE, type EurekaInstance } from '../eureka.instance.js';
 
 /** How a node is chosen: any, the same one until it goes down, or another one than last time. */
 export type HaStrategy = 'random' | 'stick' | 'other';

@@ -4,6 +4,7 @@ import { NestFactory } from '@nestjs/core';
 import type { ClientGrpc } from '@nestjs/microservices';
 import { DiscoveryClient, DiscoveryModule, enableGracefulShutdown } from 'nestjs-service-discovery';
 import { GrpcServiceClient } from 'nestjs-service-discovery/microservices';
+import { DiscoveryOperatorModule } from 'nestjs-service-discovery/operator';
 import type { Observable } from 'rxjs';
 import { common, PROTO } from '../backend.js';
 
@@ -42,7 +43,11 @@ class GatewayController implements OnModuleInit {
 
 @Module({
   controllers: [GatewayController],
-  imports: [DiscoveryModule.forRoot({ service: { name: 'GATEWAY' }, ...common })],
+  imports: [
+    // Without a guard it answers this machine only, and no app in production.
+    DiscoveryOperatorModule.register(),
+    DiscoveryModule.forRoot({ service: { name: 'GATEWAY' }, ...common }),
+  ],
 })
 class GatewayModule {}
 

@@ -8,6 +8,7 @@ import {
   enableGracefulShutdown,
   ServiceHttpClient,
 } from 'nestjs-service-discovery';
+import { DiscoveryOperatorModule } from 'nestjs-service-discovery/operator';
 import { map, type Observable } from 'rxjs';
 import { registry } from '../backend.js';
 
@@ -35,7 +36,11 @@ class ShopController {
 
 @Module({
   controllers: [ShopController],
-  imports: [DiscoveryModule.forRoot({ service: { name: 'NEST-SHOP' }, registry })],
+  imports: [
+    // Without a guard it answers this machine only, and no app in production.
+    DiscoveryOperatorModule.register(),
+    DiscoveryModule.forRoot({ service: { name: 'NEST-SHOP' }, registry }),
+  ],
 })
 class ShopModule {}
 

@@ -67,12 +67,14 @@ function troubles() {
     const of = names((one) => one.ejected > 0);
     add('warn', plural(services.ejected, 'instance is', 'instances are') + ' left out for failures' + of);
   }
-  if (services.notFresh > 0) {
-    const of = names((one) => one.state !== 'fresh');
-    add(
-      'warn',
-      'The instances of ' + plural(services.notFresh, 'service', 'services') + ' are those of before an outage' + of,
-    );
+  if (services.unknown > 0) {
+    const of = names((one) => one.state === 'unknown');
+    add('bad', 'No registry has told yet who is there of ' + plural(services.unknown, 'service', 'services') + of);
+  }
+  if (services.stale > 0) {
+    const of = names((one) => one.state === 'stale');
+    const count = plural(services.stale, 'service', 'services');
+    add('warn', 'The instances of ' + count + ' are those of before an outage' + of);
   }
   const rank = { bad: 0, warn: 1, info: 2 };
   return found.sort((a, b) => rank[a.level] - rank[b.level]);
