@@ -26,13 +26,34 @@ const LIMIT = 100_000;
 const TRIES = 12;
 
 /**
- * Sends answers so that a server's restart loses none: an answer is kept until the server has confirmed it, and sent
- * again over the next connection. A caller that gets one twice has forgotten the request by then, and ignores it.
+ * A server confirms what it has read, and may be killed before it has passed it on; so may the caller's connection be,
+ * with answers in it that were never read. Those confirmed this short a time before the loss are sent again too.
+ */
+const DOUBTED_MS = 1000;
+
+/** What is kept for that is bounded, in answers and in bytes. */
+const DOUBTED_ANSWERS = 1024;
+const DOUBTED_BYTES = 1024 * 1024;
+
+/** Answers that one round trip confirmed. */
+interface Confirmed {
+  readonly at: number;
+  readonly answers: readonly Answer[];
+  readonly bytes: number;
+}
+
+/**
+ * Sends answers so that a server's restart loses none: an answer is kept until the server has confirmed it, and a
+ * little longer, and sent again over the next connection. A caller that gets one twice has forgotten the request by
+ * then, and ignores it.
  */
 export class Outbox {
   private unconfirmed: Answer[] = [];
+  private readonly confirmed: Confirmed[] = [];
+  private confirmedAnswers = 0;
+  private confirmedBytes = 0;
   private connected = true;
-  private flushing: Promise<void> | undefined;
+  private confirming = false;
   private readonly closing = new AbortController();
   private readonly resending = new Set<Promise<void>>();
   private onEmpty = (): void => {};
@@ -55,10 +76,13 @@ export class Outbox {
 
   /** @throws the library's error for an answer that can't be sent at all, as one that is too long */
   send(reply: string, response: ServiceResponse): void {
-    if (this.connected) publish(this.options.connection, reply, response);
+    if (this.connected) {
+      // Begun before the library's own turn to write, which comes after this one's: see there.
+      if (!this.closing.signal.aborted) void this.confirm();
+      publish(this.options.connection, reply, response);
+    }
     this.unconfirmed.push({ reply, response });
     if (this.unconfirmed.length > LIMIT) this.unconfirmed.shift();
-    if (this.connected) this.confirm();
   }
 
   /** Waits until everything has been confirmed, and ends. */
@@ -71,29 +95,65 @@ export class Outbox {
       this.onEmpty = resolve;
     });
     this.checkEmpty();
-    await Promise.race([emptied, onAbort]);
+    // A connection that is closed for good confirms nothing any more.
+    if (!this.options.connection.isClosed()) await Promise.race([emptied, onAbort]);
     this.closing.abort();
     this.stopListening();
     await this.listening;
   }
 
   /** One round trip confirms all that was sent before it. */
-  private confirm(): void {
-    if (this.flushing !== undefined || this.unconfirmed.length === 0 || this.closing.signal.aborted) return;
-    const sent = this.unconfirmed.length;
-    this.flushing = this.options.connection.flush().then(
-      () => {
-        this.flushing = undefined;
-        if (!this.connected) return;
-        this.unconfirmed.splice(0, sent);
-        this.checkEmpty();
-        this.confirm();
-      },
-      () => {
-        this.flushing = undefined;
-        this.connected = false;
-      },
-    );
+  private async confirm(): Promise<void> {
+    if (this.confirming) return;
+    this.confirming = true;
+    do {
+      // The library writes the answers of this turn after it: so they go out with the question, in one write.
+      await Promise.resolve();
+      const sent = this.unconfirmed.length;
+      if (!(await this.flushed()) || !this.connected) break;
+      this.remember(this.unconfirmed.splice(0, sent));
+      this.checkEmpty();
+    } while (this.unconfirmed.length > 0 && !this.closing.signal.aborted);
+    this.confirming = false;
+  }
+
+  private remember(answers: readonly Answer[]): void {
+    let bytes = 0;
+    for (const { response } of answers) bytes += response.data.length;
+    this.confirmed.push({ at: this.options.clock.now(), answers, bytes });
+    this.confirmedAnswers += answers.length;
+    this.confirmedBytes += bytes;
+    while (this.confirmedAnswers > DOUBTED_ANSWERS || this.confirmedBytes > DOUBTED_BYTES) this.forget();
+  }
+
+  private forget(): Confirmed | undefined {
+    const oldest = this.confirmed.shift();
+    this.confirmedAnswers -= oldest?.answers.length ?? 0;
+    this.confirmedBytes -= oldest?.bytes ?? 0;
+    return oldest;
+  }
+
+  /** False when the connection was lost before the server had confirmed. */
+  private async flushed(): Promise<boolean> {
+    try {
+      await this.options.connection.flush();
+      return true;
+    } catch {
+      this.lost();
+      return false;
+    }
+  }
+
+  /** Told of by the library and by a round trip that failed, in either order. */
+  private lost(): void {
+    if (!this.connected) return;
+    this.connected = false;
+    const since = this.options.clock.now() - DOUBTED_MS;
+    const doubted: Answer[] = [];
+    for (let oldest = this.forget(); oldest !== undefined; oldest = this.forget()) {
+      if (oldest.at >= since) doubted.push(...oldest.answers);
+    }
+    this.unconfirmed.unshift(...doubted);
   }
 
   private async listen(): Promise<void> {
@@ -102,7 +162,7 @@ export class Outbox {
       this.stopListening = () => (events as { stop?: () => void }).stop?.();
       for await (const { type } of events) {
         if (this.closing.signal.aborted) return;
-        if (type === 'disconnect') this.connected = false;
+        if (type === 'disconnect') this.lost();
         else if (type === 'reconnect') this.reconnected();
       }
     } catch (error) {
@@ -150,13 +210,15 @@ export class Outbox {
           if (answer !== undefined) publish(connection, answer.reply, answer.response, subject);
         }
         // After the server's confirmation its "nobody listens" has come too.
-        await connection.flush();
+        if (!(await this.flushed())) {
+          this.unconfirmed.push(...waiting.values());
+          return;
+        }
         if (again.size > 0 && !(await backoff.wait(this.closing.signal))) return;
       }
     } catch (error) {
       if (this.closing.signal.aborted) return;
-      if (!this.connected) this.unconfirmed.push(...[...waiting].map(([, answer]) => answer));
-      else this.options.onError(new Error(`answers could not be sent again: ${messageOf(error)}`));
+      this.options.onError(new Error(`answers could not be sent again: ${messageOf(error)}`));
     } finally {
       if (subscription !== undefined && !subscription.isClosed()) subscription.unsubscribe();
     }
